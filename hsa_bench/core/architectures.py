@@ -1,0 +1,118 @@
+"""Architecture names to trunks: ResNets of torchvision and timm, small-image stems, narrow widths."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+import torch
+from torch import Tensor, nn
+
+from hsa_bench.core.seed import forked
+
+PIXELS = "pixels"
+"""The control that has no weights: the picture itself, pooled to 32x32."""
+
+_OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar)?")
+
+
+class ResNetTrunk(nn.Module):
+    """A ResNet without its classifier, parameters under torchvision's names.
+
+    Takes over the children of a torchvision or timm ResNet; both call them the same.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        for name, child in net.named_children():
+            if name in {"conv1", "bn1", "relu", "act1", "maxpool"} or name.startswith("layer"):
+                self.add_module(name, child)
+        with torch.no_grad():
+            was = self.training
+            self.eval()
+            maps = self.stages(torch.zeros(1, 3, 64, 64))
+            self.train(was)
+        self.stage_dims = tuple(m.shape[1] for m in maps)
+        self.dim = self.stage_dims[-1]
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """Outputs of layer1 to layer4, each [B, C, H, W]."""
+        maps = []
+        for name, child in self.named_children():
+            x = child(x)
+            if name.startswith("layer"):
+                maps.append(x)
+        return maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features after global average pooling, [B, dim]."""
+        return self.stages(x)[-1].mean((2, 3))
+
+
+class Pixels(nn.Module):
+    """The picture itself, averaged down to 32x32 where it is larger. Nothing to load or train."""
+
+    side = 32
+    dim = 3 * side * side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 3, H, W] to [B, 3072]."""
+        return nn.functional.adaptive_avg_pool2d(x, self.side).flatten(1)
+
+
+def build(arch: str, seed: int = 0) -> nn.Module:
+    """A randomly initialised trunk.
+
+    Args:
+        arch: `resnet18`, `resnet50`, … ; `-wN` sets the first stage's width (the others are 2, 4, 8
+            times that), `-cifar` a 3x3 stem without max-pool for small images: `resnet18-w16-cifar`.
+            Otherwise any ResNet of torchvision or timm by its name there. Or `pixels`.
+        seed: Of the initialisation.
+
+    Raises:
+        ValueError: No such architecture; the message suggests one.
+    """
+    if arch == PIXELS:
+        return Pixels().eval()
+    with forked(seed, "init", arch):
+        ours = _OURS.fullmatch(arch)
+        net = _resnet(*ours.groups()) if ours else _by_name(arch)
+        return ResNetTrunk(net).eval()
+
+
+def _resnet(depth: str, width: str | None, cifar: str | None) -> nn.Module:
+    import torchvision
+
+    net = torchvision.models.get_model(f"resnet{depth}", weights=None)
+    first = int(width or 64)
+    if first != 64:
+        block, counts = type(net.layer1[0]), [len(getattr(net, f"layer{i}")) for i in range(1, 5)]
+        net.inplanes = first
+        net.bn1 = nn.BatchNorm2d(first)
+        for i, count in enumerate(counts):
+            layer = net._make_layer(block, first * 2**i, count, stride=1 if i == 0 else 2)
+            setattr(net, f"layer{i + 1}", layer)
+    if cifar:
+        net.conv1 = nn.Conv2d(3, first, 3, stride=1, padding=1, bias=False)
+        net.maxpool = nn.Identity()
+    elif first != 64:
+        net.conv1 = nn.Conv2d(3, first, 7, stride=2, padding=3, bias=False)
+    for m in net.modules():  # as torchvision initialises its own
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+def _by_name(arch: str) -> nn.Module:
+    import torchvision
+
+    if arch in torchvision.models.list_models() and "resne" in arch:
+        return torchvision.models.get_model(arch, weights=None)
+    import timm
+
+    known = timm.list_models(module="resnet")
+    if arch in known:
+        return timm.create_model(arch, pretrained=False, num_classes=0)
+    near = difflib.get_close_matches(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known], n=3)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(f"--arch {arch}: no such ResNet in torchvision, timm or here{hint}")

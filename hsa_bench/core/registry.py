@@ -1,0 +1,70 @@
+"""Plug-ins by name or dotted path. Names are read from source, so that listing imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+
+def folder(package: str) -> Path:
+    """Where a package's files are, without importing its modules."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations, f"{package} is not a package"
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def files(package: str) -> dict[str, Path]:
+    """Plug-in files of a package by name; a name has hyphens where the file has underscores."""
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(folder(package).glob("*.py"))
+        if not path.stem.startswith("_")
+    }
+
+
+def declared(path: Path) -> tuple[str, ...]:
+    """The literal tuple `NAMES` of a plug-in file; its own name if there is none."""
+    for node in ast.parse(path.read_text()).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(target, ast.Name) and target.id == "NAMES":
+            return tuple(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+    return (path.stem.replace("_", "-"),)
+
+
+def summary(path: Path) -> str:
+    """First line of a plug-in's docstring, for `--list`."""
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+
+
+def names(package: str) -> dict[str, str]:
+    """Every name a package declares, and the plug-in file that declares it."""
+    found: dict[str, str] = {}
+    for plugin, path in files(package).items():
+        for name in declared(path):
+            found[name] = plugin
+    return found
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import the plug-in of that file name, declared name, or dotted path.
+
+    Raises:
+        ValueError: There is none; the message suggests near names.
+    """
+    plugins = files(package)
+    plugin = name if name in plugins else names(package).get(name)
+    if plugin is not None:
+        return importlib.import_module(f"{package}.{plugins[plugin].stem}")
+    if "." in name:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{name}: cannot be imported ({error})") from error
+    known = sorted({*plugins, *names(package)})
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"{name}: not found in {package}; {hint}")

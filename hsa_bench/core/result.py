@@ -1,0 +1,177 @@
+"""One run's identity and its record, to and from JSON. Free of torch, so a laptop can report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+"""Version of the record. Older files still load; newer ones are refused."""
+
+KEY = 1
+"""Version of the key algorithm. Raising it makes every cell run again."""
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+class Record(BaseModel):
+    """A frozen piece of a result file; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BackboneId(Record):
+    """What of a backbone can change a number."""
+
+    arch: str
+    """Architecture name, or the class of a module handed in from outside."""
+    weights: str
+    """SHA-256 over all tensors of the trunk, parameters and buffers."""
+    card: dict[str, Any] = Field(default_factory=dict)
+    """Preprocessing the weights expect: mean, std, channel order, value range."""
+
+
+class DataId(Record):
+    """What of the data can change a number."""
+
+    name: str
+    fingerprint: str
+    """Hash over names, labels and pixels (or sizes, for very large sets) of all splits."""
+
+
+class RunSpec(Record):
+    """Everything that can change a number. Its hash is the result's file name."""
+
+    task: str
+    version: int
+    settings: dict[str, Any]
+    backbone: BackboneId
+    data: DataId
+    seed: int
+    limit: int | None = None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that change if and only if the specification does."""
+        text = json.dumps({"key": KEY, **self.model_dump(mode="json")}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Coverage(Record):
+    """How completely a checkpoint filled its trunk. Anything but complete is refused on loading."""
+
+    matched: int
+    """Trunk tensors that came from the file."""
+    total: int
+    """Trunk tensors there are."""
+    dropped: tuple[str, ...] = ()
+    """Keys of the file that its format drops by rule: heads, queues, the other branch."""
+
+
+class Budget(Record):
+    """What pretraining cost. Travels inside this project's checkpoints."""
+
+    method: str
+    dataset: str
+    epochs: int
+    images: int
+    """Training images drawn: epochs x set size, less dropped last batches."""
+    views: float
+    """Views of each drawn image that pass through the trunk, query and key branch together."""
+    seconds: float
+    seed: int
+    notes: tuple[str, ...] = ()
+    """Departures from the method's paper."""
+
+
+class Source(Record):
+    """Where a backbone came from; shown in the report, not part of the key."""
+
+    path: str
+    """File the weights were read from, or a word such as "random initialisation"."""
+    format: str
+    branch: str = ""
+    """Which network of the file was taken, e.g. "query" of a momentum pair."""
+    coverage: Coverage | None = None
+    budget: Budget | None = None
+
+
+class Failure(Record):
+    """Why there is no number."""
+
+    kind: Literal["exception", "killed", "blocked"]
+    message: str
+    traceback: str = ""
+
+
+class Provenance(Record):
+    """What the number was made with; does not enter the key."""
+
+    version: str
+    commit: str
+    dirty: bool
+    python: str
+    packages: dict[str, str]
+    hardware: dict[str, str]
+    command: str
+    started: str
+    """ISO 8601, UTC."""
+
+
+class TaskResult(Record):
+    """One finished run. The file exists if and only if the run ended."""
+
+    schema_version: int = SCHEMA
+    label: str
+    """The backbone's name in tables."""
+    spec: RunSpec
+    status: Status
+    main_metric: str
+    seeded: bool
+    """Whether the number depends on the seed; if not, the task runs once."""
+    protocol: str
+    """The task's protocol in prose, with its source."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """In percent unless the name says otherwise."""
+    curves: dict[str, list[float]] = Field(default_factory=dict)
+    effective: dict[str, Any] = Field(default_factory=dict)
+    """What was decided during the run, e.g. the chosen learning rate."""
+    examples: str = ""
+    """Name of the per-example outcomes beside this file, or empty."""
+    artefacts: dict[str, str] = Field(default_factory=dict)
+    """Further files beside this one: checkpoints, pictures."""
+    source: Source
+    seconds: float
+    peak_memory_mb: float
+    failure: Failure | None = None
+    reason: str = ""
+    """Why a run was skipped."""
+    provenance: Provenance
+
+
+class PlannedCell(Record):
+    """One cell of a run's plan, as the report sees it."""
+
+    label: str
+    task: str
+    seed: int
+    key: str = ""
+    """Empty if the cell could not be specified, e.g. because its pretraining failed."""
+    blocked: str = ""
+
+
+class PlanFile(Record):
+    """`plan.json`: which results belong to the report, in which order."""
+
+    title: str
+    preset: str
+    notes: tuple[str, ...] = ()
+    """Departures from papers and other remarks of the preset, shown in the report."""
+    baseline: str
+    controls: tuple[str, ...] = ()
+    limited: bool = False
+    command: str
+    cells: tuple[PlannedCell, ...]

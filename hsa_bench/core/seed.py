@@ -1,0 +1,39 @@
+"""One generator per purpose, all from one seed, so that nothing drawn depends on what ran before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed that belongs to (seed, purpose) alone.
+
+    Args:
+        seed: The run's seed.
+        purpose: What it is for, e.g. `("augment", epoch, index)`.
+    """
+    digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose."""
+    return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+@contextmanager
+def forked(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Run a block with torch's global generator seeded for one purpose, then put it back.
+
+    For libraries that insist on the global one (torchvision's transforms, weight initialisation).
+    """
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(derive(seed, *purpose))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

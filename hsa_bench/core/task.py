@@ -1,0 +1,163 @@
+"""What an evaluator is: frozen settings, a protocol in words, and `run`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data import Classification
+from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.outcomes import Outcomes
+from hsa_bench.core.views import View
+
+T = TypeVar("T")
+
+SETTINGS = ConfigDict(extra="forbid", validate_default=True)
+"""Config of every settings dataclass: an unknown field is refused."""
+
+
+class Data(Protocol):
+    """What a task measures on."""
+
+    @property
+    def name(self) -> str:
+        """As given by the user."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hash of all that can change a number."""
+        ...
+
+
+def _no_progress(description: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What may differ from machine to machine without changing a number."""
+
+    data_root: Path
+    """Folder below which data sets are looked for."""
+    cache: Path
+    """Folder for features and generated data; may be deleted at any time."""
+    artefacts: Path = Path()
+    """File name prefix for what this run leaves beside its result; append e.g. ".pth"."""
+    device: str = "cpu"
+    workers: int = 0
+    """Loader processes."""
+    progress: Callable[[str, int, int], None] = _no_progress
+    """Called as (description, done, total)."""
+
+    def track(self, items: Iterable[T], description: str, total: int) -> Iterator[T]:
+        """Pass items on and report how far they are."""
+        self.progress(description, 0, total)
+        for done, item in enumerate(items, start=1):
+            yield item
+            self.progress(description, done, total)
+
+    def artefact(self, suffix: str) -> Path:
+        """Path of a file that belongs to this run, e.g. suffix ".pth"; its folder exists."""
+        self.artefacts.parent.mkdir(parents=True, exist_ok=True)
+        return self.artefacts.with_name(self.artefacts.name + suffix)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gives back."""
+
+    metrics: Mapping[str, float]
+    """Percent unless the name says otherwise; holds the task's `main_metric`."""
+    examples: Outcomes | None = None
+    """Per-example outcomes for the head behind `main_metric`."""
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    artefacts: Mapping[str, Path] = field(default_factory=dict)
+    """Files written with `Context.artefact`, by what they are."""
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    """What was decided on the way, e.g. the chosen learning rate; JSON values."""
+
+
+@settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class Task(ABC):
+    """An evaluator. Its fields are its settings, and all of them enter the key.
+
+    A setting that can change a number is a field; one that cannot is in `Context`. Changing a default
+    or the computation raises `version`.
+    """
+
+    version: ClassVar[int]
+    main_metric: ClassVar[str]
+    frozen: ClassVar[bool]
+    """Whether the trunk must come out as it went in."""
+    seeded: ClassVar[bool] = True
+    """Whether the number depends on the seed; if not, the task runs once."""
+
+    name: str
+
+    def settings(self) -> dict[str, Any]:
+        """All fields but the name: the recorded config and the `--set` namespace."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """The protocol in one paragraph with the values in force, and its source."""
+
+    def unsupported(self, backbone: Backbone) -> str:
+        """Why the task cannot measure this backbone; empty if it can."""
+        return ""
+
+    @abstractmethod
+    def data(self, dataset: str, ctx: Context) -> Data:
+        """Open the data this task measures on. `dataset` is the run's; a task may have its own.
+
+        Raises:
+            DataError: Something is missing or broken; the message names it.
+        """
+
+    def resolved(self, data: Any, ctx: Context) -> Self:
+        """The same task with what data set and machine decide filled in."""
+        return self
+
+    @abstractmethod
+    def run(self, backbone: Backbone, data: Any, seed: int, limit: int | None, ctx: Context) -> Outcome:
+        """Measure one backbone.
+
+        Args:
+            backbone: A frozen task leaves it as it was; others work on a copy.
+            data: What `data` opened.
+            seed: Draws everything random.
+            limit: Draw this many training and test images, class-balanced; None for all.
+            ctx: Where and with what to compute.
+        """
+
+
+@settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class ClassificationTask(Task):
+    """A task on the run's labelled image set, seen through one evaluation view."""
+
+    image_size: int = 0
+    """Side of the crop, px; 0 is the data set's own."""
+    resize: int = 0
+    """Shorter side before the centre crop, px; 0 keeps the data set's ratio to `image_size`."""
+
+    def data(self, dataset: str, ctx: Context) -> Classification:
+        return open_dataset(dataset, ctx.data_root)
+
+    def resolved(self, data: Classification, ctx: Context) -> Self:
+        size = self.image_size or data.image_size
+        resize = self.resize or round(size * data.resize / data.image_size)
+        return replace(self, image_size=size, resize=resize)
+
+    @property
+    def view(self) -> View:
+        """The evaluation view; the task must be resolved."""
+        assert self.image_size and self.resize, "resolve the task first"
+        return View(size=self.image_size, resize=self.resize)
