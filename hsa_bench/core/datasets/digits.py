@@ -17,7 +17,7 @@ from hsa_bench.core.data import ArrayImages, Classification, DatasetSpec, ImageS
 
 SIDE = 32
 TEST = 500
-"""The last digits of scikit-learn's file; their writers do not appear among the first ones."""
+"""The test split: the last digits of scikit-learn's file."""
 
 
 def glyph(pixels: NDArray[np.float64], side: int, turn: float) -> NDArray[np.float64]:
