@@ -1,0 +1,92 @@
+"""COCO's average precision from stored matches, over any resample of the images (arXiv:1405.0312)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsa_bench.core.outcomes import DetectionOutcomes
+
+RECALLS = np.linspace(0, 1, 101)
+"""Recalls at which COCO reads the precision: 0, .01 … 1."""
+
+IOU_50, IOU_75 = 0, 5
+"""Where AP50 and AP75 stand among the ten IoUs."""
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """All detections of one class, best first, and the objects to find."""
+
+    image: NDArray[np.int64]
+    """Image of each detection, [D]."""
+    right: NDArray[np.bool_]
+    """Whether it counts as right, at each IoU, [D, 10]."""
+    wrong: NDArray[np.bool_]
+    """Whether it counts as wrong; an ignored one is neither, [D, 10]."""
+    objects: NDArray[np.int64]
+    """Objects in each image, [I]."""
+
+
+def ranked(outcomes: DetectionOutcomes, kind: Literal["bbox", "segm"]) -> tuple[Ranked, ...]:
+    """Sort the detections once, so that many resamples can be scored.
+
+    Args:
+        outcomes: Detections after matching. Equal scores keep their order, as in pycocotools.
+        kind: Boxes or masks.
+
+    Returns:
+        One entry per class that has objects; the others do not enter COCO's mean.
+    """
+    arrays = {name: getattr(outcomes, f"{kind}_{name}") for name in _PARTS}
+    order = np.lexsort((-arrays["score"].astype(np.float64), arrays["class"]))  # stable
+    image, label = arrays["image"][order].astype(np.int64), arrays["class"][order]
+    matched, ignored = arrays["matched"][order], arrays["ignored"][order]  # [D, 10]
+    objects = arrays["objects"].astype(np.int64)  # [I, C]
+    classes = np.flatnonzero(objects.sum(0))
+    start, stop = np.searchsorted(label, classes), np.searchsorted(label, classes, side="right")
+    return tuple(
+        Ranked(image[a:b], (matched & ~ignored)[a:b], (~matched & ~ignored)[a:b], objects[:, c])
+        for c, a, b in zip(classes, start, stop, strict=True)
+    )
+
+
+def average_precision(classes: Sequence[Ranked], counts: Counts) -> NDArray[np.float64]:
+    """Average precision of a resample.
+
+    Args:
+        classes: What `ranked` gave.
+        counts: How often each image is in the resample, [I]; all ones for the data set itself.
+
+    Returns:
+        Mean over the classes that have objects in the resample, at IoU .50:.05:.95, [10], percent. Its
+        mean is AP, its entries `IOU_50` and `IOU_75` are AP50 and AP75.
+
+    Raises:
+        ValueError: No image of the resample holds an object.
+    """
+    present = [(c, total) for c in classes if (total := int(counts @ c.objects)) > 0]
+    if not present:
+        raise ValueError("the resample holds no object, so it has no average precision")
+    return 100 * np.mean([_of_class(c, counts, total) for c, total in present], axis=0)
+
+
+def _of_class(ranked: Ranked, counts: Counts, total: int) -> NDArray[np.float64]:
+    """Precision of one class, averaged over `RECALLS`; the copies of a detection stand together. [10]."""
+    times = counts[ranked.image][:, None]
+    right = np.cumsum(ranked.right * times, axis=0)  # [D, 10]
+    wrong = np.cumsum(ranked.wrong * times, axis=0)
+    precision = right / np.maximum(right + wrong, 1)
+    best_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    reached = np.searchsorted(RECALLS, right / total, side="right")  # recalls passed so far
+    newly = np.diff(reached, axis=0, prepend=0)
+    return (newly * best_from_here).sum(0) / len(RECALLS)
+
+
+_PARTS = ("image", "class", "score", "matched", "ignored", "objects")
