@@ -74,4 +74,6 @@ def load(root: Path) -> Classification:
     )
 
 
-DATASET = DatasetSpec(name="digits", load=load, note="1,297 + 500 handwritten digits, ships with scikit-learn")
+DATASET = DatasetSpec(
+    name="digits", load=load, note="1,297 + 500 handwritten digits, ships with scikit-learn"
+)

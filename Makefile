@@ -1,0 +1,37 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-all bench check clean
+
+demo: $(READY)
+	$(RUN) -m hsa_bench.run --preset demo --out runs/demo
+
+test: check
+	$(RUN) -m pytest -m "not long"
+
+test-all: check
+	$(RUN) -m pytest
+
+bench: $(READY)
+	$(RUN) -m pytest --benchmark-enable --benchmark-only tests/benchmarks
+
+check: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hsa_bench needs Python 3.11 or newer; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf runs $(VENV)

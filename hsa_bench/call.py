@@ -1,0 +1,117 @@
+"""The call: evaluate a module or a file from a notebook or a training loop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from reports.frame import tidy
+from torch import nn
+
+from hsa_bench.choose_tasks import choose_tasks
+from hsa_bench.core.architectures import ResNetTrunk, build
+from hsa_bench.core.backbone import Backbone, weights_hash
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.execute import execute
+from hsa_bench.core.infer_arch import infer_arch
+from hsa_bench.core.plan import LoadedBackbone, make_plan
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.result import Source
+from hsa_bench.core.runner import finished
+from hsa_bench.job import UsageError
+from hsa_bench.place import Place
+
+
+def evaluate(  # noqa: PLR0913 (a notebook's option list)
+    module_or_path: nn.Module | str | Path,
+    tasks: str | Iterable[str] = ("linear", "knn"),
+    dataset: str = "digits",
+    *,
+    label: str = "backbone",
+    arch: str = "",
+    card: Preprocess | None = None,
+    seeds: Sequence[int] = (0,),
+    limit: int | None = None,
+    image_size: int = 0,
+    out: str | Path = "runs/notebook",
+    data: str | Path = "data",
+    device: str = "auto",
+    workers: int = 0,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Measure one backbone, in this process, with the command's keys and the command's store.
+
+    Args:
+        module_or_path: A module that maps [B, 3, H, W] to [B, D], or a checkpoint file. It is copied, so
+            a training loop can go on with it.
+        tasks: Names as for `--tasks`.
+        dataset: As for `--dataset`.
+        label: Name of the backbone in the table.
+        arch: Of a file, where its tensors do not tell.
+        card: Preprocessing a module expects; ImageNet's mean and standard deviation if None.
+        seeds: Evaluation seeds.
+        limit: Draw this many training and test images.
+        image_size: Side of the crops, px; 0: the data set's.
+        out: Folder for results and cache; finished cells in it are re-used.
+        data: Folder that holds the named data sets.
+        device: "auto", "cpu", "cuda" …
+        workers: Loader processes.
+        settings: `task.field` values: `evaluate(net, "knn", **{"knn.k": 10})`.
+
+    Returns:
+        One row per run and metric, as `reports.frame.tidy` gives it.
+
+    Raises:
+        ValueError: Wrong usage, or a task's data is missing.
+    """
+    names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
+    chosen = choose_tasks(names, settings, image_size)
+    place = Place(Path(out), Path(data), device, workers)
+    bench = place.bench()
+    if isinstance(module_or_path, nn.Module):
+        backbone = from_module(module_or_path, label, card)
+        request = BackboneRequest(label=label, arch=backbone.arch)
+    else:
+        request = BackboneRequest(label=label, path=str(module_or_path), arch=arch)
+        backbone = request.load()
+    plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
+    if plan.blocked:
+        raise UsageError(plan.blocked[0].blocked)
+    return tidy([finished(cell, bench) or execute(cell, bench, backbone) for cell in plan.cells])
+
+
+def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:
+    """A copy of a module as a backbone.
+
+    A torchvision ResNet becomes the trunk that its checkpoint would give, so both have the same key.
+    """
+    import torchvision
+
+    inner = copy.deepcopy(module).cpu().eval()
+    if isinstance(inner, torchvision.models.ResNet | ResNetTrunk):
+        state = {k: v for k, v in inner.state_dict().items() if not k.startswith("fc.")}
+        arch = infer_arch(state)
+        trunk = build(arch)
+        trunk.load_state_dict(state, strict=True)
+        inner = trunk.eval()
+        dim = int(trunk.dim)  # type: ignore[arg-type]
+    else:
+        arch = f"{type(module).__module__}.{type(module).__qualname__}"
+        with torch.inference_mode():
+            features = inner(torch.zeros(2, 3, 64, 64))
+        if features.ndim != 2:
+            raise ValueError(f"{arch}: gives {tuple(features.shape)} for [2, 3, 64, 64]; wanted is [2, D]")
+        dim = features.shape[1]
+    return Backbone(
+        label=label,
+        arch=arch,
+        module=inner,
+        dim=dim,
+        card=card or Preprocess(),
+        weights=weights_hash(inner),
+        source=Source(path=f"module {type(module).__qualname__}", format="module"),
+    )

@@ -1,0 +1,107 @@
+"""Run one cell and leave its record, whatever happens inside."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hsa_bench.core import outcomes
+from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.peak_memory import peak_mb, reset_peak
+from hsa_bench.core.plan import Cell
+from hsa_bench.core.result import Failure, Provenance, Status, TaskResult
+from hsa_bench.core.store import Store
+from hsa_bench.core.task import Context, Outcome, Task
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where cells run: the store, the context and what to write down about the machine."""
+
+    store: Store
+    ctx: Context
+    provenance: Provenance
+
+
+def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
+    """Run a cell, write its result, and return it. An exception becomes a failed result.
+
+    Args:
+        cell: What to run.
+        bench: Where.
+        backbone: If it is in memory already; otherwise the cell's request is loaded.
+    """
+    task = cell.task()
+    if cell.skipped:
+        return _write(record(cell, bench, "skipped", reason=cell.skipped), bench)
+    path = bench.store.path(cell.label, cell.spec.task, cell.spec.key)
+    ctx = replace(bench.ctx, artefacts=path.with_suffix(""))
+    reset_peak()
+    start = time.perf_counter()
+    try:
+        loaded = backbone or cell.backbone.load()
+        outcome = _measure(cell, task, loaded, ctx)
+        if task.frozen:
+            assert_unchanged(loaded)
+        if outcome.examples is not None:
+            outcomes.save(path.with_suffix(".npz"), outcome.examples)
+    except Exception as error:
+        failure = Failure(
+            kind="exception",
+            message=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+        )
+        seconds = time.perf_counter() - start
+        return _write(record(cell, bench, "failed", failure=failure, seconds=seconds), bench)
+    result = record(
+        cell,
+        bench,
+        "ok",
+        metrics=dict(outcome.metrics),
+        curves=dict(outcome.curves),
+        effective=dict(outcome.effective),
+        examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
+        artefacts={name: file.name for name, file in outcome.artefacts.items()},
+        seconds=time.perf_counter() - start,
+        peak_memory_mb=peak_mb(),
+    )
+    return _write(result, bench)
+
+
+def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult:
+    """The result record of a cell; what is not given is empty."""
+    task = cell.task()
+    return TaskResult(
+        label=cell.label,
+        spec=cell.spec,
+        status=status,
+        main_metric=task.main_metric,
+        seeded=task.seeded,
+        protocol=task.protocol,
+        source=cell.source,
+        provenance=bench.provenance,
+        **{"seconds": 0.0, "peak_memory_mb": 0.0, **found},
+    )
+
+
+def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> Outcome:
+    if backbone.weights != cell.spec.backbone.weights:
+        raise RuntimeError(
+            f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"
+        )
+    data = task.data(cell.dataset, ctx)
+    if data.fingerprint() != cell.spec.data.fingerprint:
+        raise RuntimeError(f"{data.name}: the data have changed since the run was planned")
+    outcome = task.run(backbone, data, cell.spec.seed, cell.spec.limit, ctx)
+    missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
+    assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
+    assert not missing, f"{task.name} left out {missing}"
+    return outcome
+
+
+def _write(result: TaskResult, bench: Bench) -> TaskResult:
+    bench.store.put(result)
+    return result

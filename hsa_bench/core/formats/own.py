@@ -1,0 +1,29 @@
+"""Checkpoints that this suite's own pretraining writes.
+
+Recognised by `format: hsa_bench/1`. Nothing is dropped; architecture, card and budget stand in the file.
+"""
+
+from __future__ import annotations
+
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.converted import Converted, Payload
+from hsa_bench.core.result import Budget
+
+MARK = "hsa_bench/1"
+
+
+def matches(payload: Payload) -> bool:
+    """Whether the file says so itself."""
+    return payload.get("format") == MARK
+
+
+def convert(payload: Payload) -> Converted:
+    """Take the file at its word; the loader still matches every tensor."""
+    return Converted(
+        state=dict(payload["state_dict"]),
+        dropped=(),
+        branch="query",
+        arch=payload["arch"],
+        card=Preprocess(**payload["card"]),
+        budget=Budget(**payload["budget"]),
+    )

@@ -1,0 +1,219 @@
+"""The whole job: pretrain, load, plan, run, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from hsa_bench.choose_tasks import choose_tasks, with_settings
+from hsa_bench.core.architectures import PIXELS
+from hsa_bench.core.checkpoint import CheckpointError
+from hsa_bench.core.execute import Bench
+from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, Plan, default_task, make_plan
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.runner import finished, run_cells
+from hsa_bench.display import Display
+from hsa_bench.job import Job, UsageError
+
+PRETRAIN = "pretrain.task"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A job on a bench."""
+
+    job: Job
+    bench: Bench
+    display: Display
+    overwrite: bool = False
+
+    def check(self) -> list[ChosenTask]:
+        """Tasks with their settings; everything that can be refused early is refused here."""
+        return choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
+
+    def pretraining(self) -> list[Cell]:
+        """One cell for each backbone to pretrain and each pretraining seed."""
+        job = self.job
+        cells: list[Cell] = []
+        if job.pretrain.backbones and not job.arch:
+            raise UsageError("pretrain: needs `arch`")
+        for label, own in job.pretrain.backbones.items():
+            own_settings = {**job.pretrain.settings, **own, **self._settings(evaluation=False)}
+            task = with_settings(default_task(PRETRAIN, "pretrain"), own_settings)
+            for seed in job.pretrain.seeds:
+                start = _load(BackboneRequest(label=label, arch=job.arch, init=seed))
+                plan = make_plan(
+                    [ChosenTask(PRETRAIN, task)], [start], job.dataset, [seed], job.limit, self.bench.ctx
+                )
+                if plan.blocked:
+                    raise UsageError(plan.blocked[0].blocked)
+                cells += plan.cells
+        return cells
+
+    def checkpoints(self) -> list[LoadedBackbone]:
+        """The files given by the user, loaded completely or refused."""
+        loaded = []
+        for option in self.job.checkpoints:
+            request = BackboneRequest(
+                label=option.label, path=option.path, arch=self.job.arch, file_format=self.job.file_format
+            )
+            loaded.append(_load(request))
+            self.display.loaded(option.label, loaded[-1].backbone.arch, loaded[-1].backbone.source)
+        return loaded
+
+    def controls(self, checkpoints: Sequence[LoadedBackbone]) -> list[LoadedBackbone]:
+        """Random initialisations of every architecture in the run, and raw pixels."""
+        job = self.job
+        archs = {b.backbone.arch: None for b in checkpoints}
+        if job.arch:
+            archs = {job.arch: None, **archs}
+        labels = {arch: RANDOM if len(archs) == 1 else f"{RANDOM} {arch}" for arch in archs}
+        requests = [
+            BackboneRequest(label=labels[arch], arch=arch, init=init)
+            for arch in archs
+            for init in range(job.random_controls)
+        ]
+        if job.pixels_control:
+            requests.append(BackboneRequest(label=PIXELS, arch=PIXELS))
+        return [_load(request) for request in requests]
+
+    def run(self, cells: Sequence[Cell]) -> list[TaskResult]:
+        """Results of all cells: those on file, and the rest by running them."""
+        todo = [c for c in cells if self.overwrite or finished(c, self.bench) is None]
+        kept = len(cells) - len(todo)
+        if kept:
+            self.display.say(f"{kept} of {len(cells)} cells are on file and are re-used")
+        self.display.expect(len(todo))
+        fresh = {}
+        for cell, result in zip(todo, run_cells(todo, self.bench, self.display.watch), strict=True):
+            self.display.finish(result)
+            fresh[cell] = result
+        on_file = (finished(c, self.bench) if c not in fresh else fresh[c] for c in cells)
+        return [result for result in on_file if result is not None]
+
+    def pretrained(self, results: Sequence[TaskResult]) -> list[LoadedBackbone]:
+        """The backbones that came out of pretraining."""
+        loaded = []
+        for result in results:
+            if result.status == "ok":
+                folder = self.bench.store.path(result.label, result.spec.task, result.spec.key).parent
+                path = (folder / result.artefacts["checkpoint"]).absolute()
+                loaded.append(_load(BackboneRequest(label=result.label, path=str(path))))
+                self.display.loaded(result.label, loaded[-1].backbone.arch, loaded[-1].backbone.source)
+        return loaded
+
+    def evaluation(self, tasks: Sequence[ChosenTask], backbones: Sequence[LoadedBackbone]) -> Plan:
+        """Every number wanted of the loaded backbones."""
+        job = self.job
+        return make_plan(tasks, backbones, job.dataset, job.seeds, job.limit, self.bench.ctx)
+
+    def plan_file(self, cells: Sequence[PlannedCell], backbones: Sequence[LoadedBackbone]) -> PlanFile:
+        """What the report needs to know of the run."""
+        labels = list(dict.fromkeys(c.label for c in cells))
+        controls = tuple(
+            dict.fromkeys(b.request.label for b in backbones if b.backbone.source.format == "control")
+        )
+        rivals = [label for label in labels if label not in controls]
+        known = [name for name in ("moco", "simclr") if name in rivals]
+        baseline = self.job.baseline or next(iter(known or rivals or labels), "")
+        if baseline not in labels:
+            raise UsageError(
+                f"--baseline {baseline}: not a backbone of this run; there are {', '.join(labels)}"
+            )
+        return PlanFile(
+            title=self.job.title,
+            preset=self.job.preset,
+            notes=self.job.notes,
+            baseline=baseline,
+            controls=controls,
+            limited=self.job.limit is not None,
+            command=self.bench.provenance.command,
+            cells=tuple(cells),
+        )
+
+    def _settings(self, evaluation: bool) -> dict[str, object]:
+        mine = {k: v for k, v in self.job.set.items() if k.startswith("pretrain.") != evaluation}
+        return mine if evaluation else {k.removeprefix("pretrain."): v for k, v in mine.items()}
+
+
+def run_suite(suite: Suite) -> bool:
+    """Run the job and leave its plan; the caller writes the report.
+
+    Returns:
+        Whether every cell has a number or is skipped with a reason.
+
+    Raises:
+        UsageError: Before any work, if something about the job is wrong.
+    """
+    tasks = suite.check()
+    pretraining = suite.pretraining()
+    others = [*(checkpoints := suite.checkpoints()), *suite.controls(checkpoints)]
+    _refuse_if_all_blocked(suite.evaluation(tasks, others))
+    results = suite.run(pretraining)
+    backbones = [*suite.pretrained(results), *others]
+    plan = suite.evaluation(tasks, backbones)
+    lost = _lost(suite, tasks, results)
+    planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
+    suite.bench.store.write_plan(suite.plan_file(planned, backbones))
+    for cell in plan.blocked:
+        suite.display.say(f"blocked: {cell.label} {cell.task}: {cell.blocked}")
+    results += suite.run(plan.cells)
+    return not plan.blocked and not lost and all(r.status != "failed" for r in results)
+
+
+def dry_run(suite: Suite) -> None:
+    """Show what `run_suite` would do, and do nothing."""
+    tasks = suite.check()
+    pretraining = suite.pretraining()
+    on_file = [finished(cell, suite.bench) for cell in pretraining]
+    done = [result for result in on_file if result is not None]
+    others = [*(checkpoints := suite.checkpoints()), *suite.controls(checkpoints)]
+    plan = suite.evaluation(tasks, [*suite.pretrained(done), *others])
+    rows = [(c.planned(), _state(c, suite)) for c in (*pretraining, *plan.cells)]
+    rows += [(cell, f"blocked: {cell.blocked}") for cell in plan.blocked]
+    for cell, result in zip(pretraining, on_file, strict=True):
+        if result is None:
+            rows += [
+                (later, "to run, after its pretraining") for later in _cells_of(suite, tasks, cell.label)
+            ]
+    suite.display.plan(rows)
+
+
+def _state(cell: Cell, suite: Suite) -> str:
+    if finished(cell, suite.bench) is not None and not suite.overwrite:
+        return "done"
+    return f"skip: {cell.skipped}" if cell.skipped else "to run"
+
+
+def _cells_of(suite: Suite, tasks: Sequence[ChosenTask], label: str, why: str = "") -> list[PlannedCell]:
+    return [
+        PlannedCell(label=label, task=chosen.task.name, seed=seed, blocked=why)
+        for chosen in tasks
+        for seed in (suite.job.seeds if chosen.task.seeded else (0,))
+    ]
+
+
+def _lost(suite: Suite, tasks: Sequence[ChosenTask], results: Sequence[TaskResult]) -> list[PlannedCell]:
+    """Evaluations that cannot be specified because their pretraining failed."""
+    return [
+        cell
+        for result in results
+        if result.failure is not None
+        for cell in _cells_of(suite, tasks, result.label, f"its pretraining failed: {result.failure.message}")
+    ]
+
+
+def _refuse_if_all_blocked(plan: Plan) -> None:
+    if plan.blocked and not plan.cells:
+        raise UsageError(plan.blocked[0].blocked)
+
+
+def _load(request: BackboneRequest) -> LoadedBackbone:
+    try:
+        return LoadedBackbone(request, request.load())
+    except (CheckpointError, ValidationError, ValueError) as error:
+        raise UsageError(str(error)) from error
