@@ -41,7 +41,7 @@ def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: 
             raise UsageError(f"--tasks {name}: {module.__name__} defines no TASKS")
         plugin = module.__name__.rsplit(".", 1)[-1].replace("_", "-")
         for task in variants:
-            wide = {k: v for k, v in settings.items() if k.rpartition(".")[0] == plugin}
+            wide = {k: v for k, v in settings.items() if k.rpartition(".")[0] in {plugin, name}}
             own = {k: v for k, v in settings.items() if k.rpartition(".")[0] == task.name}
             used |= {*wide, *own}
             changes = {k.rpartition(".")[2]: v for k, v in {**wide, **own}.items()}

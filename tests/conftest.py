@@ -1,0 +1,35 @@
+"""What many tests start from: a small data set, a small backbone, a bench in a temporary folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.execute import Bench
+from hsa_bench.core.provenance import provenance
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.store import Store
+from hsa_bench.core.task import Context
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> Context:
+    return Context(
+        data_root=tmp_path / "data", cache=tmp_path / "cache", artefacts=tmp_path / "artefacts" / "run"
+    )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    ctx = Context(data_root=tmp_path / "data", cache=tmp_path / "out" / "cache")
+    return Bench(store=Store(tmp_path / "out"), ctx=ctx, provenance=provenance("pytest"))
+
+
+@pytest.fixture(scope="session")
+def small_backbone() -> Backbone:
+    return BackboneRequest(label="random", arch="resnet18-w16").load()

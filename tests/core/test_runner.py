@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hsa_bench.core.execute import Bench
+from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, default_task, make_plan
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.result import TaskResult
+from hsa_bench.core.runner import finished, run_cells
+
+PLUGIN = "my_lab.my_eval"
+
+
+def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Cell, ...]:
+    request = BackboneRequest(label="random", arch="resnet18-w16")
+    tasks = [ChosenTask(PLUGIN, replace(default_task(PLUGIN, name), flag=str(flag))) for name in names]
+    return make_plan(tasks, [LoadedBackbone(request, request.load())], "digits", seeds, None, bench.ctx).cells
+
+
+def run(todo: Sequence[Cell], bench: Bench) -> list[TaskResult]:
+    return list(run_cells(todo, bench, watch=lambda *_: None))
+
+
+def test_one_failing_cell_leaves_the_others_their_numbers(bench: Bench, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    planned = cells(bench, ["norm", "raises", "killed", "moves-trunk", "norm"], flag)
+    results = run(planned, bench)
+    assert [r.status for r in results] == ["ok", "failed", "failed", "failed", "ok"]
+    failures = [r.failure for r in results if r.failure is not None]
+    assert failures[0].message == "ValueError: the sensor is unplugged"
+    assert "misbehave" in failures[0].traceback
+    assert failures[1].kind == "killed"
+    assert "SIGKILL" in failures[1].message
+    assert "frozen task changed the trunk" in failures[2].message
+
+
+def test_the_next_run_tries_the_failed_cells_only_and_gives_the_undisturbed_numbers(
+    bench: Bench, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    planned = cells(bench, ["norm", "killed"], flag, seeds=(0, 1))
+    run(planned, bench)
+    todo = [cell for cell in planned if finished(cell, bench) is None]
+    assert [(cell.spec.task, cell.spec.seed) for cell in todo] == [("killed", 0), ("killed", 1)]
+
+    flag.unlink()
+    run(todo, bench)
+    undisturbed = Bench(replace(bench.store, out=tmp_path / "undisturbed"), bench.ctx, bench.provenance)
+    expected = run(planned, undisturbed)
+    found = [bench.store.get(c.label, c.spec.task, c.spec.key) for c in planned]
+    assert [f.metrics for f in found if f] == [e.metrics for e in expected]
+
+
+def test_a_changed_setting_never_reuses_an_old_number(bench: Bench, tmp_path: Path) -> None:
+    planned = cells(bench, ["norm"], tmp_path / "flag")
+    run(planned, bench)
+    spec = planned[0].spec
+    other = planned[0].model_copy(
+        update={"spec": spec.model_copy(update={"settings": {**spec.settings, "above": 2.0}})}
+    )
+    assert finished(planned[0], bench) is not None
+    assert finished(other, bench) is None
+
+
+def test_a_file_that_changed_after_planning_is_not_measured(bench: Bench, tmp_path: Path) -> None:
+    planned = cells(bench, ["norm"], tmp_path / "flag")
+    moved = planned[0].model_copy(
+        update={"backbone": BackboneRequest(label="random", arch="resnet18-w16", init=1)}
+    )
+    [result] = run([moved], bench)
+    assert result.failure is not None
+    assert "weights have changed" in result.failure.message
+
+
+def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> None:
+    request = BackboneRequest(label="pixels", arch="pixels")
+    task = ChosenTask(PLUGIN, default_task(PLUGIN, "moves-trunk"))
+    plan = make_plan([task], [LoadedBackbone(request, request.load())], "digits", (0,), None, bench.ctx)
+    [result] = run(plan.cells, bench)
+    assert (result.status, result.reason) == ("skipped", "nothing to move in pixels")
+
+
+def test_missing_data_blocks_the_cells_and_says_where_it_was_looked_for(bench: Bench) -> None:
+    request = BackboneRequest(label="pixels", arch="pixels")
+    task = ChosenTask(PLUGIN, default_task(PLUGIN, "norm"))
+    plan = make_plan([task], [LoadedBackbone(request, request.load())], "cifar10", (0,), None, bench.ctx)
+    assert plan.cells == ()
+    assert str(bench.ctx.data_root) in plan.blocked[0].blocked
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_a_task_that_does_not_depend_on_the_seed_runs_once(
+    bench: Bench, seeded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = default_task(PLUGIN, "norm")
+    monkeypatch.setattr(type(task), "seeded", seeded)
+    request = BackboneRequest(label="pixels", arch="pixels")
+    backbones = [LoadedBackbone(request, request.load())]
+    plan = make_plan([ChosenTask(PLUGIN, task)], backbones, "digits", (3, 4), None, bench.ctx)
+    assert [cell.spec.seed for cell in plan.cells] == ([3, 4] if seeded else [0])
