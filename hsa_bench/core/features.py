@@ -83,15 +83,24 @@ def _key(backbone: Backbone, images: ImageSet, view: View) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def frozen_forward(backbone: Backbone, x: Tensor, device: str) -> Tensor:
+    """Features of one batch, [B, D], float32 on `device`: eval mode, no gradients.
+
+    Raises:
+        ValueError: The backbone gives NaN or infinite features.
+    """
+    module = backbone.module.to(device).eval()
+    with torch.no_grad():
+        # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
+        features = module(x.to(device, memory_format=torch.channels_last)).float()
+    bad = int((~torch.isfinite(features).all(1)).sum())
+    if bad:
+        raise ValueError(f"{backbone.label}: {bad} of {len(x)} images give NaN or infinite features")
+    return features
+
+
 def _forward(backbone: Backbone, images: ImageSet, view: View, ctx: Context) -> np.ndarray:
-    module = backbone.module.to(ctx.device).eval()
     loader = ordered(images, centre_view(view, backbone.card), BATCH, ctx.workers)
-    rows = []
-    with torch.inference_mode():
-        for (x,), _, _ in ctx.track(loader, f"features of {backbone.label}", len(loader)):
-            rows.append(module(x.to(ctx.device)).float().cpu())
-    features = torch.cat(rows)
-    if not torch.isfinite(features).all():
-        bad = int((~torch.isfinite(features).all(1)).sum())
-        raise ValueError(f"{backbone.label}: {bad} of {len(features)} images give NaN or infinite features")
-    return features.numpy()
+    batches = ctx.track(loader, f"features of {backbone.label}", len(loader))
+    rows = [frozen_forward(backbone, x, ctx.device).cpu() for (x,), _, _ in batches]
+    return torch.cat(rows).numpy()

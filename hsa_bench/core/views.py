@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms.v2 import functional
 
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import ImageSet
@@ -32,31 +34,70 @@ class View:
 
 
 class Normalise(torch.nn.Module):
-    """Pixels to input as the card says: [3, H, W] uint8 to float32."""
+    """Pixels to input as the card says: a picture, or uint8 [3, H, W], to float32 [3, H, W]."""
 
     def __init__(self, card: Preprocess) -> None:
         super().__init__()
         self.scale = card.value_range / 255
-        self.mean = torch.tensor(card.mean)[:, None, None]
-        self.std = torch.tensor(card.std)[:, None, None]
+        self.mean = np.array(card.mean, dtype=np.float32)
+        self.std = np.array(card.std, dtype=np.float32)
         self.flip = card.channels == "BGR"
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        x = (pixels.float() * self.scale - self.mean) / self.std
-        return x.flip(0) if self.flip else x
+    def forward(self, picture: Image.Image | Tensor) -> Tensor:
+        # NumPy, as its calls cost a tenth of torch's on pictures this small.
+        pixels = picture.permute(1, 2, 0).numpy() if isinstance(picture, Tensor) else np.asarray(picture)
+        x = pixels.astype(np.float32)  # [H, W, 3]
+        x *= self.scale
+        x -= self.mean
+        x /= self.std
+        channels_first = x[..., :: -1 if self.flip else 1].transpose(2, 0, 1)
+        return torch.from_numpy(np.ascontiguousarray(channels_first))  # [3, H, W]
+
+
+class CentreView:
+    """Resize the shorter side, crop the centre, normalise."""
+
+    def __init__(self, view: View, card: Preprocess) -> None:
+        self.view = view
+        self.mode = InterpolationMode(view.interpolation)
+        self.normalise = Normalise(card)
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        whole = (self.view.size, self.view.size)
+        if not (picture.size == whole and self.view.resize == self.view.size):  # else nothing to do
+            picture = functional.resize(picture, [self.view.resize], self.mode)
+            picture = functional.center_crop(picture, list(whole))
+        return self.normalise(picture)
+
+
+class RandomView:
+    """Cut a random rectangle, resize it to the square, mirror it or not, normalise.
+
+    The same draws and the same pixels as torchvision's v2.RandomResizedCrop and
+    v2.RandomHorizontalFlip, at a third of their time on small pictures.
+    """
+
+    ratio = (3 / 4, 4 / 3)
+    """Width over height of the rectangle."""
+
+    def __init__(self, view: View, card: Preprocess, smallest: float, flip: bool) -> None:
+        self.size = (view.size, view.size)
+        self.mode = Image.Resampling[view.interpolation.upper()]
+        self.scale = (smallest, 1.0)
+        self.flip = flip
+        self.normalise = Normalise(card)
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        top, left, height, width = RandomResizedCrop.get_params(picture, self.scale, self.ratio)
+        cut = picture.crop((left, top, left + width, top + height)).resize(self.size, self.mode)
+        if self.flip and float(torch.rand(1)) < 0.5:
+            cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return self.normalise(cut)
 
 
 def centre_view(view: View, card: Preprocess) -> Transform:
     """Resize the shorter side, crop the centre, normalise: the view of every evaluation."""
-    mode = InterpolationMode(view.interpolation)
-    return v2.Compose(
-        [
-            v2.Resize(view.resize, mode),
-            v2.CenterCrop(view.size),
-            v2.PILToTensor(),
-            Normalise(card),
-        ]
-    )
+    return CentreView(view, card)
 
 
 def random_view(view: View, card: Preprocess, smallest: float = 0.08, flip: bool = True) -> Transform:
@@ -68,15 +109,17 @@ def random_view(view: View, card: Preprocess, smallest: float = 0.08, flip: bool
         smallest: Least share of the picture's area a crop covers; published recipes use 0.08.
         flip: Whether mirrored pictures mean the same; not so for digits.
     """
-    mode = InterpolationMode(view.interpolation)
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(view.size, scale=(smallest, 1.0), interpolation=mode),
-            *([v2.RandomHorizontalFlip()] if flip else []),
-            v2.PILToTensor(),
-            Normalise(card),
-        ]
-    )
+    return RandomView(view, card, smallest, flip)
+
+
+def views_of(
+    images: ImageSet, transforms: Sequence[Transform], seed: int, epoch: int, index: int
+) -> tuple[list[Tensor], int, int]:
+    """The views of picture `index` in one epoch, its label and index, whoever asks and in which order."""
+    picture = images.picture(index)
+    with forked(seed, "view", epoch, index):
+        views = [transform(picture) for transform in transforms]
+    return views, int(images.labels[index]), index
 
 
 class SeededViews(Dataset[tuple[list[Tensor], int, int]]):
@@ -95,7 +138,17 @@ class SeededViews(Dataset[tuple[list[Tensor], int, int]]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], int, int]:
-        picture = self.images.picture(index)
-        with forked(self.seed, "view", self.epoch, index):
-            views = [transform(picture) for transform in self.transforms]
-        return views, int(self.images.labels[index]), index
+        return views_of(self.images, self.transforms, self.seed, self.epoch, index)
+
+
+class SeededEpochs(Dataset[tuple[list[Tensor], int, int]]):
+    """Item (e, i): what item i of `SeededViews` is in epoch e. One loader can so run over many epochs."""
+
+    def __init__(self, images: ImageSet, transforms: Sequence[Transform], seed: int) -> None:
+        self.images = images
+        self.transforms = transforms
+        self.seed = seed
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[list[Tensor], int, int]:
+        epoch, index = place
+        return views_of(self.images, self.transforms, self.seed, epoch, index)
