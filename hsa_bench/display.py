@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsa_bench.core.plan import Cell
 from hsa_bench.core.result import PlannedCell, Source, TaskResult
@@ -78,9 +78,10 @@ class Display:
 
     def plan(self, rows: Sequence[tuple[PlannedCell, str]]) -> None:
         """The plan as a table: cell and what becomes of it."""
-        table = Table("backbone", "task", "seed", "key", "state", box=None, header_style="bold")
-        for cell, state in rows:
-            table.add_row(escape(cell.label), cell.task, str(cell.seed), cell.key or "-", escape(state))
+        state = Column("state", overflow="fold")
+        table = Table("backbone", "task", "seed", "key", state, box=None, header_style="bold")
+        for cell, becomes in rows:
+            table.add_row(escape(cell.label), cell.task, str(cell.seed), cell.key or "-", escape(becomes))
         self.console.print(table)
 
 

@@ -88,11 +88,9 @@ class Suite:
         if kept:
             self.display.say(f"{kept} of {len(cells)} cells are on file and are re-used")
         self.display.expect(len(todo))
-        fresh = {}
-        for cell, result in zip(todo, run_cells(todo, self.bench, self.display.watch), strict=True):
+        for result in run_cells(todo, self.bench, self.display.watch):
             self.display.finish(result)
-            fresh[cell] = result
-        on_file = (finished(c, self.bench) if c not in fresh else fresh[c] for c in cells)
+        on_file = (self.bench.store.get(c.label, c.spec.task, c.spec.key) for c in cells)
         return [result for result in on_file if result is not None]
 
     def pretrained(self, results: Sequence[TaskResult]) -> list[LoadedBackbone]:
@@ -159,8 +157,8 @@ def run_suite(suite: Suite) -> bool:
     lost = _lost(suite, tasks, results)
     planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
     suite.bench.store.write_plan(suite.plan_file(planned, backbones))
-    for cell in plan.blocked:
-        suite.display.say(f"blocked: {cell.label} {cell.task}: {cell.blocked}")
+    for task, why in {cell.task: cell.blocked for cell in plan.blocked}.items():
+        suite.display.say(f"{task} is blocked for all backbones: {why}")
     results += suite.run(plan.cells)
     return not plan.blocked and not lost and all(r.status != "failed" for r in results)
 
