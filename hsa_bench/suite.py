@@ -68,9 +68,8 @@ class Suite:
     def controls(self, checkpoints: Sequence[LoadedBackbone]) -> list[LoadedBackbone]:
         """Random initialisations of every architecture in the run, and raw pixels."""
         job = self.job
-        archs = {b.backbone.arch: None for b in checkpoints}
-        if job.arch:
-            archs = {job.arch: None, **archs}
+        archs = dict.fromkeys([job.arch, *(b.backbone.arch for b in checkpoints)])
+        archs = {arch: None for arch in archs if arch not in {"", PIXELS}}
         labels = {arch: RANDOM if len(archs) == 1 else f"{RANDOM} {arch}" for arch in archs}
         requests = [
             BackboneRequest(label=labels[arch], arch=arch, init=init)
@@ -109,25 +108,30 @@ class Suite:
         job = self.job
         return make_plan(tasks, backbones, job.dataset, job.seeds, job.limit, self.bench.ctx)
 
-    def plan_file(self, cells: Sequence[PlannedCell], backbones: Sequence[LoadedBackbone]) -> PlanFile:
-        """What the report needs to know of the run."""
-        labels = list(dict.fromkeys(c.label for c in cells))
-        controls = tuple(
-            dict.fromkeys(b.request.label for b in backbones if b.backbone.source.format == "control")
-        )
-        rivals = [label for label in labels if label not in controls]
-        known = [name for name in ("moco", "simclr") if name in rivals]
-        baseline = self.job.baseline or next(iter(known or rivals or labels), "")
-        if baseline not in labels:
+    def baseline(self, controls: Sequence[LoadedBackbone]) -> str:
+        """The row that the others are compared with: as asked, else moco, simclr, or the first there is.
+
+        Raises:
+            UsageError: The one asked for is not in the run.
+        """
+        files = [*self.job.pretrain.backbones, *(c.label for c in self.job.checkpoints)]
+        labels = list(dict.fromkeys([*files, *(c.request.label for c in controls)]))
+        if self.job.baseline in labels:
+            return self.job.baseline
+        if self.job.baseline:
             raise UsageError(
-                f"--baseline {baseline}: not a backbone of this run; there are {', '.join(labels)}"
+                f"--baseline {self.job.baseline}: not in this run; there are {', '.join(labels)}"
             )
+        return next(label for label in ("moco", "simclr", *labels) if label in labels)
+
+    def plan_file(self, cells: Sequence[PlannedCell], controls: Sequence[LoadedBackbone]) -> PlanFile:
+        """What the report needs to know of the run."""
         return PlanFile(
             title=self.job.title,
             preset=self.job.preset,
             notes=self.job.notes,
-            baseline=baseline,
-            controls=controls,
+            baseline=self.baseline(controls),
+            controls=tuple(dict.fromkeys(c.request.label for c in controls)),
             limited=self.job.limit is not None,
             command=self.bench.provenance.command,
             cells=tuple(cells),
@@ -149,14 +153,16 @@ def run_suite(suite: Suite) -> bool:
     """
     tasks = suite.check()
     pretraining = suite.pretraining()
-    others = [*(checkpoints := suite.checkpoints()), *suite.controls(checkpoints)]
-    _refuse_if_all_blocked(suite.evaluation(tasks, others))
+    checkpoints = suite.checkpoints()
+    controls = suite.controls(checkpoints)
+    suite.baseline(controls)
+    _refuse_if_all_blocked(suite.evaluation(tasks, [*checkpoints, *controls]))
     results = suite.run(pretraining)
-    backbones = [*suite.pretrained(results), *others]
+    backbones = [*suite.pretrained(results), *checkpoints, *controls]
     plan = suite.evaluation(tasks, backbones)
     lost = _lost(suite, tasks, results)
     planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
-    suite.bench.store.write_plan(suite.plan_file(planned, backbones))
+    suite.bench.store.write_plan(suite.plan_file(planned, controls))
     for task, why in {cell.task: cell.blocked for cell in plan.blocked}.items():
         suite.display.say(f"{task} is blocked for all backbones: {why}")
     results += suite.run(plan.cells)
@@ -169,8 +175,9 @@ def dry_run(suite: Suite) -> None:
     pretraining = suite.pretraining()
     on_file = [finished(cell, suite.bench) for cell in pretraining]
     done = [result for result in on_file if result is not None]
-    others = [*(checkpoints := suite.checkpoints()), *suite.controls(checkpoints)]
-    plan = suite.evaluation(tasks, [*suite.pretrained(done), *others])
+    checkpoints = suite.checkpoints()
+    controls = suite.controls(checkpoints)
+    plan = suite.evaluation(tasks, [*suite.pretrained(done), *checkpoints, *controls])
     rows = [(c.planned(), _state(c, suite)) for c in (*pretraining, *plan.cells)]
     rows += [(cell, f"blocked: {cell.blocked}") for cell in plan.blocked]
     for cell, result in zip(pretraining, on_file, strict=True):

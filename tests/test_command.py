@@ -1,0 +1,129 @@
+"""The whole command, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsa_bench.core.architectures import build
+from hsa_bench.core.store import Store
+
+WITHOUT_TORCH = """
+import importlib.abc, sys
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm"}:
+            raise ImportError(f"{name} must not be needed here")
+sys.meta_path.insert(0, Refuse())
+import runpy
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=False)
+"""
+
+
+def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(root), str(root / "tests" / "outside")])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return python("-m", "hsa_bench.run", *arguments, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("hsa_bench.run", "--help"),
+        ("hsa_bench.run", "--list"),
+        ("pretrain", "--help"),
+        ("reports", "--help"),
+    ],
+)
+def test_help_and_list_need_no_torch(arguments: tuple[str, ...]) -> None:
+    done = python("-c", WITHOUT_TORCH, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 100
+
+
+def test_list_names_tasks_methods_data_sets_and_formats(tmp_path: Path) -> None:
+    shown = command("--list", cwd=tmp_path).stdout
+    for name in ("linear-cached", "semisup-10", "simclr", "stl10", "torchvision", "demo"):
+        assert name in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tasks", "liner"], "did you mean linear"),
+        (["--tasks", "knn", "--set", "knn.kk=3"], "did you mean k"),
+        (["--seeds", "one"], "--seeds one: write whole numbers"),
+        (["--checkpoint", "a=absent.pth", "--dataset", "digits"], "absent.pth: no such file"),
+        (["--arch", "resnt18", "--dataset", "digits", "--tasks", "knn"], "did you mean"),
+        (["--arch", "resnet18", "--dataset", "cifar10", "--tasks", "knn"], "see --data"),
+        (["--arch", "resnet18", "--dataset", "imagefolder:nowhere", "--tasks", "knn"], "no such folder"),
+        (["--arch", "resnet18", "--dataset", "digits", "--tasks", "knn", "--baseline", "x"], "--baseline x"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_the_remedy_and_leaves_nothing(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    done = command(*arguments, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Store(tmp_path / "out").paths()
+
+
+def test_a_run_is_reported_reused_and_repaired(tmp_path: Path) -> None:
+    torch.save(build("resnet18-w16", seed=7).state_dict(), tmp_path / "mine.pth")
+    (tmp_path / "flag").touch()
+    arguments = (
+        "--tasks", "knn,my_lab.my_eval", "--checkpoint", "mine=mine.pth", "--dataset", "digits",
+        "--out", "out", "--set", f"my_lab.my_eval.flag={tmp_path / 'flag'}",
+    )  # fmt: skip
+    first = command(*arguments, cwd=tmp_path)
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert "mine: torchvision checkpoint, resnet18-w16, 120 of 120 trunk tensors loaded" in first.stdout
+    assert "FAILED, the worker process was killed by SIGKILL" in first.stdout
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "failed" in report
+    before = {p: p.stat().st_mtime_ns for p in Store(tmp_path / "out").paths() if '"ok"' in p.read_text()}
+
+    (tmp_path / "flag").unlink()
+    second = command(*arguments, cwd=tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert "FAILED" not in second.stdout
+    third = command(*arguments, cwd=tmp_path)
+    assert "cells are on file and are re-used" in third.stdout
+    assert "[1/" not in third.stdout
+
+
+def test_dry_run_shows_the_plan_and_does_nothing(tmp_path: Path) -> None:
+    shown = command("--dry-run", "--tasks", "knn,coco", "--out", "out", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "to run, after its pretraining" in " ".join(shown.stdout.split())
+    assert not Store(tmp_path / "out").paths()
+
+
+def test_a_limited_run_says_so_and_is_another_number(tmp_path: Path) -> None:
+    arguments = ("--arch", "pixels", "--dataset", "digits", "--tasks", "knn", "--out", "out")
+    assert command(*arguments, cwd=tmp_path).returncode == 0
+    assert command(*arguments, "--limit", "50", cwd=tmp_path).returncode == 0
+    limits = {json.loads(p.read_text())["spec"]["limit"] for p in Store(tmp_path / "out").paths()}
+    assert limits == {None, 50}
+    assert "limit" in (tmp_path / "out" / "report.md").read_text()
