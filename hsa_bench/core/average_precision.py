@@ -17,6 +17,9 @@ RECALLS = np.linspace(0, 1, 101)
 IOU_50, IOU_75 = 0, 5
 """Where AP50 and AP75 stand among the ten IoUs."""
 
+BLOCK = 2_000_000
+"""Numbers held in memory at a time, of each kind."""
+
 Counts = NDArray[np.int64]
 
 
@@ -58,35 +61,49 @@ def ranked(outcomes: DetectionOutcomes, kind: Literal["bbox", "segm"]) -> tuple[
 
 
 def average_precision(classes: Sequence[Ranked], counts: Counts) -> NDArray[np.float64]:
-    """Average precision of a resample.
+    """Average precision of resamples.
 
     Args:
         classes: What `ranked` gave.
-        counts: How often each image is in the resample, [I]; all ones for the data set itself.
+        counts: How often each image is in each resample, [W, I]; a row of ones is the data set itself.
 
     Returns:
-        Mean over the classes that have objects in the resample, at IoU .50:.05:.95, [10], percent. Its
-        mean is AP, its entries `IOU_50` and `IOU_75` are AP50 and AP75.
+        Mean over the classes that have objects in the resample, at IoU .50:.05:.95, [W, 10], percent. Its
+        mean over the last axis is AP, its entries `IOU_50` and `IOU_75` are AP50 and AP75.
 
     Raises:
-        ValueError: No image of the resample holds an object.
+        ValueError: No image of a resample holds an object.
     """
-    present = [(c, total) for c in classes if (total := int(counts @ c.objects)) > 0]
-    if not present:
-        raise ValueError("the resample holds no object, so it has no average precision")
-    return 100 * np.mean([_of_class(c, counts, total) for c, total in present], axis=0)
+    total = np.zeros((len(counts), 10))
+    present = np.zeros(len(counts), np.int64)
+    for one in classes:
+        objects = counts @ one.objects  # [W]
+        step = max(1, BLOCK // max(1, one.right.size))
+        for start in range(0, len(counts), step):
+            part = slice(start, start + step)
+            total[part] += _of_class(one, counts[part], objects[part])
+        present += objects > 0
+    if not present.all():
+        raise ValueError("a resample holds no object, so it has no average precision")
+    return 100 * total / present[:, None]
 
 
-def _of_class(ranked: Ranked, counts: Counts, total: int) -> NDArray[np.float64]:
-    """Precision of one class, averaged over `RECALLS`; the copies of a detection stand together. [10]."""
-    times = counts[ranked.image][:, None]
-    right = np.cumsum(ranked.right * times, axis=0)  # [D, 10]
-    wrong = np.cumsum(ranked.wrong * times, axis=0)
+def _of_class(ranked: Ranked, counts: Counts, objects: Counts) -> NDArray[np.float64]:
+    """Mean over `RECALLS` of the precision at that recall or beyond, [W, 10]; 0 without objects.
+
+    Copies of an image stand together in the ranking, so a detection simply weighs as often as it is there.
+    """
+    times = counts[:, ranked.image, None]  # [W, D, 1]
+    hits = ranked.right.any(axis=1)  # recall rises at no other detection; K of them
+    right = np.cumsum(ranked.right[hits] * times[:, hits], axis=1)  # [W, K, 10]
+    wrong = np.cumsum(ranked.wrong * times, axis=1)[:, hits]
     precision = right / np.maximum(right + wrong, 1)
-    best_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    reached = np.searchsorted(RECALLS, right / total, side="right")  # recalls passed so far
-    newly = np.diff(reached, axis=0, prepend=0)
-    return (newly * best_from_here).sum(0) / len(RECALLS)
+    best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recall = right / np.maximum(objects, 1)[:, None, None]
+    reached = np.searchsorted(RECALLS, recall, side="right")  # recalls passed so far
+    newly = np.diff(reached, axis=1, prepend=0)
+    found = (newly * best_from_here).sum(axis=1) / len(RECALLS)
+    return np.where(objects[:, None] > 0, found, 0)
 
 
 _PARTS = ("image", "class", "score", "matched", "ignored", "objects")

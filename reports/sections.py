@@ -1,0 +1,110 @@
+"""One section per task: its protocol in words, and every run of it with its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from hsa_bench.core.result import TaskResult
+from reports.bootstrap import Impossible, Interval
+from reports.compare import Comparison
+from reports.grid import Cell, Grid
+from reports.table import MISSING, Table, code, duration, plain, setting
+from reports.tables import score
+
+LONGEST = 40
+"""Characters of a resolved setting that still fit a column; longer ones stay in the result file."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the report says of one task."""
+
+    column: str
+    task: str
+    version: str
+    protocols: tuple[str, ...]
+    """One, unless backbones were measured under different words."""
+    data: str
+    settings: str
+    table: Table
+
+
+def sections(grid: Grid, comparison: Comparison) -> tuple[Section, ...]:
+    """The sections of all tasks that left a result."""
+    return tuple(_section(grid, column, comparison) for column in grid.columns if grid.in_column(column))
+
+
+def _section(grid: Grid, column: str, comparison: Comparison) -> Section:
+    results = grid.in_column(column)
+    spec = results[0].spec
+    cells = [grid.at(row, column) for row in grid.rows]
+    images = {
+        len(found.example)
+        for cell in cells
+        if not isinstance(found := comparison.scores.get((cell.row, column), Impossible("")), Impossible)
+    }
+    counted = f", {' or '.join(f'{count:,}' for count in sorted(images))} test images" if images else ""
+    limit = f", limited to {spec.limit:,} images a split" if spec.limit is not None else ""
+    return Section(
+        column=plain(column),
+        task=spec.task,
+        version=", ".join(sorted({f"{result.spec.version}" for result in results})),
+        protocols=tuple(dict.fromkeys(plain(result.protocol) for result in results)),
+        data=f"{plain(spec.data.name)} (fingerprint {code(spec.data.fingerprint)}){counted}{limit}",
+        settings=", ".join(f"{code(name)} {setting(value)}" for name, value in spec.settings.items()),
+        table=_table(cells, results, comparison),
+    )
+
+
+def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Comparison) -> Table:
+    main = results[0].main_metric
+    metrics = [main, *dict.fromkeys(m for r in results for m in r.metrics if m != main)]
+    resolved = list(dict.fromkeys(name for r in results for name, v in r.effective.items() if _short(v)))
+    rows: list[tuple[str, ...]] = []
+    for cell in cells:
+        found = comparison.scores.get((cell.row, cell.column), Impossible("no number"))
+        own = MISSING if isinstance(found, Impossible) else _bounds(found.interval)
+        single = len(cell.runs) == 1
+        rows += [
+            (
+                plain(cell.row),
+                str(result.spec.seed) if result.seeded else MISSING,
+                code(result.spec.backbone.weights[:8]),
+                *_numbers(result, metrics, own if single else MISSING),
+                *(setting(result.effective[n]) if n in result.effective else MISSING for n in resolved),
+                duration(result.seconds) if result.status != "skipped" else MISSING,
+                code(result.spec.key),
+            )
+            for result in cell.results
+        ]
+        if len(cell.runs) > 1:
+            means = [_spread([run.metrics[m] for run in cell.runs if m in run.metrics]) for m in metrics]
+            name = f"{plain(cell.row)}, mean of {len(cell.runs)}"
+            rows.append((name, *[MISSING] * 2, means[0], own, *means[1:], *[MISSING] * (len(resolved) + 2)))
+    header = ("backbone", "seed", "weights", plain(main), "95 % interval", *map(plain, metrics[1:]))
+    return Table((*header, *map(plain, resolved), "time", "result"), tuple(rows))
+
+
+def _numbers(result: TaskResult, metrics: Sequence[str], own: str) -> list[str]:
+    """The main metric, its interval, and the further metrics of one run."""
+    if result.status != "ok":
+        return [score(Cell("", "", (result,))), *[MISSING] * len(metrics)]
+    texts = [f"{result.metrics[m]:.2f}" if m in result.metrics else MISSING for m in metrics]
+    return [texts[0], own, *texts[1:]]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return MISSING
+    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{interval.low:.1f} – {interval.high:.1f}"
+
+
+def _short(value: Any) -> bool:
+    return not isinstance(value, dict) and len(setting(value)) <= LONGEST

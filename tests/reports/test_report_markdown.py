@@ -1,0 +1,154 @@
+"""The whole report: its order, its links, and that it needs no torch."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hsa_bench.core.result import PlanFile, PlannedCell
+from hsa_bench.core.store import Store
+from reports.frame import collect
+from reports.markdown import write_report
+from tests.reports.report_folder import result, write
+
+WITHOUT_TORCH = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'timm']));"
+"""A module that is None in sys.modules raises ImportError when imported."""
+
+
+@pytest.fixture(scope="module")
+def report(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(demo_run, tmp_path_factory.mktemp("report") / "report.md")
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH + code, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+COMMAND = "import runpy; runpy.run_module('reports', run_name='__main__', alter_sys=True)"
+
+
+def test_sections_stand_in_reading_order(report: Path) -> None:
+    headings = re.findall(r"^## (.+)$", report.read_text(), flags=re.MULTILINE)
+
+    assert headings == [
+        "What this is, and how to read it",
+        "Results",
+        "Notes",
+        "Tasks",
+        "Backbones",
+        "Pretraining",
+        "Cost",
+        "Published, for orientation, not comparable",
+        "Provenance",
+    ]
+
+
+def test_the_header_says_preset_data_version_commit_machine_and_command(report: Path) -> None:
+    head = report.read_text().partition("## ")[0]
+
+    for fact in ("demo", "digits", "hsa_bench 0.1.0", "4f1d2c3b5a69", "Example CPU", "--preset demo"):
+        assert fact in head
+
+
+def test_every_table_has_as_many_cells_in_each_row_as_in_its_header(report: Path) -> None:
+    for block in re.findall(r"(?:^\|.*\n)+", report.read_text(), flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+        assert re.fullmatch(r"(\| :?-+:? )+\|", block.splitlines()[1])
+
+
+def test_pictures_of_the_report_exist_and_can_be_opened(report: Path) -> None:
+    found = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
+
+    assert found == ["figures/comparison.png", "figures/pretraining.png"]
+    for picture in found:
+        with Image.open(report.parent / picture) as image:
+            assert min(image.size) > 300
+
+
+def test_the_csv_has_every_number_of_the_plan(report: Path, demo_run: Path) -> None:
+    with report.with_name("results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    expected = sum(max(1, len(r.metrics)) for r in collect(demo_run).results)
+    assert len(rows) == expected
+    assert {row["status"] for row in rows} == {"ok", "failed", "skipped"}
+
+
+def test_a_limited_run_says_so_at_the_top(tmp_path: Path) -> None:
+    write(tmp_path, result("moco", "knn", limit=64))
+
+    head = write_report(tmp_path).read_text().partition("## ")[0]
+
+    assert "**Limited run" in head
+
+
+def test_a_plan_of_which_nothing_ran_still_gives_a_report(tmp_path: Path) -> None:
+    cell = PlannedCell(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
+    plan = PlanFile(title="t", preset="p", baseline="hsa", command="c", cells=(cell,))
+    Store(tmp_path).write_plan(plan)
+
+    text = write_report(tmp_path).read_text()
+
+    assert "hsa, linear, seed 0: its pretraining failed" in text
+    assert "| hsa | — |" in text
+
+
+def test_pictures_left_by_a_task_are_placed_in_its_section(tmp_path: Path) -> None:
+    run = result("moco", "coco", artefacts={"detections": "pictures.png", "checkpoint": "weights.pth"})
+    write(tmp_path, run)
+    Image.new("RGB", (8, 8)).save(Store(tmp_path).path("moco", "coco", "x").with_name("pictures.png"))
+
+    report = write_report(tmp_path)
+
+    assert "![moco, coco: detections](figures/moco-coco-pictures.png)" in report.read_text()
+    assert (tmp_path / "figures/moco-coco-pictures.png").is_file()
+
+
+def test_another_baseline_can_be_asked_for_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    for label in ("hsa", "moco"):
+        write(tmp_path, result(label, "knn"))
+
+    assert "hsa (baseline)" in write_report(tmp_path, baseline="hsa").read_text()
+    with pytest.raises(ValueError, match="byol: no such backbone; there are hsa, moco"):
+        write_report(tmp_path, baseline="byol")
+
+
+def test_the_command_rebuilds_the_same_report_without_torch(
+    report: Path, demo_run: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(demo_run, tmp_path / "elsewhere")
+    target = tmp_path / "again.md"
+
+    done = run(COMMAND, str(moved / "results"), "-o", str(target))
+
+    assert done.returncode == 0, done.stderr
+    assert str(target) in done.stdout
+    assert target.read_text() == report.read_text()
+
+
+def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
+    done = run(COMMAND, str(tmp_path / "nowhere"))
+
+    assert done.returncode == 2
+    assert "nowhere: no such folder" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_contracts_of_results_need_no_torch() -> None:
+    names = ("result", "store", "outcomes", "average_precision")
+    done = run(";".join(f"import hsa_bench.core.{name}" for name in names))
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_is_there_before_pandas_and_matplotlib_are_loaded() -> None:
+    done = run("import reports.__main__; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))")
+
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,133 @@
+"""What the notes warn of."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hsa_bench.core.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from reports.compare import compare
+from reports.frame import Collected
+from reports.grid import lay_out
+from reports.notes import notes
+from tests.reports.report_folder import classified, provenance, result, write
+
+
+def noted(
+    out: Path,
+    *results: TaskResult,
+    absent: tuple[PlannedCell, ...] = (),
+    plan: PlanFile | None = None,
+    **more: object,
+) -> dict[str, tuple[str, ...]]:
+    collected = Collected(out, plan, results, absent, **{"unreadable": (), **more})
+    grid = lay_out(collected)
+    return {
+        group.title.partition(" (")[0]: group.items
+        for group in notes(collected, grid, compare(collected, grid, "moco"))
+    }
+
+
+def measured(out: Path, label: str, right: np.ndarray, **changed: object) -> TaskResult:
+    facts = {"metrics": {"top1": float(right.mean() * 100)}, **changed}
+    return write(out, result(label, "knn", **facts), classified(right))
+
+
+def test_a_clean_run_has_no_notes(tmp_path: Path) -> None:
+    right = np.arange(200) % 4 > 0
+
+    assert noted(tmp_path, *(measured(tmp_path, label, right) for label in ("hsa", "moco"))) == {}
+
+
+def test_failures_are_named_with_their_reason_and_file(tmp_path: Path) -> None:
+    failure = Failure(kind="exception", message="ValueError: the loss is nan\nat step 3")
+    failed = result("hsa", "linear", status="failed", metrics={}, failure=failure)
+
+    (line,) = noted(tmp_path, failed)["Failed"]
+
+    assert line.startswith("hsa, linear, seed 0: exception: ValueError: the loss is nan (")
+    assert f"results/hsa/linear/{failed.spec.key}.json" in line
+
+
+def test_skipped_blocked_unreadable_and_unplanned_are_named(tmp_path: Path) -> None:
+    skipped = result("pixels", "linear", status="skipped", metrics={}, reason="nothing to fine-tune")
+    absent = (
+        PlannedCell(label="hsa", task="coco", seed=0, blocked="its pretraining failed: out of memory"),
+        PlannedCell(label="moco", task="coco", seed=1, key="0" * 16),
+    )
+
+    found = noted(tmp_path, skipped, absent=absent, unreadable=("results/x.json: broken",), unplanned=1)
+
+    assert found["Skipped"] == ("pixels, linear: nothing to fine-tune",)
+    assert found["Blocked or not run yet"] == (
+        "hsa, coco, seed 0: its pretraining failed: out of memory",
+        "moco, coco, seed 1: not run yet",
+    )
+    assert found["Files left out"][0] == "results/x.json: broken"
+    assert found["Files left out"][1].startswith("1 further result is ")
+
+
+def test_a_limited_run_is_called_so(tmp_path: Path) -> None:
+    (line,) = noted(tmp_path, result("moco", "knn", limit=64))["Limited"]
+
+    assert "64 training and test images" in line and "no comparison table" in line
+
+
+def test_weights_that_do_not_beat_an_untrained_network_are_flagged(tmp_path: Path) -> None:
+    right = np.arange(200) % 2 == 0
+    better = right | (np.arange(200) % 5 == 0)
+    results = [
+        measured(tmp_path, label, which)
+        for label, which in (("hsa", right), ("moco", better), ("random", right))
+    ]
+
+    (line,) = noted(tmp_path, *results)["Not shown to be better than an untrained network"]
+
+    assert line == "hsa, knn: +0.0 [+0.0, +0.0] to random"
+
+
+def test_an_untrained_network_is_held_against_its_own_architecture_only(tmp_path: Path) -> None:
+    right = np.arange(200) % 2 == 0
+    pixels = measured(tmp_path, "pixels", right, arch="pixels")
+
+    found = noted(tmp_path, pixels, measured(tmp_path, "moco", right), measured(tmp_path, "random", right))
+
+    assert all(line.startswith("moco") for line in found["Not shown to be better than an untrained network"])
+
+
+def test_pairs_that_are_not_comparable_are_named_with_the_reason(tmp_path: Path) -> None:
+    right = np.arange(200) % 2 == 0
+    moved = measured(tmp_path, "hsa", right, data=DataId(name="digits", fingerprint="ffff"))
+
+    found = noted(tmp_path, moved, measured(tmp_path, "moco", right))
+
+    assert any("was measured in several ways" in line for line in found["Mixtures"])
+    assert any("the baseline has no number" in line for line in found["Not compared"])
+
+
+def test_missing_outcomes_are_named(tmp_path: Path) -> None:
+    found = noted(tmp_path, result("moco", "knn"), result("hsa", "knn"))
+
+    assert "knn: no per-example outcomes were stored (moco, hsa)." in found["Not compared"]
+
+
+def test_mixed_origins_and_uncommitted_changes_are_named(tmp_path: Path) -> None:
+    right = np.arange(200) % 2 == 0
+    gpu = provenance(
+        dirty=True, version="0.2.0", commit="beef", hardware={"cpu": "Example CPU", "device": "cuda"}
+    )
+
+    found = noted(
+        tmp_path, measured(tmp_path, "moco", right), measured(tmp_path, "hsa", right, provenance=gpu)
+    )
+    lines = " ".join(found["Mixtures"])
+
+    assert "several versions of hsa_bench: 0.1.0, 0.2.0" in lines
+    assert "several commits" in lines
+    assert "knn was measured on more than one device: cpu, cuda" in lines
+    assert "1 result is made with uncommitted changes" in lines
+
+
+def test_the_presets_departures_are_repeated(tmp_path: Path) -> None:
+    plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), baseline="", command="", cells=())
+
+    assert noted(tmp_path, plan=plan)["Departures and remarks of the preset"] == ("SGD instead of LARS",)
