@@ -64,9 +64,9 @@ class GridTask(ClassificationTask):
 
     def grid(self, train: FeatureSet, seed: int, device: str) -> Grid:
         """Heads before the first step, all from the same draw."""
-        dim = train.features.shape[1]
-        start = torch.zeros(train.classes, dim + 1)
-        start[:, :dim].normal_(0, INIT_STD, generator=generator(seed, "head"))
+        weight = torch.empty(train.classes, train.features.shape[1])
+        weight.normal_(0, INIT_STD, generator=generator(seed, "head"))
+        start = torch.cat([weight, torch.zeros(train.classes, 1)], dim=1)  # [C, D+1]
         rates = torch.tensor(self.lrs * 2)
         heads = Heads(
             weight=start.repeat(len(rates), 1, 1).to(device),

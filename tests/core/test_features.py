@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hsa_bench.core.backbone import Backbone, assert_unchanged, weights_hash
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.data import ArrayImages, Classification, ImageSet
+from hsa_bench.core.features import extract, extract_both, frozen_forward
+from hsa_bench.core.result import Source
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import View
+
+VIEW = View(size=12, resize=12)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
+
+class Counting(nn.Module):
+    """Batch norm and mean pixel; counts the images it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(3)
+        self.seen = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x)
+        return self.bn(x).mean((2, 3))
+
+
+def backbone(module: nn.Module | None = None, card: Preprocess | None = None) -> Backbone:
+    module = module or Counting()
+    return Backbone(
+        label="counting",
+        arch="counting",
+        module=module,
+        dim=3,
+        card=card or Preprocess(),
+        weights=weights_hash(module),
+        source=Source(path="test", format="control"),
+    )
+
+
+def small_set(count: int, seed: int = 0) -> ImageSet:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+    return ImageSet(ArrayImages(pixels), np.arange(count) % 2, ("a", "b"), tuple(map(str, range(count))))
+
+
+def test_features_are_those_of_the_normalised_images_in_order(ctx: Context) -> None:
+    images = small_set(300)  # more than one batch
+    found = extract(backbone(), images, VIEW, ctx)
+    mean, std = (torch.tensor(v) for v in (Preprocess().mean, Preprocess().std))
+    pixels = torch.from_numpy(images.images.pixels).float() / 255  # type: ignore[attr-defined]
+    expected = (pixels.mean((1, 2)) - mean) / std / (1 + 1e-5) ** 0.5
+    assert torch.allclose(found.features, expected, atol=1e-5)
+    assert found.labels.tolist() == images.labels.tolist()
+    assert found.classes == 2
+
+
+def test_a_second_extraction_makes_no_forward_pass_and_gives_the_same(ctx: Context) -> None:
+    data = Classification("toy", small_set(8), small_set(6, seed=1), image_size=12, resize=12)
+    first = backbone()
+    made = extract_both(first, data, VIEW, ctx)
+    again = backbone()
+    found = extract_both(again, data, VIEW, ctx)
+    assert (first.module.seen, again.module.seen) == (14, 0)
+    assert torch.equal(made.train.features, found.train.features)
+    assert torch.equal(made.test.features, found.test.features)
+
+
+def test_whatever_changes_a_feature_changes_the_key(ctx: Context) -> None:
+    other = Counting()
+    nn.init.constant_(other.bn.weight, 2.0)
+    made = [
+        extract(backbone(), small_set(8), VIEW, ctx),
+        extract(backbone(other), small_set(8), VIEW, ctx),
+        extract(backbone(card=Preprocess(channels="BGR")), small_set(8), VIEW, ctx),
+        extract(backbone(), small_set(8, seed=1), VIEW, ctx),
+        extract(backbone(), small_set(8).subset(range(7)), VIEW, ctx),
+        extract(backbone(), small_set(8), View(size=8, resize=12), ctx),
+        extract(backbone(), small_set(8), View(size=8, resize=8), ctx),
+        extract(backbone(), small_set(8), View(size=8, resize=8, interpolation="bicubic"), ctx),
+    ]
+    assert len({f.key for f in made}) == len(made)
+
+
+def test_workers_change_no_feature(ctx: Context) -> None:
+    alone = extract(backbone(), small_set(20), VIEW, ctx)
+    elsewhere = replace(ctx, cache=ctx.cache / "other", workers=2)
+    assert torch.equal(alone.features, extract(backbone(), small_set(20), VIEW, elsewhere).features)
+
+
+def test_batch_norm_stays_in_eval_mode_and_the_trunk_unchanged(ctx: Context) -> None:
+    trunk = backbone()
+    trunk.module.train()
+    extract(trunk, small_set(8), VIEW, ctx)
+    assert_unchanged(trunk)
+    trunk.module.train()(torch.randn(4, 3, 6, 6))
+    with pytest.raises(RuntimeError, match="changed the trunk"):
+        assert_unchanged(trunk)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_no_numbers_are_refused_and_not_cached(ctx: Context, value: float) -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            features = x.mean((2, 3))
+            features[2] = value
+            return features
+
+    with pytest.raises(ValueError, match="counting: 1 of 8 images"):
+        extract(backbone(Broken()), small_set(8), VIEW, ctx)
+    assert not list(ctx.cache.rglob("*.npy"))
+
+
+def test_a_frozen_forward_builds_no_graph() -> None:
+    features = frozen_forward(backbone(), torch.randn(2, 3, 6, 6), "cpu")
+    assert not features.requires_grad
+    assert features.dtype == torch.float32

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from hsa_bench.core import neighbours
+from hsa_bench.core.metrics import ranks
+from hsa_bench.core.neighbours import search, vote
+
+
+def unit(rows: int, dim: int, seed: int) -> Tensor:
+    return normalize(torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def test_search_agrees_with_scikit_learns_brute_force() -> None:
+    query, bank = unit(30, 8, 0), unit(200, 8, 1)
+    found = search(query, bank, 7)
+    distance, index = NearestNeighbors(n_neighbors=7, metric="cosine").fit(bank).kneighbors(query)
+    assert torch.equal(found.index, torch.from_numpy(index))
+    assert torch.allclose(found.similarity, 1 - torch.from_numpy(distance).float(), atol=1e-5)
+
+
+def test_chunks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, bank = unit(31, 8, 0), unit(200, 8, 1)
+    whole = search(query, bank, 5)
+    monkeypatch.setattr(neighbours, "BLOCK", 200 * 4)  # four queries at once, the last chunk shorter
+    parts = search(query, bank, 5)
+    assert torch.equal(whole.index, parts.index)
+    assert torch.allclose(whole.similarity, parts.similarity, atol=1e-6)
+
+
+def test_the_vote_equals_the_equation() -> None:
+    query, bank = unit(6, 4, 0), unit(40, 4, 1)
+    labels = torch.randint(3, (40,), generator=torch.Generator().manual_seed(2))
+    scores = vote(query, bank, labels, classes=3, k=5, temperature=0.2)
+    for q in range(6):
+        similarity = [(float(query[q] @ bank[n]), int(labels[n])) for n in range(40)]
+        expected = [0.0, 0.0, 0.0]
+        for s, label in sorted(similarity, reverse=True)[:5]:
+            expected[label] += math.exp(s / 0.2)
+        assert scores[q].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_k_beyond_the_bank_lets_the_whole_bank_vote() -> None:
+    query, bank, labels = unit(5, 4, 0), unit(9, 4, 1), torch.arange(9) % 3
+    assert torch.equal(vote(query, bank, labels, 3, 200, 0.1), vote(query, bank, labels, 3, 9, 0.1))
+
+
+def test_classes_without_votes_rank_by_index_lowest_first() -> None:
+    bank = torch.eye(4)[:1]
+    scores = vote(bank, bank, torch.tensor([3]), classes=6, k=1, temperature=0.1)
+    place = [int(ranks(scores, torch.tensor([c]))) for c in range(6)]
+    assert place == [1, 2, 3, 0, 4, 5]
+
+
+def test_an_empty_query_gives_no_scores() -> None:
+    assert vote(torch.empty(0, 4), unit(9, 4, 1), torch.arange(9) % 3, 3, 2, 0.1).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"labels": torch.full((9,), 3)}, "labels run from 3 to 3, for 3 classes"),
+        ({"labels": torch.full((9,), -1)}, "labels run from -1"),
+        ({"labels": torch.zeros(8, dtype=torch.long)}, r"\[9, 4\], labels \[8\]"),
+        ({"bank": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}, "N > 0"),
+        ({"query": torch.zeros(5, 3)}, r"query \[5, 3\]"),
+        ({"k": 0}, "k must be at least 1"),
+        ({"temperature": 0.005}, "temperature must exceed"),
+    ],
+)
+def test_what_cannot_vote_is_refused(change: dict[str, object], complaint: str) -> None:
+    asked = {
+        "query": unit(5, 4, 0),
+        "bank": unit(9, 4, 1),
+        "labels": torch.arange(9) % 3,
+        "classes": 3,
+        "k": 2,
+        "temperature": 0.1,
+    }
+    with pytest.raises(ValueError, match=complaint):
+        vote(**{**asked, **change})  # type: ignore[arg-type]

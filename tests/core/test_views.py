@@ -1,0 +1,98 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
+
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.data import ArrayImages, ImageSet
+from hsa_bench.core.seed import forked
+from hsa_bench.core.views import Normalise, SeededEpochs, SeededViews, View, centre_view, random_view
+
+CARD = Preprocess()
+
+
+def picture(width: int = 50, height: int = 40, seed: int = 0) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def small_set(count: int = 6) -> ImageSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 20, 20, 3), dtype=np.uint8)
+    labels = np.arange(count) % 2
+    return ImageSet(ArrayImages(pixels), labels, ("a", "b"), tuple(map(str, range(count))))
+
+
+@pytest.mark.parametrize("size", [(50, 40), (33, 70)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_centre_view_has_torchvisions_pixels(size: tuple[int, int], interpolation: str) -> None:
+    view = View(size=24, resize=28, interpolation=interpolation)  # type: ignore[arg-type]
+    expected = v2.Compose(
+        [
+            v2.Resize(28, InterpolationMode(interpolation)),
+            v2.CenterCrop(24),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(CARD.mean, CARD.std),
+        ]
+    )
+    assert torch.allclose(centre_view(view, CARD)(picture(*size)), expected(picture(*size)), atol=1e-5)
+
+
+def test_a_picture_of_the_right_size_passes_untouched() -> None:
+    card = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), value_range=255)
+    seen = centre_view(View(size=32, resize=32), card)(picture(32, 32))
+    assert np.array_equal(seen.permute(1, 2, 0).numpy(), np.asarray(picture(32, 32)))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_random_view_has_torchvisions_draws_and_pixels(interpolation: str, flip: bool) -> None:
+    view = View(size=24, resize=28, interpolation=interpolation)  # type: ignore[arg-type]
+    ours = random_view(view, CARD, smallest=0.2, flip=flip)
+    crop = v2.RandomResizedCrop(24, scale=(0.2, 1.0), interpolation=InterpolationMode(interpolation))
+    theirs = v2.Compose([crop, *([v2.RandomHorizontalFlip()] if flip else []), v2.PILToTensor()])
+    for seed in range(20):
+        with forked(seed):
+            found = ours(picture(seed=seed))
+        with forked(seed):
+            expected = Normalise(CARD)(theirs(picture(seed=seed)))
+        assert torch.equal(found, expected)
+
+
+def test_normalise_follows_the_card() -> None:
+    card = Preprocess(mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0), channels="BGR", value_range=255)
+    one = Image.fromarray(np.array([[[11, 26, 42]]], dtype=np.uint8))
+    assert Normalise(card)(one).flatten().tolist() == [3.0, 3.0, 1.0]  # blue first
+    pixels = torch.tensor([11, 26, 42], dtype=torch.uint8)[:, None, None]
+    assert torch.equal(Normalise(card)(pixels), Normalise(card)(one))
+
+
+def test_an_item_depends_on_seed_epoch_and_index_alone() -> None:
+    images, view = small_set(), random_view(View(size=8, resize=8), CARD)
+    item = SeededViews(images, [view], seed=1, epoch=2)[3]
+    torch.rand(5)  # what happened before does not matter
+    again = SeededViews(images, [view], seed=1, epoch=2)
+    _ = again[5], again[0]
+    assert torch.equal(item[0][0], again[3][0][0])
+    assert item[1:] == (1, 3)
+    for seed, epoch, index in ((0, 2, 3), (1, 3, 3), (1, 2, 2)):
+        assert not torch.equal(item[0][0], SeededViews(images, [view], seed, epoch)[index][0][0])
+
+
+def test_two_transforms_give_two_different_views() -> None:
+    view = random_view(View(size=8, resize=8), CARD)
+    (first, second), _, _ = SeededViews(small_set(), [view, view], seed=0, epoch=0)[0]
+    assert not torch.equal(first, second)
+
+
+def test_seeded_epochs_hold_the_items_of_every_epoch() -> None:
+    images, view = small_set(), random_view(View(size=8, resize=8), CARD)
+    whole = pickle.loads(pickle.dumps(SeededEpochs(images, [view], seed=4)))  # as loader processes get it
+    for epoch in (0, 3):
+        (found,), *rest = whole[epoch, 2]
+        (expected,), *expected_rest = SeededViews(images, [view], seed=4, epoch=epoch)[2]
+        assert torch.equal(found, expected)
+        assert rest == expected_rest

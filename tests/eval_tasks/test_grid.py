@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from eval_tasks._grid import Grid, held_out_rows
+from eval_tasks.linear_cached import TASKS
+from hsa_bench.core.features import FeatureSet
+
+TASK = replace(TASKS[0], lrs=(0.01, 1.0), held_out=0.25)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def features(count: int = 40, seed: int = 0, scale: float = 1.0) -> FeatureSet:
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    x = torch.randn(count, 5, generator=g) + 2.0 * labels[:, None] - 1.0
+    return FeatureSet(features=x * scale, labels=labels, classes=2, key="test")
+
+
+def trained(grid: Grid, train: FeatureSet, steps: int = 30) -> Grid:
+    for step in range(steps):
+        index = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(step))[:20]
+        grid.step(train.features[index], train.labels[index], index, 1.0)
+    return grid
+
+
+def test_the_held_out_part_is_class_balanced_and_fixed() -> None:
+    labels = np.repeat([0, 1, 2], [10, 40, 100])
+    rows = held_out_rows(labels, 0.1)
+    assert np.bincount(labels[rows.numpy()]).tolist() == [1, 4, 10]
+    assert torch.equal(rows, held_out_rows(labels, 0.1))
+
+
+def test_a_class_keeps_its_only_image_for_training() -> None:
+    assert held_out_rows(np.array([0, 1, 1]), 0.1)[0].item() is False
+    with pytest.raises(ValueError, match="no class has two training images"):
+        held_out_rows(np.array([0, 1, 2]), 0.1)
+
+
+def test_head_b_never_learns_from_what_it_is_judged_on() -> None:
+    train = features()
+    grid = TASK.grid(train, 0, "cpu")
+    other = replace(train, labels=torch.where(grid.held_out, 1 - train.labels, train.labels))
+    assert int(grid.held_out.sum()) == 10
+    first = trained(grid, train).heads.weight
+    second = trained(TASK.grid(train, 0, "cpu"), other).heads.weight
+    assert torch.equal(first[2:], second[2:])  # the B heads
+    assert not torch.allclose(first[:2], second[:2], atol=1e-3)  # the A heads
+
+
+def test_all_heads_start_from_one_draw_of_the_seed() -> None:
+    weight = TASK.grid(features(), 0, "cpu").heads.weight
+    assert torch.equal(weight, weight[:1].expand_as(weight))
+    assert weight[..., -1].abs().sum() == 0.0
+    assert 0.005 < float(weight[0, :, :-1].std()) < 0.02
+    assert torch.equal(weight, TASK.grid(features(), 0, "cpu").heads.weight)
+    assert not torch.equal(weight, TASK.grid(features(), 1, "cpu").heads.weight)
+
+
+def test_the_rate_is_that_of_the_b_head_with_the_best_held_out_accuracy() -> None:
+    train = features()
+    grid = TASK.grid(train, 0, "cpu")
+    right = torch.tensor([[-1.0] * 5 + [0.0], [1.0] * 5 + [0.0]])
+    grid.heads.weight[0] = right  # A of the first rate; must not matter
+    grid.heads.weight[2], grid.heads.weight[3] = -right, right
+    choice = grid.choose()
+    assert choice.head == 1
+    assert choice.effective["lr"] == 1.0
+    assert choice.effective["held_out_top1"]["0.01"] < 10
+    assert choice.effective["held_out_top1"]["1"] > 90
+    assert choice.effective["held_out_images"] == 10
+
+
+def test_equal_accuracies_go_to_the_lower_loss() -> None:
+    grid = TASK.grid(features(), 0, "cpu")
+    right = torch.tensor([[-1.0] * 5 + [0.0], [1.0] * 5 + [0.0]])
+    grid.heads.weight[2], grid.heads.weight[3] = right * 1e-3, right
+    assert grid.choose().head == 1
+    grid.heads.weight[2], grid.heads.weight[3] = right, right * 1e-3
+    assert grid.choose().head == 0
+
+
+@pytest.mark.parametrize("diverged", [1, 3])
+def test_a_rate_whose_a_or_b_diverged_is_reported_and_never_chosen(diverged: int) -> None:
+    grid = trained(TASK.grid(features(), 0, "cpu"), features())
+    grid.heads.weight[diverged] = torch.nan
+    choice = grid.choose()
+    assert choice.head == 0
+    assert choice.effective["diverged"] == [1.0]
+    assert list(choice.effective["held_out_top1"]) == ["0.01"]
+
+
+def test_no_number_is_given_where_every_rate_diverged() -> None:
+    grid = TASK.grid(features(), 0, "cpu")
+    grid.heads.weight[:] = torch.inf
+    with pytest.raises(ValueError, match=r"every head diverged at learning rates \[0\.01, 1\.0\]"):
+        grid.choose()
+
+
+def test_large_features_choose_a_small_rate_and_small_ones_a_large_rate() -> None:
+    task = replace(TASKS[0], lrs=(1e-5, 1e-3, 0.1, 10.0), held_out=0.25)
+    chosen = []
+    for scale in (100.0, 0.01):
+        train = features(200, scale=scale)
+        chosen.append(trained(task.grid(train, 0, "cpu"), train, steps=40).choose().effective["lr"])
+    assert chosen[0] < chosen[1]

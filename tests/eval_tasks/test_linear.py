@@ -1,0 +1,162 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from eval_tasks import linear
+from eval_tasks._grid import INIT_STD
+from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.data import Classification
+from hsa_bench.core.loading import ordered, shuffled
+from hsa_bench.core.outcomes import ClassificationOutcomes
+from hsa_bench.core.seed import generator
+from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.views import View, centre_view, random_view
+
+TASK = replace(linear.TASKS[0], epochs=5, batch=10, lrs=(0.1, 1.0), smallest=0.3)
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
+]
+
+
+def run(
+    task: linear.Linear, backbone: Backbone, data: Classification, ctx: Context, seed: int = 0
+) -> Outcome:
+    return task.resolved(data, ctx).run(backbone, data, seed=seed, limit=None, ctx=ctx)
+
+
+def scores(outcome: Outcome) -> np.ndarray:
+    assert isinstance(outcome.examples, ClassificationOutcomes)
+    return outcome.examples.score
+
+
+def test_the_names_are_those_of_the_tasks() -> None:
+    assert tuple(task.name for task in linear.TASKS) == linear.NAMES
+
+
+def test_the_defaults_are_mocos() -> None:
+    task = linear.TASKS[0]
+    found = (task.epochs, task.batch, task.momentum, task.weight_decay, task.milestones, task.gamma)
+    assert found == (100, 256, 0.9, 0.0, (0.6, 0.8), 0.1)
+    assert (task.smallest, task.flip) == (0.08, True)
+    assert max(task.lrs) == 30.0
+
+
+def test_one_rate_equals_a_plain_loop_of_mocos_script(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    found = run(replace(TASK, lrs=(0.5,)), tiny, colours, ctx, seed=3)
+
+    fc = nn.Linear(8, 3)
+    fc.weight.data.normal_(0, INIT_STD, generator=generator(3, "head"))
+    fc.bias.data.zero_()
+    sgd = torch.optim.SGD(fc.parameters(), 0.5, momentum=0.9, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 4], gamma=0.1)
+    view = View(size=16, resize=16)
+    tiny.module.eval()
+    for epoch in range(5):
+        crops = [random_view(view, Preprocess(), smallest=0.3)]
+        for (x,), y, _ in shuffled(colours.train, crops, 10, seed=3, epoch=epoch):
+            loss = cross_entropy(fc(tiny.module(x).detach()), y)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+        schedule.step()
+    with torch.no_grad():
+        ((x,), _, _) = next(iter(ordered(colours.test, centre_view(view, Preprocess()), 18)))
+        logits = fc(tiny.module(x))
+    assert np.allclose(scores(found), logits.max(1).values, atol=1e-4)
+    assert isinstance(found.examples, ClassificationOutcomes)
+    assert found.examples.prediction.tolist() == logits.argmax(1).tolist()
+
+
+def test_the_trunk_runs_once_per_image_whatever_the_number_of_heads(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    seen = []
+    for lrs in ((0.1,), (0.01, 0.1, 1.0, 10.0, 30.0)):
+        before = tiny.module.seen
+        run(replace(TASK, lrs=lrs), tiny, colours, replace(ctx, cache=ctx.cache / str(len(lrs))))
+        seen.append(tiny.module.seen - before)
+    assert seen == [5 * 36 + 36 + 18] * 2  # five epochs, and the centre crops of both splits
+
+
+def test_workers_change_no_number(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    alone = run(TASK, tiny, colours, ctx)
+    together = run(TASK, tiny, colours, replace(ctx, workers=2, cache=ctx.cache / "other"))
+    assert np.array_equal(scores(alone), scores(together))
+    assert alone.metrics == together.metrics
+    assert alone.curves == together.curves
+
+
+def test_it_learns_what_can_be_learnt_and_leaves_the_trunk_alone(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    tiny.module.train()  # as a caller in a training loop may hand it over
+    outcome = run(TASK, tiny, colours, ctx)
+    assert outcome.metrics["top1"] > 90
+    assert outcome.effective["lr"] in TASK.lrs
+    assert outcome.curves["train_loss"][-1] < outcome.curves["train_loss"][0]
+    assert len(outcome.curves["train_loss"]) == 5
+    assert_unchanged(tiny)
+
+
+def test_the_seed_draws_order_and_views(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    first, again, other = (run(TASK, tiny, colours, ctx, seed=s) for s in (0, 0, 1))
+    assert np.array_equal(scores(first), scores(again))
+    assert not np.array_equal(scores(first), scores(other))
+
+
+def test_a_diverging_head_is_reported_and_the_number_is_anothers(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    both = run(replace(TASK, lrs=(0.1, 1e6), weight_decay=1.0), tiny, colours, ctx)
+    alone = run(replace(TASK, lrs=(0.1,), weight_decay=1.0), tiny, colours, ctx)
+    assert both.effective["diverged"] == [1e6]
+    assert both.effective["lr"] == 0.1
+    assert np.allclose(scores(both), scores(alone), atol=1e-5)
+
+
+def test_features_that_are_no_numbers_are_refused(
+    colours: Classification, ctx: Context, wrap: Callable[[nn.Module], Backbone]
+) -> None:
+    class Broken(nn.Module):
+        dim = 2
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.new_full((len(x), 2), torch.nan)
+
+    with pytest.raises(ValueError, match="NaN or infinite features"):
+        run(TASK, wrap(Broken()), colours, ctx)
+
+
+def test_a_flip_of_false_changes_the_views(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    mirrored, straight = (run(replace(TASK, flip=f), tiny, colours, ctx) for f in (True, False))
+    assert not np.array_equal(scores(mirrored), scores(straight))
+
+
+def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: Context) -> None:
+    text = TASK.resolved(colours, ctx).protocol
+    for part in (
+        "5 epochs of SGD (momentum 0.9, weight decay 0, batch 10",
+        "rate x0.1 after 60 % and 80 % of the epochs",
+        "area 0.3 to 1",
+        "and horizontal flip",
+        "Learning rates 0.1, 1",
+        "class-balanced 10 %",
+        "main_lincls.py",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("wrong", [{"lrs": ()}, {"lrs": (0.1, -1.0)}, {"epochs": 0}, {"smallest": 1.5}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(linear.TASKS[0], **wrong)

@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from eval_tasks import linear_cached
+from eval_tasks._grid import INIT_STD
+from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.data import Classification
+from hsa_bench.core.features import extract_both
+from hsa_bench.core.outcomes import ClassificationOutcomes
+from hsa_bench.core.seed import generator
+from hsa_bench.core.task import Context
+
+TASK = linear_cached.TASKS[0]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_the_names_are_those_of_the_tasks() -> None:
+    assert tuple(task.name for task in linear_cached.TASKS) == linear_cached.NAMES
+
+
+def test_one_rate_equals_a_plain_loop_on_the_features(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(TASK, lrs=(0.5,), epochs=5, batch=10).resolved(colours, ctx)
+    found = task.run(tiny, colours, seed=3, limit=None, ctx=ctx)
+
+    features = extract_both(tiny, colours, task.view, ctx)
+    fc = nn.Linear(8, 3)
+    fc.weight.data.normal_(0, INIT_STD, generator=generator(3, "head"))
+    fc.bias.data.zero_()
+    sgd = torch.optim.SGD(fc.parameters(), 0.5, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 4], gamma=0.1)
+    for epoch in range(5):
+        for rows in torch.randperm(36, generator=generator(3, "order", epoch)).split(10):
+            loss = cross_entropy(fc(features.train.features[rows]), features.train.labels[rows])
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+        schedule.step()
+    logits = fc(features.test.features).detach()
+    assert isinstance(found.examples, ClassificationOutcomes)
+    assert np.allclose(found.examples.score, logits.max(1).values, atol=1e-4)
+    assert found.examples.prediction.tolist() == logits.argmax(1).tolist()
+
+
+def test_it_learns_with_its_defaults_and_leaves_the_trunk_alone(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=None, ctx=ctx)
+    assert outcome.metrics["top1"] > 90
+    assert set(outcome.effective) == {"lr", "held_out_top1", "held_out_images", "diverged"}
+    assert len(outcome.curves["train_loss"]) == 100
+    assert_unchanged(tiny)
+
+
+def test_the_trunk_runs_once_per_image(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    for seed in (0, 1):
+        TASK.resolved(colours, ctx).run(tiny, colours, seed=seed, limit=None, ctx=ctx)
+    assert tiny.module.seen == 36 + 18
+
+
+def test_too_few_images_to_choose_a_rate_are_refused(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    with pytest.raises(ValueError, match="no class has two training images"):
+        TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=3, ctx=ctx)
+
+
+def test_the_protocol_says_there_is_no_augmentation(colours: Classification, ctx: Context) -> None:
+    text = TASK.resolved(colours, ctx).protocol
+    assert "no augmentation" in text
+    assert "usually lies a little below `linear`" in text
+    assert "100 epochs of SGD (momentum 0.9, weight decay 0, batch 256" in text

@@ -1,0 +1,200 @@
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from eval_tasks import semisup
+from eval_tasks._finetune import with_head
+from hsa_bench.core.architectures import build
+from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.card import Preprocess
+from hsa_bench.core.data import Classification, DataError, label_subset, subset_hash
+from hsa_bench.core.loading import ordered, shuffled
+from hsa_bench.core.outcomes import ClassificationOutcomes
+from hsa_bench.core.seed import forked
+from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.views import View, centre_view, random_view
+
+ONE, TEN = semisup.TASKS
+TASK = replace(TEN, fraction=0.5, steps=8, batch=6, trunk_lr=0.01, head_lr=0.2, smallest=0.3)
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
+]
+
+
+def run(
+    task: semisup.Semisup, backbone: Backbone, data: Classification, ctx: Context, seed: int = 0
+) -> Outcome:
+    return task.resolved(data, ctx).run(backbone, data, seed=seed, limit=None, ctx=ctx)
+
+
+def scores(outcome: Outcome) -> np.ndarray:
+    assert isinstance(outcome.examples, ClassificationOutcomes)
+    return outcome.examples.score
+
+
+def test_the_names_are_those_of_the_tasks() -> None:
+    assert tuple(task.name for task in semisup.TASKS) == semisup.NAMES
+
+
+def test_the_defaults_are_swavs() -> None:
+    assert (ONE.fraction, ONE.trunk_lr, ONE.head_lr) == (0.01, 0.02, 5.0)
+    assert (TEN.fraction, TEN.trunk_lr, TEN.head_lr) == (0.1, 0.01, 0.2)
+    for task in semisup.TASKS:
+        assert (task.batch, task.steps, task.gamma, task.milestones) == (256, 1000, 0.2, (0.6, 0.8))
+
+
+def test_it_equals_a_plain_loop_of_torch(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    found = run(TASK, tiny, colours, ctx, seed=2)
+
+    drawn = label_subset(colours.train.labels, 0.5, seed=2)
+    subset = colours.train.subset(drawn)
+    with forked(2, "fine-tune"):
+        net = with_head(tiny, 3)
+    trunk, head = net
+    groups = [{"params": trunk.parameters(), "lr": 0.01}, {"params": head.parameters(), "lr": 0.2}]
+    sgd = torch.optim.SGD(groups, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [5, 6], gamma=0.2)
+    view = View(size=16, resize=16)
+    crops = [random_view(view, Preprocess(), smallest=0.3)]
+    net.train()
+    step = 0
+    for epoch in range(3):  # 18 labelled images, batch 6: three steps each
+        for (x,), y, _ in shuffled(subset, crops, 6, seed=2, epoch=epoch):
+            if step == 8:
+                break
+            loss = cross_entropy(net(x), y)
+            assert found.curves["train_loss"][step] == pytest.approx(loss.item(), rel=1e-3)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            schedule.step()
+            step += 1
+    net.eval()
+    ((x,), _, _) = next(iter(ordered(colours.test, centre_view(view, Preprocess()), 18)))
+    assert np.allclose(scores(found), net(x).detach().max(1).values, atol=1e-3)
+    assert found.effective["subset"] == subset_hash(colours.train.examples, drawn)
+
+
+def test_workers_change_no_number(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    alone, together = (run(TASK, tiny, colours, replace(ctx, workers=w)) for w in (0, 2))
+    assert np.array_equal(scores(alone), scores(together))
+    assert alone.metrics == together.metrics
+    assert alone.curves == together.curves
+
+
+def test_it_learns_and_works_on_a_copy(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    outcome = run(replace(TASK, steps=40), tiny, colours, ctx)
+    assert outcome.metrics["top1"] > 90
+    assert outcome.effective["labelled_images"] == 18
+    assert outcome.effective["epochs"] == pytest.approx(13.33)
+    assert_unchanged(tiny)
+
+
+def test_trunk_and_head_have_rates_of_their_own(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(TASK, trunk_lr=0.0).resolved(colours, ctx)
+    net = with_head(tiny, 3)
+    assert [g["lr"] for g in task.optimiser(net).param_groups] == [0.0, 0.2]
+    moved = scores(run(TASK, tiny, colours, ctx))
+    assert not np.allclose(scores(run(task, tiny, colours, ctx)), moved, atol=1e-3)
+
+
+def test_a_frozen_trunk_handed_over_is_fine_tuned_all_the_same(tiny: Backbone) -> None:
+    tiny.module.requires_grad_(False)
+    assert all(p.requires_grad for p in with_head(tiny, 3).parameters())
+
+
+def test_the_seed_draws_the_subset(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    first, again, other = (run(TASK, tiny, colours, ctx, seed=s) for s in (0, 0, 1))
+    assert np.array_equal(scores(first), scores(again))
+    assert first.effective["subset"] == again.effective["subset"] != other.effective["subset"]
+
+
+def test_one_image_a_class_is_a_batch_of_its_own(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    outcome = run(replace(ONE, steps=5), tiny, colours, ctx)
+    assert outcome.effective["labelled_images"] == outcome.effective["batch"] == 3
+    assert outcome.effective["epochs"] == 5
+
+
+def test_batch_norm_takes_a_batch_of_one(
+    colours: Classification, ctx: Context, wrap: Callable[[nn.Module], Backbone], tmp_path: Path
+) -> None:
+    trunk = build("resnet18-w16")  # its last map is a single pixel on images this small
+    (tmp_path / "one.txt").write_text(colours.train.examples[4])
+    task = replace(ONE, subset=str(tmp_path / "one.txt"), steps=2, trunk_lr=0.0, head_lr=0.1)
+    outcome = run(task, wrap(trunk), colours, ctx)
+    assert outcome.effective["labelled_images"] == 1
+    assert len(outcome.curves["train_loss"]) == 2
+    run(replace(ONE, batch=1, steps=2, head_lr=0.1), wrap(trunk), colours, ctx)
+
+
+def test_a_list_file_names_the_subset_and_its_content_is_in_the_settings(
+    tiny: Backbone, colours: Classification, ctx: Context, tmp_path: Path
+) -> None:
+    chosen, path = [0, 1, 2, 6], tmp_path / "list.txt"
+    path.write_text("\n".join(colours.train.examples[i] for i in chosen))
+    task = replace(TASK, subset=str(path))
+    planned = task.resolved(colours, ctx)
+    outcome = run(task, tiny, colours, ctx)
+    digest = subset_hash(colours.train.examples, chosen)
+    assert planned.settings()["subset_digest"] == outcome.effective["subset"] == digest
+    assert outcome.effective["labelled_images"] == 4
+    assert "the images listed in list.txt" in planned.protocol
+
+    path.write_text("\n".join(colours.train.examples[i] for i in (0, 1, 2, 7)))
+    assert task.resolved(colours, ctx).subset_digest != digest
+    with pytest.raises(DataError, match="were asked for"):
+        planned.resolved(colours, ctx)
+
+
+def test_a_limit_leaves_a_listed_subset_readable(
+    tiny: Backbone, colours: Classification, ctx: Context, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("\n".join(colours.train.examples[:12]))
+    task = replace(TASK, subset=str(tmp_path / "list.txt")).resolved(colours, ctx)
+    outcome = task.run(tiny, colours, seed=0, limit=6, ctx=ctx)
+    assert outcome.effective["labelled_images"] == 6
+    assert len(scores(outcome)) == 6
+
+
+def test_what_has_no_weights_is_not_fine_tuned(tiny: Backbone, wrap: Callable[[nn.Module], Backbone]) -> None:
+    pixels = replace(wrap(build("pixels")), label="pixels")
+    assert ONE.unsupported(pixels) == "pixels has nothing to fine-tune"
+    assert ONE.unsupported(tiny) == ""
+
+
+def test_a_diverging_loss_is_an_error_that_names_the_rates(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(TASK, steps=30, head_lr=1e30, weight_decay=1.0)
+    with pytest.raises(ValueError, match=r"initial rates \[0\.01, 1e\+30\]; lower them"):
+        run(task, tiny, colours, ctx)
+
+
+def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: Context) -> None:
+    text = replace(ONE, steps=50, flip=False).resolved(colours, ctx).protocol
+    for part in (
+        "1 % of each class (at least one image)",
+        "50 steps of SGD (trunk rate 0.02, head rate 5, momentum 0.9, weight decay 0, batch 256",
+        "rate x0.2 after 60 % and 80 % of the steps",
+        "and no flip",
+        "eval_semisup.py:61-70,174-186",
+    ):
+        assert part in text
+
+
+def test_settings_survive_json(colours: Classification, ctx: Context) -> None:
+    task = TASK.resolved(colours, ctx)
+    assert semisup.Semisup(**json.loads(json.dumps(asdict(task)))) == task
