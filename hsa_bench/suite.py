@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from hsa_bench.choose_tasks import choose_tasks, with_settings
 from hsa_bench.core.architectures import PIXELS
 from hsa_bench.core.checkpoint import CheckpointError
+from hsa_bench.core.data import DataError
 from hsa_bench.core.execute import Bench
+from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, Plan, default_task, make_plan
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.result import PlanFile, PlannedCell, TaskResult
@@ -32,7 +34,17 @@ class Suite:
     overwrite: bool = False
 
     def check(self) -> list[ChosenTask]:
-        """Tasks with their settings; everything that can be refused early is refused here."""
+        """Tasks with their settings; everything that can be refused early is refused here.
+
+        Raises:
+            UsageError: An unknown task, setting, value or data set.
+        """
+        try:
+            open_dataset(self.job.dataset, self.bench.ctx.data_root)
+        except DataError:
+            pass  # planning blocks the cells that need it and says why
+        except ValueError as error:
+            raise UsageError(f"--dataset {error}") from error
         return choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
 
     def pretraining(self) -> list[Cell]:

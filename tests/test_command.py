@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from hsa_bench.core.architectures import build
 from hsa_bench.core.store import Store
+from hsa_bench.run import app
 
 WITHOUT_TORCH = """
 import importlib.abc, sys
@@ -75,16 +77,17 @@ def test_list_names_tasks_methods_data_sets_and_formats(tmp_path: Path) -> None:
         (["--arch", "resnt18", "--dataset", "digits", "--tasks", "knn"], "did you mean"),
         (["--arch", "resnet18", "--dataset", "cifar10", "--tasks", "knn"], "see --data"),
         (["--arch", "resnet18", "--dataset", "imagefolder:nowhere", "--tasks", "knn"], "no such folder"),
+        (["--arch", "resnet18", "--dataset", "digitz", "--tasks", "knn"], "did you mean digits"),
         (["--arch", "resnet18", "--dataset", "digits", "--tasks", "knn", "--baseline", "x"], "--baseline x"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_the_remedy_and_leaves_nothing(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = command(*arguments, "--out", "out", cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*arguments, "--out", "out"])
+    assert done.exit_code == 2, done.output
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert not Store(tmp_path / "out").paths()
 
 

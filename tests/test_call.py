@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+import hsa_bench
+from hsa_bench.core.backbone import weights_hash
+from hsa_bench.core.card import Preprocess
+
+
+class Tiny(nn.Module):
+    """A user's own network: 8 features, batch norm and dropout inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.norm(self.conv(x)).relu().mean((2, 3)))
+
+
+def test_a_module_and_its_checkpoint_share_key_and_number(tmp_path: Path) -> None:
+    net = torchvision.models.resnet18(weights=None)
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    by_module = hsa_bench.evaluate(net, "knn", "digits", limit=60, out=tmp_path / "a")
+    by_file = hsa_bench.evaluate(tmp_path / "net.pth", ["knn"], "digits", limit=60, out=tmp_path / "b")
+    assert list(by_module["key"]) == list(by_file["key"])
+    assert list(by_module["value"]) == list(by_file["value"])
+    assert {"top1", "top5"} <= set(by_module["metric"])
+
+
+def test_a_training_loop_gets_its_network_back_as_it_was(tmp_path: Path) -> None:
+    net = Tiny().train()
+    before = weights_hash(net)
+    frame = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path, **{"knn.k": 5})
+    assert net.training
+    assert weights_hash(net) == before
+    assert frame["value"].between(0, 100).all()
+
+
+def test_the_same_call_reuses_its_result_and_a_changed_setting_does_not(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Tiny()
+    first = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path)
+    again = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path)
+    other = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path, **{"knn.k": 3})
+    grey = hsa_bench.evaluate(
+        net, "knn", "digits", limit=40, out=tmp_path, card=Preprocess(mean=(0, 0, 0), std=(1, 1, 1))
+    )
+    assert list(first["started"]) == list(again["started"])
+    assert len({*first["key"], *other["key"], *grey["key"]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tasks": "knnn"}, "did you mean knn"),
+        ({"dataset": "digitz"}, "did you mean digits"),
+        ({"knn.k": "many"}, r"knn\.k"),
+    ],
+)
+def test_wrong_usage_is_a_value_error_with_the_remedy(
+    arguments: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        hsa_bench.evaluate(Tiny(), **{"tasks": "knn", "dataset": "digits", "out": tmp_path, **arguments})
+
+
+def test_a_module_without_flat_features_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"wanted is \[2, D\]"):
+        hsa_bench.evaluate(nn.Conv2d(3, 4, 3), "knn", "digits", out=tmp_path)
