@@ -27,7 +27,7 @@ def main(
         from reports.markdown import write_report  # only now: it loads matplotlib
 
         report = write_report(out, output, baseline)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     typer.echo(f"report: {report}")

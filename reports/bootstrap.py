@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ AGREES = 0.05
 """How far a score recomputed from the outcomes may be from the recorded one, percentage points."""
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,36 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Impossible:
+    """Why something cannot be computed; a sentence for the report."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A score, and how to take it on a resample of the test images."""
+
+    score: float
+    """Mean over the runs on the images as they are, percent."""
+    example: NDArray[np.str_]
+    """The test images, [I]."""
+    data: str
+    """Fingerprint of the data set."""
+    draws: int
+    """Resamples to take."""
+    on: Callable[[Counts], Floats]
+    """How often each image is in each resample, [W, I], to scores, [W]."""
+
+
+@dataclass(frozen=True)
 class Resampled:
     """A score and what it would be on resampled test images."""
 
     score: float
-    """Mean over the runs on the images as they are, percent."""
+    """As measured, percent."""
     draws: Floats
-    """The same on each resample, [W]. Resample w takes the same images for every backbone."""
+    """On each resample, [W]. Resample w takes the same images for every backbone."""
     example: NDArray[np.str_]
     """The test images, [I]."""
     data: str
@@ -55,21 +80,14 @@ class Resampled:
         return interval(self.draws)
 
 
-@dataclass(frozen=True)
-class Impossible:
-    """Why something cannot be computed; a sentence for the report."""
-
-    reason: str
-
-
 def interval(draws: Floats) -> Interval:
     """Percentile interval, 95 %, unadjusted."""
     low, high = np.percentile(draws, [2.5, 97.5])
     return Interval(float(low), float(high))
 
 
-def resample(runs: Sequence[TaskResult], folder: Path) -> Resampled | Impossible:
-    """Score resampled test images by the mean over runs that differ in seed or weights.
+def measure(runs: Sequence[TaskResult], folder: Path) -> Measured | Impossible:
+    """Make a score from per-example outcomes: the mean over runs that differ in seed or weights.
 
     Args:
         runs: Runs of one backbone on one task, each with a number.
@@ -89,22 +107,33 @@ def resample(runs: Sequence[TaskResult], folder: Path) -> Resampled | Impossible
     if any(not np.array_equal(one.example, example) for one in outcomes):
         return Impossible("its runs were measured on different test images")
     main = runs[0].main_metric
-    scored = _scored(outcomes, main)
-    if scored is None:
+    scorer = _scorer(outcomes, main)
+    if scorer is None:
         return Impossible(f"{main} cannot be recomputed from the per-example outcomes")
-    score, draws = scored
+    draws, on = scorer
+    score = float(on(np.ones((1, len(example)), np.int64))[0])
     recorded = float(np.mean([run.metrics[main] for run in runs]))
     if abs(score - recorded) > AGREES:
         return Impossible(f"the per-example outcomes give {score:.2f}, the results say {recorded:.2f}")
-    return Resampled(score, draws, example, runs[0].spec.data.fingerprint)
+    return Measured(score, example, runs[0].spec.data.fingerprint, draws, on)
 
 
-def resamples(images: int, draws: int) -> Iterator[NDArray[np.int64]]:
-    """How often each image is in each resample, in blocks [B, images].
+def resample(measured: Mapping[Name, Measured]) -> dict[Name, Resampled]:
+    """Score resamples of the test images; those of as many images share them, which is what pairs them."""
+    found: dict[Name, list[Floats]] = {name: [] for name in measured}
+    for images, draws in {(len(one.example), one.draws) for one in measured.values()}:
+        sharing = [n for n, one in measured.items() if (len(one.example), one.draws) == (images, draws)]
+        for counts in resamples(images, draws):
+            for name in sharing:
+                found[name].append(measured[name].on(counts))
+    return {
+        name: Resampled(one.score, np.concatenate(found[name]), one.example, one.data)
+        for name, one in measured.items()
+    }
 
-    Depends on the two arguments alone, so two backbones with the same images share their resamples:
-    that is what pairs them.
-    """
+
+def resamples(images: int, draws: int) -> Iterator[Counts]:
+    """How often each image is in each resample, in blocks [W, images]; fixed by the two arguments."""
     rng = np.random.default_rng(SEED)
     block = max(1, BLOCK // images)
     for start in range(0, draws, block):
@@ -113,25 +142,26 @@ def resamples(images: int, draws: int) -> Iterator[NDArray[np.int64]]:
         yield np.bincount(drawn.ravel(), minlength=size * images).reshape(size, images)
 
 
-def _scored(outcomes: Sequence[Outcomes], metric: str) -> tuple[float, Floats] | None:
-    """The metric on the images as they are and on each resample, mean over runs; None if unknown."""
+def _scorer(outcomes: Sequence[Outcomes], metric: str) -> tuple[int, Callable[[Counts], Floats]] | None:
+    """How many resamples to take, and the metric on them, mean over runs; None for an unknown metric."""
     if all(isinstance(one, ClassificationOutcomes) for one in outcomes):
-        return _accuracy(cast(Sequence[ClassificationOutcomes], outcomes), metric)
+        accuracy = _accuracy(cast(Sequence[ClassificationOutcomes], outcomes), metric)
+        return accuracy and (CLASSIFICATION_DRAWS, accuracy)
     if all(isinstance(one, DetectionOutcomes) for one in outcomes):
-        return _precision(cast(Sequence[DetectionOutcomes], outcomes), metric)
+        precision = _precision(cast(Sequence[DetectionOutcomes], outcomes), metric)
+        return precision and (DETECTION_DRAWS, precision)
     return None
 
 
-def _accuracy(outcomes: Sequence[ClassificationOutcomes], metric: str) -> tuple[float, Floats] | None:
+def _accuracy(outcomes: Sequence[ClassificationOutcomes], metric: str) -> Callable[[Counts], Floats] | None:
     if metric not in {"top1", "top5"}:
         return None
     right = [one.prediction == one.label if metric == "top1" else one.top5 for one in outcomes]
-    share: Floats = 100 * np.array(right, np.float64).mean(axis=0)  # of runs that have the image right, [I]
-    draws = [counts @ share / len(share) for counts in resamples(len(share), CLASSIFICATION_DRAWS)]
-    return float(share.mean()), np.concatenate(draws)
+    share: Floats = np.array(right, np.float64).mean(axis=0)  # of the runs that have the image right, [I]
+    return lambda counts: 100 * (counts @ share) / len(share)
 
 
-def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> tuple[float, Floats] | None:
+def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> Callable[[Counts], Floats] | None:
     kind, _, name = metric.partition("/")
     picked = {"AP": list(range(10)), "AP50": [IOU_50], "AP75": [IOU_75]}  # of the ten IoUs
     if kind not in {"bbox", "segm"} or name not in picked:
@@ -139,13 +169,11 @@ def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> tuple[floa
     rankings = [ranked(one, cast(Literal["bbox", "segm"], kind)) for one in outcomes]
     if not rankings[0]:
         return None
-    images = len(outcomes[0].example)
     objects = np.sum([ranking.objects for ranking in rankings[0]], axis=0)  # [I]
 
-    def score(counts: NDArray[np.int64]) -> Floats:
-        """[W, I] to [W]; a resample without objects has no AP and is left out."""
-        counts = counts[counts @ objects > 0]
-        return np.mean([average_precision(one, counts)[:, picked[name]].mean(1) for one in rankings], axis=0)
+    def score(counts: Counts) -> Floats:
+        counts = counts[counts @ objects > 0]  # a resample without objects has no AP and is left out
+        scores = [average_precision(one, counts)[:, picked[name]].mean(1) for one in rankings]
+        return np.mean(scores, axis=0)
 
-    draws = [score(counts) for counts in resamples(images, DETECTION_DRAWS)]
-    return float(score(np.ones((1, images), np.int64))[0]), np.concatenate(draws)
+    return score

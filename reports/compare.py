@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.bootstrap import Impossible, Interval, Resampled, interval, resample
+from reports.bootstrap import Impossible, Interval, Measured, Resampled, interval, measure, resample
 from reports.frame import Collected
 from reports.grid import Grid
 
@@ -48,11 +48,13 @@ def compare(collected: Collected, grid: Grid, baseline: str) -> Comparison:
         grid: The cells.
         baseline: Label of the baseline; without one, or one of several rows, there are no differences.
     """
-    scores = {
-        place: resample(cell.runs, collected.folder(cell.runs[0]))
+    measured = {
+        place: measure(cell.runs, collected.folder(cell.runs[0]))
         for place, cell in grid.cells.items()
         if cell.runs
     }
+    resampled = resample({p: one for p, one in measured.items() if isinstance(one, Measured)})
+    scores = {p: one if isinstance(one, Impossible) else resampled[p] for p, one in measured.items()}
     base = grid.row_of(baseline) or ""
     differences = {
         (row, column): difference(score, scores[base, column])

@@ -91,18 +91,21 @@ def draw_pretraining(results: Sequence[TaskResult], report: Path) -> Picture | N
 
 
 def place_artefacts(collected: Collected, report: Path) -> dict[str, list[Picture]]:
-    """Copy the pictures that tasks left beside the report, by task."""
-    placed: dict[str, list[Picture]] = {}
+    """Copy the pictures that tasks left beside the report, by task; of each backbone the first run's."""
+    placed: dict[str, dict[tuple[str, str], Picture]] = {}
     for result in collected.results:
+        label, task = result.label, result.spec.task
         for name, file in result.artefacts.items():
             source = collected.folder(result) / Path(file).name
-            if source.suffix.lower() in PICTURES and source.is_file():
-                target = Path("figures", f"{result.label}-{result.spec.task}-{source.name}".replace(" ", "-"))
+            if source.suffix.lower() not in PICTURES or not source.is_file():
+                continue
+            if (label, name) not in placed.setdefault(task, {}):
+                target = Path("figures", f"{label}-{task}-{source.name}".replace(" ", "-"))
                 (report.parent / target.parent).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, report.parent / target)
-                title = f"{result.label}, {result.spec.task}: {name}"
-                placed.setdefault(result.spec.task, []).append(Picture(target, title))
-    return placed
+                title = f"{label}, {task}, seed {result.spec.seed}: {name}"
+                placed[task][label, name] = Picture(target, title)
+    return {task: list(pictures.values()) for task, pictures in placed.items()}
 
 
 def _score_panel(

@@ -37,7 +37,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
             _no_better_than_random(grid, comparison),
         ),
         Notes("Not compared", _not_compared(grid, comparison)),
-        Notes("Mixtures", _mixtures(collected, grid)),
+        Notes("Origin of the numbers", _origins(collected, grid)),
         Notes("Departures and remarks of the preset", tuple(map(plain, _of_preset(collected)))),
     )
     return tuple(group for group in groups if group.items)
@@ -133,7 +133,7 @@ def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _mixtures(collected: Collected, grid: Grid) -> tuple[str, ...]:
+def _origins(collected: Collected, grid: Grid) -> tuple[str, ...]:
     results = collected.results
     lines = []
     for task in dict.fromkeys(result.spec.task for result in results):

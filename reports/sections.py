@@ -54,7 +54,7 @@ def _section(grid: Grid, column: str, comparison: Comparison) -> Section:
         version=", ".join(sorted({f"{result.spec.version}" for result in results})),
         protocols=tuple(dict.fromkeys(plain(result.protocol) for result in results)),
         data=f"{plain(spec.data.name)} (fingerprint {code(spec.data.fingerprint)}){counted}{limit}",
-        settings=", ".join(f"{code(name)} {setting(value)}" for name, value in spec.settings.items()),
+        settings="; ".join(f"{code(name)} {setting(value)}" for name, value in spec.settings.items()),
         table=_table(cells, results, comparison),
     )
 
@@ -107,4 +107,4 @@ def _bounds(interval: Interval) -> str:
 
 
 def _short(value: Any) -> bool:
-    return not isinstance(value, dict) and len(setting(value)) <= LONGEST
+    return len(setting(value)) <= LONGEST

@@ -54,8 +54,14 @@ def duration(seconds: float) -> str:
 
 def setting(value: Any) -> str:
     """A value of a settings record, short."""
+    if value is None or value in ("", [], {}):
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{plain(str(name))} {setting(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value)
     return plain(str(value))

@@ -8,7 +8,7 @@ import pytest
 from hsa_bench.core.average_precision import average_precision, ranked
 from hsa_bench.core.result import DataId, TaskResult
 from reports import bootstrap
-from reports.bootstrap import Impossible, Resampled, resample, resamples
+from reports.bootstrap import Impossible, Measured, Resampled, measure, resample, resamples
 from reports.compare import Difference, compare, difference
 from reports.frame import collect
 from reports.grid import lay_out
@@ -23,9 +23,9 @@ def measured(out: Path, label: str, right: np.ndarray, **changed: object) -> Tas
 
 
 def resampled(out: Path, *runs: TaskResult) -> Resampled:
-    found = resample(runs, out / "results" / runs[0].label / runs[0].spec.task)
-    assert isinstance(found, Resampled)
-    return found
+    found = measure(runs, out / "results" / runs[0].label / runs[0].spec.task)
+    assert isinstance(found, Measured)
+    return resample({"it": found})["it"]
 
 
 def mask(share: float, seed: int = 0) -> np.ndarray:
@@ -111,11 +111,11 @@ def test_runs_without_usable_outcomes_have_no_interval_and_say_why(tmp_path: Pat
     small = measured(tmp_path, "a", mask(0.5)[:10], seed=4)
     whole = measured(tmp_path, "a", mask(0.5), seed=5)
 
-    assert "no per-example outcomes" in resample([bare], folder).reason
-    assert "outcomes give 70.00, the results say 71.00" in resample([wrong], folder).reason
-    assert "map cannot be recomputed" in resample([other], folder).reason
-    assert "cannot be read" in resample([lost], folder).reason
-    assert "different test images" in resample([small, whole], folder).reason
+    assert "no per-example outcomes" in measure([bare], folder).reason
+    assert "outcomes give 70.00, the results say 71.00" in measure([wrong], folder).reason
+    assert "map cannot be recomputed" in measure([other], folder).reason
+    assert "cannot be read" in measure([lost], folder).reason
+    assert "different test images" in measure([small, whole], folder).reason
 
 
 def test_detection_is_resampled_by_image_and_scored_by_ap(tmp_path: Path) -> None:

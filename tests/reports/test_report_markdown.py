@@ -108,7 +108,7 @@ def test_pictures_left_by_a_task_are_placed_in_its_section(tmp_path: Path) -> No
 
     report = write_report(tmp_path)
 
-    assert "![moco, coco: detections](figures/moco-coco-pictures.png)" in report.read_text()
+    assert "![moco, coco, seed 0: detections](figures/moco-coco-pictures.png)" in report.read_text()
     assert (tmp_path / "figures/moco-coco-pictures.png").is_file()
 
 

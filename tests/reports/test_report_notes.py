@@ -100,7 +100,7 @@ def test_pairs_that_are_not_comparable_are_named_with_the_reason(tmp_path: Path)
 
     found = noted(tmp_path, moved, measured(tmp_path, "moco", right))
 
-    assert any("was measured in several ways" in line for line in found["Mixtures"])
+    assert any("was measured in several ways" in line for line in found["Origin of the numbers"])
     assert any("the baseline has no number" in line for line in found["Not compared"])
 
 
@@ -119,7 +119,7 @@ def test_mixed_origins_and_uncommitted_changes_are_named(tmp_path: Path) -> None
     found = noted(
         tmp_path, measured(tmp_path, "moco", right), measured(tmp_path, "hsa", right, provenance=gpu)
     )
-    lines = " ".join(found["Mixtures"])
+    lines = " ".join(found["Origin of the numbers"])
 
     assert "several versions of hsa_bench: 0.1.0, 0.2.0" in lines
     assert "several commits" in lines

@@ -11,7 +11,7 @@ from reports.frame import Collected, collect
 from reports.grid import Cell, Grid, lay_out
 from reports.published import entries, published_table
 from reports.sections import sections
-from reports.table import Table, code, duration, plain
+from reports.table import Table, code, duration, plain, setting
 from reports.tables import cost_table, main_table, score
 from tests.reports.report_folder import result
 
@@ -179,6 +179,22 @@ def test_foreign_text_cannot_break_a_table() -> None:
         "| :--- | :--- |",
         "| x \\| y &lt;b&gt;\\*z\\*&lt;/b&gt; | `p\\|q'r` |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.30000000000000004, "0.3"),
+        (True, "yes"),
+        ("", "—"),
+        ([], "—"),
+        ([0.1, 1.0], "0.1, 1"),
+        ({"train": 3}, "train 3"),
+        (0, "0"),
+    ],
+)
+def test_settings_read_short(value: object, text: str) -> None:
+    assert setting(value) == text
 
 
 @pytest.mark.parametrize(
