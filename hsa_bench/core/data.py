@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +49,10 @@ class ArrayImages:
         return Image.fromarray(self.pixels[index])
 
     def digest(self) -> str:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
 
 
@@ -75,6 +80,10 @@ class FileImages:
             raise DataError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
 
     def digest(self) -> str:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:  # once a process: a folder of 60,000 files takes seconds
         sizes = [(self.root / name).stat().st_size for name in self.names]
         by_content = sum(sizes) <= HASHED_BYTES
         total = hashlib.sha256(b"content" if by_content else b"sizes")
