@@ -22,7 +22,7 @@ from hsa_bench.core.seed import generator
 from hsa_bench.core.task import SETTINGS, ClassificationTask, Outcome
 
 INIT_STD = 0.01
-"""Of the weights at the start; biases are zero (moco main_lincls.py:172-174)."""
+"""Of the weights at the start; biases are zero, as in moco main_lincls.py."""
 
 
 @settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)

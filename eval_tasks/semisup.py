@@ -91,17 +91,26 @@ class Semisup(ClassificationTask):
         task = super().resolved(data, ctx)
         if not self.subset:
             return task
-        examples = data.train.examples
-        digest = subset_hash(examples, listed_subset(examples, Path(self.subset)))
-        if self.subset_digest not in ("", digest):
-            raise DataError(f"{self.subset}: names images {digest}, but {self.subset_digest} were asked for")
-        return replace(task, subset_digest=digest)
+        return replace(task, subset_digest=subset_hash(data.train.examples, self.listed(data)))
+
+    def listed(self, data: Classification) -> list[int]:
+        """The training images that `subset` names.
+
+        Raises:
+            DataError: They are not those that were planned with, or not all there.
+        """
+        chosen = listed_subset(data.train.examples, Path(self.subset))
+        found = subset_hash(data.train.examples, chosen)
+        if self.subset_digest not in ("", found):
+            raise DataError(
+                f"{self.subset}: names images {found}, but {self.subset_digest} were planned with"
+            )
+        return chosen
 
     def labelled(self, data: Classification, seed: int, limit: int | None) -> Classification:
         """The data set with the labelled images as its training split."""
         if self.subset:
-            chosen = listed_subset(data.train.examples, Path(self.subset))
-            return replace(data, train=data.train.subset(chosen)).limited(limit)
+            return replace(data, train=data.train.subset(self.listed(data))).limited(limit)
         data = data.limited(limit)
         return replace(data, train=data.train.subset(label_subset(data.train.labels, self.fraction, seed)))
 

@@ -155,8 +155,12 @@ def test_a_list_file_names_the_subset_and_its_content_is_in_the_settings(
 
     path.write_text("\n".join(colours.train.examples[i] for i in (0, 1, 2, 7)))
     assert task.resolved(colours, ctx).subset_digest != digest
-    with pytest.raises(DataError, match="were asked for"):
-        planned.resolved(colours, ctx)
+    for late in (
+        lambda: planned.resolved(colours, ctx),
+        lambda: planned.run(tiny, colours, seed=0, limit=None, ctx=ctx),
+    ):
+        with pytest.raises(DataError, match="were planned with"):
+            late()
 
 
 def test_a_limit_leaves_a_listed_subset_readable(
