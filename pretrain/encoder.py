@@ -1,0 +1,60 @@
+"""Trunk and projection heads: what a contrastive method trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hsa_bench.core.backbone import Trunk
+from pretrain.heads import StageHead, halvings, mlp_head
+
+LAST = 4
+"""Stage whose pooled features the MLP head takes; earlier ones get a residual head."""
+
+
+class Encoder(nn.Module):
+    """Pictures to one embedding a level, each of unit length."""
+
+    def __init__(self, trunk: nn.Module, levels: Sequence[int], out: int, bn: bool) -> None:
+        """Build the heads.
+
+        Args:
+            trunk: With stages, e.g. a ResNetTrunk.
+            levels: Earlier stages that get a head of their own, e.g. (3,); the last stage always has one.
+            out: Width of the embeddings.
+            bn: Batch norm in the MLPs.
+
+        Raises:
+            ValueError: A level that the trunk does not have.
+        """
+        super().__init__()
+        self.trunk = trunk
+        stages: Trunk = trunk  # type: ignore[assignment]
+        wrong = [level for level in levels if not 1 <= level < len(stages.stage_dims)]
+        if wrong:
+            raise ValueError(
+                f"levels {wrong}: the backbone's earlier stages are 1 to {len(stages.stage_dims) - 1}"
+            )
+        self.levels = (*levels, LAST)
+        with torch.no_grad():
+            maps = stages.stages(torch.zeros(2, 3, 64, 64))
+        self.heads = nn.ModuleList(
+            StageHead(
+                stages.stage_dims[level - 1],
+                stages.stage_dims[-1],
+                halvings(maps[level - 1].shape[-1], maps[-1].shape[-1]),
+                out,
+                bn,
+            )
+            for level in levels
+        )
+        self.heads.append(mlp_head(stages.dim, out, bn))
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last."""
+        maps = self.trunk.stages(pictures)  # type: ignore[operator]
+        inputs = [*(maps[level - 1] for level in self.levels[:-1]), maps[-1].mean((2, 3))]
+        return [F.normalize(head(x), dim=1) for head, x in zip(self.heads, inputs, strict=True)]

@@ -1,0 +1,47 @@
+"""The checkpoint that pretraining hands over: trunk, settings, data, budget; tensors and plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from hsa_bench.core.formats.own import MARK
+from hsa_bench.core.result import Budget
+from hsa_bench.core.store import whole_file
+from pretrain.loop import Training
+
+
+def budget(training: Training, dataset: str, notes: tuple[str, ...]) -> Budget:
+    """What the training cost."""
+    settings = training.settings
+    drawn = len(training.images) // settings.batch * settings.batch
+    return Budget(
+        method=settings.method,
+        dataset=dataset,
+        epochs=settings.epochs,
+        images=settings.epochs * drawn,
+        views=float(training.method.views),  # type: ignore[arg-type]
+        seconds=training.progress.seconds,
+        seed=training.seed,
+        notes=notes,
+    )
+
+
+def export(training: Training, path: Path, spent: Budget) -> None:
+    """Write the query trunk under torchvision's names; readable with `weights_only`."""
+    trunk = training.method.encoder.trunk  # type: ignore[union-attr]
+    with whole_file(path) as file:
+        torch.save(
+            {
+                "format": MARK,
+                "arch": training.backbone.arch,
+                "state_dict": {k: v.cpu() for k, v in trunk.state_dict().items()},  # type: ignore[union-attr]
+                "card": training.backbone.card.as_dict(),
+                "settings": asdict(training.settings),
+                "data": training.images.fingerprint(),
+                "budget": spent.model_dump(),
+            },
+            file,
+        )

@@ -1,0 +1,83 @@
+"""HSA's loss: several positives an anchor, and a mixed query (arXiv:2012.02733; code: haohang96/CSML)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pretrain.losses.info_nce import info_nce
+
+
+@dataclass(frozen=True)
+class HsaTerms:
+    """The three parts, each a scalar in nats; a part that is switched off is absent."""
+
+    own: Tensor
+    """L_q: the anchor against its own and its neighbour's key."""
+    neighbour: Tensor | None = None
+    """L_p: the neighbour against its own and the anchor's key."""
+    mixed: Tensor | None = None
+    """L_mix: the mixture of both against both keys, in proportion."""
+
+    @property
+    def total(self) -> Tensor:
+        """Mean of the parts present."""
+        parts = [part for part in (self.own, self.neighbour, self.mixed) if part is not None]
+        return sum(parts[1:], start=parts[0]) / len(parts)
+
+
+def pulled(
+    u: Tensor, first: Tensor, second: Tensor, queue: Tensor, temperature: float, weights: tuple[float, float]
+) -> Tensor:
+    """One query, two positives: separate softmaxes, each over one positive and the queue.
+
+    The other positive is in no denominator (CSML, MulposCrossEntropy). A weight of zero drops its term, so
+    that a random network's neighbours cost nothing during warm-up.
+
+    Args:
+        u: Queries, [N, C], unit length.
+        first: Keys, [N, C].
+        second: Keys, [N, C].
+        queue: Keys of earlier batches, [C, K].
+        temperature: Of the softmax.
+        weights: Of the first and the second key's term.
+    """
+    terms = [
+        w * info_nce(u, v, queue, temperature) for w, v in zip(weights, (first, second), strict=True) if w
+    ]
+    return sum(terms[1:], start=terms[0])
+
+
+def hsa_loss(  # noqa: PLR0913, PLR0917 (the views and weights of one step)
+    q: Tensor,
+    p_q: Tensor,
+    m: Tensor,
+    k: Tensor,
+    p_k: Tensor,
+    queue: Tensor,
+    temperature: float,
+    weights: tuple[float, float],
+    mix: float,
+) -> Tensor:
+    """(L_q + L_p + L_mix) / 3.
+
+    Args:
+        q: Anchor queries, [N, C]; this and all others of unit length.
+        p_q: Their neighbours' queries, [N, C].
+        m: Queries of CutMix(anchor, neighbour), [N, C].
+        k: Anchor keys, [N, C]; no gradient.
+        p_k: Their neighbours' keys, [N, C]; no gradient.
+        queue: Keys of earlier batches, [C, K].
+        temperature: Of the softmax; the code uses 0.2.
+        weights: (own, neighbour): (1, 0) during warm-up, (0.5, 0.5) after.
+        mix: Share of the anchor in the mixture, in [0, 1].
+
+    Returns:
+        The loss averaged over anchors, in nats.
+    """
+    return HsaTerms(
+        own=pulled(q, k, p_k, queue, temperature, weights),
+        neighbour=pulled(p_q, p_k, k, queue, temperature, weights),
+        mixed=pulled(m, k, p_k, queue, temperature, (mix, 1 - mix)),
+    ).total

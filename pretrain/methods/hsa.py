@@ -1,0 +1,96 @@
+"""HSA: several positives an anchor, mixing, and the loss at earlier stages (arXiv:2012.02733).
+
+Single-level part: the first author's code, haohang96/CSML @be34e84. Levels: the abstract, and the same
+author's follow-up branch `mhead` (haohang96/moco_group_ShuffleBN @6d4f100); their design here is inferred.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.cutmix import Mixture, cutmix
+from pretrain.ema import follow
+from pretrain.encoder import Encoder
+from pretrain.key_queue import KeyQueue
+from pretrain.losses.hsa import HsaTerms, pulled
+from pretrain.settings import Settings
+
+OWN_ONLY = (1.0, 0.0)
+
+
+class Method(nn.Module):
+    """MoCo whose anchors have a mined neighbour, are mixed with it, and are compared at several levels."""
+
+    def __init__(self, trunk: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(trunk, settings.levels, settings.dim, settings.head_bn)
+        self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.queues = nn.ModuleList(KeyQueue(settings.dim, settings.queue) for _ in self.encoder.levels)
+        weights = settings.level_weights or (1.0,) * len(settings.levels)
+        if len(weights) != len(settings.levels):
+            raise ValueError(f"level_weights {weights}: needs one for each of levels {settings.levels}")
+        self.level_weights = (*weights, 1.0)
+        self.warming = True
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an item comes with views of a mined neighbour."""
+        return self.settings.neighbours
+
+    @property
+    def views(self) -> float:
+        """Forward passes of the trunk an image: q, k, with neighbours p_q, p_k, with mixing m."""
+        return 2.0 + 2.0 * self.settings.neighbours + self.settings.mix
+
+    def begin(self, epoch: int) -> None:
+        """Neighbours count once the warm-up is over."""
+        self.warming = epoch < max(1, round(self.settings.warmup * self.settings.epochs))
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        """One step's loss.
+
+        Args:
+            views: q, k of the anchor and, with neighbours, p_q, p_k of the neighbour, each [N, 3, H, W].
+        """
+        x_q, x_k = views[:2]
+        x_pq, x_pk = views[2:] if self.pairs else (None, None)
+        mixture = self._mixture(x_q, x_pq)
+
+        q = self.encoder(x_q)
+        p_q = self.encoder(x_pq) if x_pq is not None else None
+        m = self.encoder(mixture.pictures) if mixture else None
+        with torch.no_grad():
+            follow(self.key_encoder, self.encoder, self.settings.ema)
+            k = self.key_encoder(x_k)
+            p_k = self.key_encoder(x_pk) if x_pk is not None else [keys.roll(1, 0) for keys in k]
+
+        weights = OWN_ONLY if self.warming or not self.pairs else self.settings.weights
+        losses, parts = [], {}
+        for level, stage in enumerate(self.encoder.levels):
+            queue, tau = self.queues[level].keys.clone(), self.settings.temperature  # type: ignore[operator]
+            terms = HsaTerms(
+                own=pulled(q[level], k[level], p_k[level], queue, tau, weights),
+                neighbour=pulled(p_q[level], p_k[level], k[level], queue, tau, weights) if p_q else None,
+                mixed=pulled(m[level], k[level], p_k[level], queue, tau, (mixture.share, 1 - mixture.share))
+                if m and mixture
+                else None,
+            )
+            losses.append(self.level_weights[level] * terms.total)
+            parts[f"loss/stage{stage}"] = terms.total.detach()
+            self.queues[level].enqueue(k[level])  # type: ignore[operator]
+        return {"loss": torch.stack(losses).sum(), **parts}
+
+    def _mixture(self, x_q: Tensor, x_pq: Tensor | None) -> Mixture | None:
+        if not self.settings.mix or (self.settings.gate_mix and self.warming):
+            return None
+        # Without neighbours each picture is mixed with another of its batch, whose key is rolled alike.
+        return cutmix(x_q, x_q.roll(1, 0) if x_pq is None else x_pq, self.settings.mix_alpha)
+
+    @property
+    def mining_trunk(self) -> nn.Module:
+        """Whose features find neighbours."""
+        return self.key_encoder.trunk

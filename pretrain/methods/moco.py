@@ -1,0 +1,49 @@
+"""MoCo v2: a momentum encoder and a queue of keys (arXiv:1911.05722, arXiv:2003.04297)."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.ema import follow
+from pretrain.encoder import Encoder
+from pretrain.key_queue import KeyQueue
+from pretrain.losses.info_nce import info_nce
+from pretrain.settings import Settings
+
+
+class Method(nn.Module):
+    """Query encoder by gradient, key encoder by momentum, negatives from the queue."""
+
+    pairs = False
+    """Whether an item comes with views of a mined neighbour."""
+    views = 2.0
+    """Forward passes of the trunk an image, query and key branch together."""
+
+    def __init__(self, trunk: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(trunk, (), settings.dim, settings.head_bn)
+        self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.queue = KeyQueue(settings.dim, settings.queue)
+
+    def begin(self, epoch: int) -> None:
+        """Nothing changes between epochs."""
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        """One step's loss from two views, each [N, 3, H, W]."""
+        x_q, x_k = views
+        [q] = self.encoder(x_q)
+        with torch.no_grad():
+            follow(self.key_encoder, self.encoder, self.settings.ema)
+            [k] = self.key_encoder(x_k)
+        loss = info_nce(q, k, self.queue.keys.clone(), self.settings.temperature)
+        self.queue.enqueue(k)
+        return {"loss": loss}
+
+    @property
+    def mining_trunk(self) -> nn.Module:
+        """Whose features find neighbours."""
+        return self.key_encoder.trunk
