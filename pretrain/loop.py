@@ -28,7 +28,7 @@ from pretrain.positives import Neighbours, PairedViews, embed, nearest_others, p
 from pretrain.settings import Settings
 
 METHODS = "pretrain.methods"
-KNN = {"k": 20, "temperature": 0.07}
+KNN_K, KNN_TEMPERATURE = 20, 0.07
 
 
 class PretrainingError(ValueError):
@@ -167,12 +167,14 @@ class Training:
 
     def _knn(self) -> float:
         """Accuracy of the trunk's features on a fixed held-out tenth of train, percent."""
-        features = self._embed(self.method.encoder.trunk, "kNN")  # type: ignore[union-attr,arg-type]
+        features = self._embed(self.method.encoder.trunk, "kNN")  # type: ignore[union-attr]
         labels = torch.from_numpy(self.images.labels)
         held_out = torch.zeros(len(labels), dtype=torch.bool)
         held_out[label_subset(self.images.labels, 0.1, seed=0)] = True
         classes = len(self.images.classes)
-        scores = vote(features[held_out], features[~held_out], labels[~held_out], classes, **KNN)
+        scores = vote(
+            features[held_out], features[~held_out], labels[~held_out], classes, KNN_K, KNN_TEMPERATURE
+        )
         return float((scores.argmax(1) == labels[held_out]).double().mean() * 100)
 
     def _embed(self, trunk: Any, what: str) -> Tensor:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hsa_bench.core.architectures import build
+from hsa_bench.core.seed import forked
+from pretrain.cutmix import cutmix
+from pretrain.ema import follow
+from pretrain.encoder import Encoder
+from pretrain.key_queue import KeyQueue
+from pretrain.positives import nearest_others, purity
+
+
+def test_the_queue_forgets_its_oldest_keys_first() -> None:
+    queue = KeyQueue(dim=2, length=6)
+    batches = [F.normalize(torch.randn(4, 2), dim=1) for _ in range(3)]
+    for batch in batches:
+        queue.enqueue(batch)
+    # 12 keys went round a ring of 6 twice, so the last six stand in order.
+    assert torch.equal(queue.keys.T, torch.cat(batches)[-6:])
+    assert int(queue.pointer) == 0
+
+
+def test_the_momentum_update_is_eq_2() -> None:
+    key, query = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    expected = 0.9 * key.weight.detach() + 0.1 * query.weight.detach()
+    follow(key, query, 0.9)
+    assert torch.allclose(key.weight, expected)
+
+
+def test_a_picture_is_no_neighbour_of_itself_even_among_copies() -> None:
+    features = F.normalize(torch.tensor([[1.0, 0.0]] * 4 + [[0.0, 1.0], [0.6, 0.8]]), dim=1)
+    found = nearest_others(features, k=2)
+    assert all(i not in row for i, row in enumerate(found))
+    assert set(found[0]) < {1, 2, 3}
+    assert found[4][0] == 5
+
+
+def test_neighbours_are_those_of_a_plain_search() -> None:
+    features = F.normalize(torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    similarity = features @ features.T
+    similarity.fill_diagonal_(-2)
+    assert np.array_equal(nearest_others(features, 5), similarity.topk(5).indices.numpy())
+
+
+def test_purity_is_the_share_of_neighbours_of_the_own_class() -> None:
+    neighbours = np.array([[1, 2], [0, 3], [3, 0], [2, 1]])
+    assert purity(neighbours, np.array([0, 0, 1, 1])) == 50.0
+
+
+def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
+    anchor, other = torch.zeros(3, 3, 20, 30), torch.arange(1.0, 4)[:, None, None, None].expand(3, 3, 20, 30)
+    for seed in range(20):
+        with forked(seed):
+            mixture = cutmix(anchor, other, alpha=2.0)
+        pasted = mixture.pictures > 0
+        assert torch.equal(pasted[0], pasted[1])
+        assert mixture.share == pytest.approx(1 - float(pasted[0, 0].double().mean()))
+        rows, columns = pasted[0, 0].any(1).sum(), pasted[0, 0].any(0).sum()
+        assert int(pasted[0, 0].sum()) == int(rows * columns)  # a rectangle
+        assert set(mixture.pictures[2].unique().tolist()) <= {0.0, 3.0}
+
+
+@pytest.mark.parametrize("arch", ["resnet18-w16", "resnet18-w16-cifar"])
+def test_every_level_gives_unit_embeddings_through_a_head_of_the_last_map_size(arch: str) -> None:
+    encoder = Encoder(build(arch), levels=(2, 3), out=16, bn=True)
+    embeddings = encoder(torch.randn(4, 3, 32, 32))
+    assert [e.shape for e in embeddings] == [(4, 16)] * 3
+    for e in embeddings:
+        torch.testing.assert_close(e.norm(dim=1), torch.ones(4))
+    maps = encoder.trunk.stages(torch.zeros(2, 3, 64, 64))
+    for head, feature_map in zip(encoder.heads, maps[1:3], strict=False):
+        assert head.blocks(feature_map).shape[-2:] == maps[3].shape[-2:]
+
+
+@pytest.mark.parametrize("level", [0, 4, 5])
+def test_a_level_the_backbone_lacks_is_refused(level: int) -> None:
+    with pytest.raises(ValueError, match="earlier stages are 1 to 3"):
+        Encoder(build("resnet18-w16"), levels=(level,), out=16, bn=False)
