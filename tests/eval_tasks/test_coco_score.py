@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eval_tasks._detection.scoring import average_precisions, evaluate, outcomes
+from eval_tasks.coco import score
+from hsa_bench.core import outcomes as stored
+from hsa_bench.core.average_precision import IOU_50, IOU_75, average_precision, ranked
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+REFERENCE = SHARED / "conformance" / "coco_detections.json"
+COCO_MINI = SHARED / "data" / "coco-mini" / "annotations" / "instances_val2017.json"
+needs_shared = pytest.mark.skipif(
+    not (REFERENCE.exists() and COCO_MINI.exists()),
+    reason="needs the shared conformance vectors beside the repository",
+)
+
+
+def box(x: float, y: float, w: float, h: float) -> dict[str, Any]:
+    """A box and the mask that fills it."""
+    return {"bbox": [x, y, w, h], "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]]}
+
+
+def truth(objects: list[dict[str, Any]], images: int = 2) -> dict[str, Any]:
+    return {
+        "images": [{"id": i, "width": 200, "height": 150} for i in range(1, images + 1)],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "dog"}],
+        "annotations": [
+            {"id": i, "area": o["bbox"][2] * o["bbox"][3], "iscrowd": 0, **o} for i, o in enumerate(objects)
+        ],
+    }
+
+
+def in_image(image: int, category: int, **rest: Any) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, **rest}
+
+
+CAT = in_image(1, 3, **box(10, 10, 40, 40))
+DOG = in_image(2, 8, **box(60, 20, 20, 20))
+
+
+@needs_shared
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_scores_of_the_reference_detections_are_those_of_pycocotools(kind: str) -> None:
+    expected = json.loads((SHARED / "conformance" / "expected.json").read_text())["coco_val2017"]
+
+    assert score(REFERENCE, COCO_MINI)[kind] == pytest.approx(expected[kind], abs=1e-4)
+
+
+def test_finding_everything_exactly_scores_100_and_sizes_without_objects_are_left_out() -> None:
+    found = [{**CAT, "score": 0.9}, {**DOG, "score": 0.8}]
+
+    scores = score(found, truth([CAT, DOG]))
+
+    # 40 x 40 px is medium, 20 x 20 small, nothing is large
+    complete = dict.fromkeys(["AP", "AP50", "AP75", "APs", "APm"], 100.0)
+    assert scores == {"bbox": pytest.approx(complete), "segm": pytest.approx(complete)}
+
+
+def test_iou_decides_at_which_thresholds_a_detection_counts() -> None:
+    shifted = in_image(1, 3, **box(20, 10, 40, 40), score=0.9)  # IoU 30 / 50 = 0.6
+
+    scores = score([shifted], truth([CAT]))["bbox"]
+
+    assert scores["AP50"] == pytest.approx(100)
+    assert scores["AP75"] == 0
+    assert scores["AP"] == pytest.approx(30)  # .50, .55, .60 of ten thresholds
+
+
+def test_a_wrong_detection_before_the_right_one_halves_the_precision() -> None:
+    wrong = in_image(1, 3, **box(100, 90, 40, 40), score=0.9)
+
+    assert score([wrong, {**CAT, "score": 0.5}], truth([CAT]))["bbox"]["AP"] == pytest.approx(50)
+
+
+def test_detections_inside_a_crowd_count_neither_way() -> None:
+    crowd = {**in_image(1, 3, **box(100, 50, 90, 90)), "iscrowd": 1}
+    inside = [in_image(1, 3, **box(110 + 20 * i, 60, 20, 20), score=0.95) for i in range(3)]
+
+    scores = score([*inside, {**CAT, "score": 0.5}], truth([CAT, crowd]))
+
+    assert scores["bbox"]["AP"] == pytest.approx(100)
+    assert scores["segm"]["AP"] == pytest.approx(100)
+
+
+def test_a_detection_in_an_image_without_objects_is_wrong() -> None:
+    stray = in_image(2, 3, **box(10, 10, 40, 40), score=0.9)
+
+    assert score([stray, {**CAT, "score": 0.5}], truth([CAT]))["bbox"]["AP"] == pytest.approx(50)
+
+
+def test_objects_numbered_from_0_are_found_too() -> None:
+    """`truth` numbers from 0; pycocotools alone takes a match with object 0 for none."""
+    assert score([{**CAT, "score": 0.9}], truth([CAT]))["bbox"]["AP"] == pytest.approx(100)
+
+
+def test_finding_nothing_scores_0() -> None:
+    scores = score([], truth([CAT, DOG]))
+
+    assert scores == {"bbox": dict.fromkeys(["AP", "AP50", "AP75", "APs", "APm"], 0.0)}
+
+
+def test_boxes_alone_are_scored_without_masks() -> None:
+    bare = {key: value for key, value in CAT.items() if key != "segmentation"}
+
+    assert set(score([{**bare, "score": 0.9}], truth([CAT]))) == {"bbox"}
+
+
+def test_masks_may_be_run_lengths_written_out_or_packed() -> None:
+    counts = [10 * 150 + 10, *([40, 110] * 39), 40, 150 * 200 - (49 * 150 + 50)]
+    written = {"size": [150, 200], "counts": counts}
+    import pycocotools.mask as run_lengths
+
+    packed = run_lengths.frPyObjects(written, 150, 200)
+    for mask in (written, packed, {**packed, "counts": packed["counts"].decode()}):
+        row = in_image(1, 3, segmentation=mask, bbox=CAT["bbox"], score=0.9)
+        assert score([row], truth([CAT]))["segm"]["AP"] == pytest.approx(100)
+
+
+def test_files_are_read_and_nothing_given_is_changed(tmp_path: Path) -> None:
+    found, objects = [{**CAT, "score": 0.9}], truth([CAT])
+    before = copy.deepcopy((found, objects))
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    (tmp_path / "truth.json").write_text(json.dumps(objects))
+
+    assert score(tmp_path / "found.json", str(tmp_path / "truth.json")) == score(found, objects)
+    assert (found, objects) == before
+
+
+def test_a_detection_in_an_unknown_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="image 7, which the annotations do not list"):
+        score([{**CAT, "image_id": 7, "score": 0.9}], truth([CAT]))
+
+
+def random_case(seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Objects in most images, some a crowd, and detections that are objects shaken, relabelled or made up."""
+    rng = np.random.default_rng(seed)
+    objects, found = [], []
+    for _ in range(40):
+        w, h = rng.uniform(5, 60, 2)
+        place = box(*map(float, (*rng.uniform(0, 80, 2), w, h)))
+        row = in_image(int(rng.integers(1, 9)), int(rng.choice([3, 8])), **place)
+        objects.append({**row, "iscrowd": int(rng.random() < 0.1)})
+        x, y, w, h = np.array(place["bbox"]) + rng.normal(0, 3, 4)
+        shaken = box(float(max(x, 0)), float(max(y, 0)), float(abs(w) + 1), float(abs(h) + 1))
+        found.append({**row, **shaken, "score": float(np.float32(rng.random()))})
+    found += [{**row, "category_id": 3, "score": float(np.float32(rng.random()))} for row in found[:15]]
+    return found, truth(objects, images=10)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_average_precision_comes_back_from_the_stored_matches(tmp_path: Path, seed: int) -> None:
+    found, objects = random_case(seed)
+    runs = {kind: evaluate(kind, found, objects) for kind in ("bbox", "segm")}
+
+    stored.save(tmp_path / "run.npz", outcomes({i: f"{i}.jpg" for i in range(1, 11)}, **runs))
+    kept = stored.load(tmp_path / "run.npz")
+
+    assert isinstance(kept, stored.DetectionOutcomes)
+    assert kept.example.tolist() == [f"{i}.jpg" for i in range(1, 11)]
+    for kind in ("bbox", "segm"):
+        again = average_precision(ranked(kept, kind), np.ones((1, 10), dtype=np.int64))[0]
+        expected = average_precisions(runs[kind])
+        assert 5 < expected["AP"] < 95
+        assert again.mean() == pytest.approx(expected["AP"], abs=1e-6)
+        assert again[IOU_50] == pytest.approx(expected["AP50"], abs=1e-6)
+        assert again[IOU_75] == pytest.approx(expected["AP75"], abs=1e-6)
+
+
+def test_matches_of_a_run_without_detections_still_count_the_objects() -> None:
+    empty = {kind: evaluate(kind, [], truth([CAT, DOG, DOG])) for kind in ("bbox", "segm")}
+
+    kept = outcomes({1: "a", 2: "b"}, **empty)
+
+    assert kept.bbox_objects.tolist() == [[1, 0], [0, 2]]
+    assert kept.bbox_matched.shape == (0, 10)
+    assert kept.segm_score.dtype == np.float32
