@@ -37,14 +37,14 @@ def scored(
     if not torch.isfinite(scores).all():
         raise ValueError("the classifier gives NaN or infinite scores; lower its learning rate")
     place = ranks(scores, torch.from_numpy(test.labels))  # [N]
-    best = scores.max(dim=1)  # of equal ones the first
+    best = scores.numpy().argmax(axis=1)  # of equal ones the first, which torch does not promise
     return Outcome(
         metrics={name: float((place < k).double().mean() * 100) for name, k in (("top1", 1), ("top5", 5))},
         examples=ClassificationOutcomes(
             example=np.array(test.examples),
             label=test.labels,
-            prediction=best.indices.numpy(),
-            score=best.values.numpy(),
+            prediction=best,
+            score=scores.numpy().max(axis=1),
             top5=(place < 5).numpy(),
         ),
         effective=effective or {},
