@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from reports.frame import tidy
 from torch import nn
 
 from hsa_bench.choose_tasks import choose_tasks
@@ -24,6 +23,7 @@ from hsa_bench.core.result import Source
 from hsa_bench.core.runner import finished
 from hsa_bench.job import UsageError
 from hsa_bench.place import Place
+from reports.frame import tidy
 
 
 def evaluate(  # noqa: PLR0913 (a notebook's option list)

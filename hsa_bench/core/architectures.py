@@ -13,7 +13,7 @@ from hsa_bench.core.seed import forked
 PIXELS = "pixels"
 """The control that has no weights: the picture itself, pooled to 32x32."""
 
-_OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar)?")
+_OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?")
 
 
 class ResNetTrunk(nn.Module):
@@ -65,8 +65,9 @@ def build(arch: str, seed: int = 0) -> nn.Module:
 
     Args:
         arch: `resnet18`, `resnet50`, … ; `-wN` sets the first stage's width (the others are 2, 4, 8
-            times that), `-cifar` a 3x3 stem without max-pool for small images: `resnet18-w16-cifar`.
-            Otherwise any ResNet of torchvision or timm by its name there. Or `pixels`.
+            times that), `-cifar` a 3x3 stem without max-pool for small images, `-s2` the same with
+            stride 2, a quarter of the work: `resnet18-w16-cifar`. Otherwise any ResNet
+            of torchvision or timm by its name there. Or `pixels`.
         seed: Of the initialisation.
 
     Raises:
@@ -80,7 +81,7 @@ def build(arch: str, seed: int = 0) -> nn.Module:
         return ResNetTrunk(net).eval()
 
 
-def _resnet(depth: str, width: str | None, cifar: str | None) -> nn.Module:
+def _resnet(depth: str, width: str | None, stem: str | None) -> nn.Module:
     import torchvision
 
     net = torchvision.models.get_model(f"resnet{depth}", weights=None)
@@ -92,8 +93,9 @@ def _resnet(depth: str, width: str | None, cifar: str | None) -> nn.Module:
         for i, count in enumerate(counts):
             layer = net._make_layer(block, first * 2**i, count, stride=1 if i == 0 else 2)
             setattr(net, f"layer{i + 1}", layer)
-    if cifar:
-        net.conv1 = nn.Conv2d(3, first, 3, stride=1, padding=1, bias=False)
+    if stem:
+        stride = 2 if stem == "-s2" else 1
+        net.conv1 = nn.Conv2d(3, first, 3, stride=stride, padding=1, bias=False)
         net.maxpool = nn.Identity()
     elif first != 64:
         net.conv1 = nn.Conv2d(3, first, 7, stride=2, padding=3, bias=False)

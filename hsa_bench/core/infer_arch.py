@@ -19,6 +19,8 @@ _DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
 def infer_arch(state: Mapping[str, Tensor]) -> str:
     """Name the plain ResNet these tensors belong to, with width and stem.
 
+    Strides leave no trace in shapes: a 3x3 stem is taken for `-cifar`, the usual one; name another by --arch.
+
     Raises:
         ValueError: Not a plain ResNet; the message says what was found.
     """

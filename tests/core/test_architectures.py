@@ -32,9 +32,9 @@ def test_a_narrow_trunk_has_the_stage_widths_of_its_name() -> None:
 
 
 def test_a_small_image_stem_keeps_the_resolution() -> None:
-    trunk = build("resnet18-w16-cifar")
-    maps = trunk.stages(torch.zeros(1, 3, 32, 32))
-    assert [m.shape[-1] for m in maps] == [32, 16, 8, 4]
+    for arch, side in (("resnet18-w16-cifar", 32), ("resnet18-w16-s2", 16)):
+        maps = build(arch).stages(torch.zeros(1, 3, 32, 32))
+        assert [m.shape[-1] for m in maps] == [side, side // 2, side // 4, side // 8]
 
 
 def test_the_seed_alone_decides_the_weights() -> None:
