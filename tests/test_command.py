@@ -130,3 +130,24 @@ def test_a_limited_run_says_so_and_is_another_number(tmp_path: Path) -> None:
     limits = {json.loads(p.read_text())["spec"]["limit"] for p in Store(tmp_path / "out").paths()}
     assert limits == {None, 50}
     assert "limit" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_path: Path) -> None:
+    preset = str(Path(__file__).with_name("chain.yaml"))
+    done = command("--preset", preset, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout
+    report = (tmp_path / "out" / "report.md").read_text()
+    header = next(line for line in report.splitlines() if line.startswith("| backbone | linear"))
+    assert all(task in header for task in ("linear", "knn", "semisup-1", "semisup-10", "coco"))
+    for row in ("hsa", "moco (baseline)", "simclr", "random", "pixels"):
+        assert f"\n| {row} |" in report
+    assert "Far too small to mean anything." in report
+    assert list((tmp_path / "out" / "figures").glob("*.png"))
+
+    again = command("--preset", preset, "--out", "out", cwd=tmp_path)
+    assert "[1/" not in again.stdout
+    (tmp_path / "out" / "report.md").unlink()
+    rebuilt = python("-c", WITHOUT_TORCH, "reports", "out", "-o", "out/report.md", cwd=tmp_path)
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert (tmp_path / "out" / "report.md").read_text() == report
