@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 @torch.no_grad()
@@ -12,5 +13,4 @@ def follow(key: nn.Module, query: nn.Module, momentum: float) -> None:
 
     Batch-norm statistics are each encoder's own, as in MoCo's code.
     """
-    for theta_k, theta_q in zip(key.parameters(), query.parameters(), strict=True):
-        theta_k.mul_(momentum).add_(theta_q, alpha=1 - momentum)
+    get_ema_multi_avg_fn(momentum)(list(key.parameters()), list(query.parameters()), 1)

@@ -73,8 +73,13 @@ class Training:
             self.method = build(copy.deepcopy(self.backbone.module), self.settings).to(self.ctx.device)
         self.method.train()
         trained = [p for p in self.method.parameters() if p.requires_grad]
+        self.method.to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.SGD(
-            trained, self.settings.lr, self.settings.momentum, weight_decay=self.settings.weight_decay
+            trained,
+            self.settings.lr,
+            self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
+            fused=True,
         )
 
     @property
@@ -122,7 +127,7 @@ class Training:
         batches = len(self.images) // self.settings.batch
         for step, (views, _, _) in enumerate(self._batches(epoch)):
             with forked(self.seed, "step", epoch, step):
-                parts = self.method([view.to(self.ctx.device) for view in views])
+                parts = self.method([self._placed(view) for view in views])
             loss = parts["loss"]
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -138,6 +143,9 @@ class Training:
             done = epoch * batches + step + 1
             self.ctx.progress(f"epoch {epoch + 1}, loss {value:.3f}", done, total)
         return sums
+
+    def _placed(self, view: Tensor) -> Tensor:
+        return view.to(self.ctx.device, memory_format=torch.channels_last)
 
     def _batches(self, epoch: int) -> Iterable[Any]:
         settings, ctx = self.settings, self.ctx

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -20,13 +22,14 @@ from hsa_bench.core.backbone import Trunk
 class Pyramid(nn.Module):
     """A trunk with a feature pyramid over its stages."""
 
-    def __init__(self, trunk: nn.Module, dim: int, trained_norm: bool) -> None:
+    def __init__(self, trunk: nn.Module, stages: Sequence[int], dim: int, trained_norm: bool) -> None:
         super().__init__()
         self.trunk = trunk.requires_grad_(True)
+        self.stages = tuple(stages)
         self.trained_norm = trained_norm
         self.out_channels = dim
         self.fpn = FeaturePyramidNetwork(
-            list(cast(Trunk, trunk).stage_dims),
+            [cast(Trunk, trunk).stage_dims[stage - 1] for stage in stages],
             dim,
             extra_blocks=LastLevelMaxPool(),
             norm_layer=nn.BatchNorm2d if trained_norm else None,
@@ -36,9 +39,9 @@ class Pyramid(nn.Module):
                 norm.requires_grad_(False)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, H, W] to maps of `out_channels`, fine to coarse."""
+        """[B, 3, H, W] to maps of `out_channels`, fine to coarse, under the stages' numbers and "pool"."""
         maps = cast(Trunk, self.trunk).stages(x)
-        return self.fpn(OrderedDict((str(i), m) for i, m in enumerate(maps)))
+        return self.fpn(OrderedDict((str(stage), maps[stage - 1]) for stage in self.stages))
 
     def train(self, mode: bool = True) -> Pyramid:
         """Frozen batch norm keeps its statistics in training too."""
@@ -60,14 +63,15 @@ def mask_rcnn(trunk: nn.Module, classes: int, task: DetectionTask) -> MaskRCNN:
         classes: Kinds of objects, background not counted.
         task: Its settings.
     """
-    pyramid = Pyramid(trunk, task.pyramid_dim, task.norm == "batch")
-    levels = [str(i) for i in range(len(cast(Trunk, trunk).stage_dims))]
+    pyramid = Pyramid(trunk, task.stages, task.pyramid_dim, task.norm == "batch")
+    levels = [str(stage) for stage in task.stages]
     return MaskRCNN(
         pyramid,
         min_size=list(task.train_sizes),
         max_size=task.max_size,
         image_mean=[0.0, 0.0, 0.0],
         image_std=[1.0, 1.0, 1.0],
+        size_divisible=_coarsest_stride(trunk),
         rpn_anchor_generator=AnchorGenerator(
             sizes=tuple((size,) for size in task.anchor_sizes),
             aspect_ratios=(task.anchor_ratios,) * len(task.anchor_sizes),
@@ -89,3 +93,13 @@ def mask_rcnn(trunk: nn.Module, classes: int, task: DetectionTask) -> MaskRCNN:
         mask_head=MaskRCNNHeads(task.pyramid_dim, (task.mask_dim,) * task.mask_layers, 1),
         mask_predictor=MaskRCNNPredictor(task.mask_dim, task.mask_dim, classes + 1),
     )
+
+
+def _coarsest_stride(trunk: nn.Module) -> int:
+    """Pixels between neighbours of the last stage: 32, or 8 with a stem for small images."""
+    side = 64
+    was = trunk.training
+    with torch.no_grad():
+        last = cast(Trunk, trunk.eval()).stages(torch.zeros(1, 3, side, side))[-1]
+    trunk.train(was)
+    return side // last.shape[-1]

@@ -12,29 +12,33 @@ from hsa_bench.core.coco_file import unpacked
 from hsa_bench.core.detection_data import DetectionSplit
 from hsa_bench.core.store import whole_file
 
-PICTURES = 6
+PICTURES = 4
 """The first ones of the split."""
-SHOWN = 0.5
-"""Score from which a detection is drawn."""
 
 
 def draw_detections(path: Path, split: DetectionSplit, rows: Sequence[Row]) -> None:
-    """Write the first test pictures with boxes, classes, scores and masks drawn in."""
+    """Write the first test pictures with the best detections, as many as there are objects.
+
+    Boxes with class and score, masks filled; true boxes are dashed white.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     count = min(PICTURES, len(split))
-    figure = Figure(figsize=(3 * count, 3.2), layout="constrained")
+    figure = Figure(figsize=(3 * count, 3))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.93, wspace=0.03)
     colours = colormaps["tab10"]
     names = {category.id: (i, category.name) for i, category in enumerate(split.categories)}
     for index, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
         photo = split.photos[index]
         axes.imshow(split.images[index], extent=(0, photo.width, photo.height, 0))
         axes.axis("off")
-        for row in rows:
-            if row["image_id"] != photo.id or row["score"] < SHOWN:
-                continue
+        for instance in split.objects[index]:
+            x, y, width, height = instance.bbox
+            axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="white", linestyle="--"))
+        found = sorted((row for row in rows if row["image_id"] == photo.id), key=lambda row: -row["score"])
+        for row in found[: len(split.objects[index])]:
             place, name = names[row["category_id"]]
             colour = colours(place % 10)
             x, y, width, height = row["bbox"]

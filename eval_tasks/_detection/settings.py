@@ -11,9 +11,6 @@ from hsa_bench.core.task import SETTINGS, Task
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
-LEVELS = 5
-"""Levels of the pyramid: one for each of the trunk's four stages, and the last one subsampled."""
-
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class DetectionTask(Task):
@@ -51,9 +48,13 @@ class DetectionTask(Task):
     """`batch`: trained in trunk and pyramid; `frozen`: the trunk's as pretrained, none in the pyramid."""
     precise_batches: NonNegativeInt = 200
     """Batches over which batch norm's statistics are taken anew after training; 0 keeps the running ones."""
+    stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
+    """Stages of the trunk under the pyramid; stems for small images keep the first at full size."""
     pyramid_dim: PositiveInt = 256
     anchor_sizes: tuple[PositiveInt, ...] = (32, 64, 128, 256, 512)
-    """Side of the anchors of each pyramid level, px of the resized image."""
+    """Side of the anchors on each level of the pyramid, px of the resized image: one for each stage, and
+    one for the last stage subsampled.
+    """
     anchor_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
     """Height by width."""
     rpn_batch: PositiveInt = 256
@@ -79,9 +80,12 @@ class DetectionTask(Task):
     """Detections an image, at most."""
 
     def __post_init__(self) -> None:
-        if len(self.anchor_sizes) != LEVELS:
+        if not self.stages or list(self.stages) != sorted(set(self.stages)):
+            raise ValueError(f"stages must name some of 1, 2, 3, 4 in order, not {self.stages}")
+        levels = len(self.stages) + 1
+        if len(self.anchor_sizes) != levels:
             raise ValueError(
-                f"anchor_sizes needs {LEVELS} sizes, one for each level, not {len(self.anchor_sizes)}"
+                f"anchor_sizes needs {levels} sizes, one for each level, not {len(self.anchor_sizes)}"
             )
         if not self.train_sizes or not self.anchor_ratios:
             raise ValueError("train_sizes and anchor_ratios must not be empty")

@@ -119,7 +119,9 @@ def test_a_seed_fixes_every_number_whatever_the_workers(small_backbone: Backbone
 def test_small_image_stems_run_too(ctx: Context) -> None:
     backbone = BackboneRequest(label="random", arch="resnet18-w16-cifar").load()
 
-    assert "bbox/AP" in run(backbone, ctx, replace(QUICK, iterations=1), limit=2).metrics
+    coarse = replace(QUICK, iterations=1, stages=(2, 3, 4), anchor_sizes=(20, 32, 48, 64))
+
+    assert "bbox/AP" in run(backbone, ctx, coarse, limit=2).metrics
 
 
 def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:
@@ -207,16 +209,18 @@ def test_frozen_batch_norm_keeps_its_statistics_in_training() -> None:
     before = trunk.get_buffer("bn1.running_mean").clone()
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
-    Pyramid(trunk, 8, trained_norm=False).train()(x)
+    Pyramid(trunk, (1, 2, 3, 4), 8, trained_norm=False).train()(x)
     assert torch.equal(trunk.get_buffer("bn1.running_mean"), before)
 
-    Pyramid(trunk, 8, trained_norm=True).train()(x)
+    Pyramid(trunk, (1, 2, 3, 4), 8, trained_norm=True).train()(x)
     assert not torch.equal(trunk.get_buffer("bn1.running_mean"), before)
 
 
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValidationError, match="anchor_sizes needs 5 sizes"):
         replace(QUICK, anchor_sizes=(16, 32))
+    with pytest.raises(ValidationError, match="stages must name"):
+        replace(QUICK, stages=(2, 1))
     with pytest.raises(ValidationError, match="iterations"):
         replace(QUICK, iterations=0)
     with pytest.raises(ValidationError, match="lerning_rate"):
