@@ -33,6 +33,9 @@ class Settings:
     temperature: PositiveFloat = 0.2
     queue: PositiveInt = 65536
     """Keys kept as negatives (moco, hsa)."""
+    bn_groups: NonNegativeInt = 0
+    """Equal parts of the batch that batch norm runs over, keys shuffled between them (moco, hsa). 0: a part
+    for every 32 pictures, as on MoCo's eight GPUs, at least two."""
     ema: float = Field(default=0.999, ge=0, lt=1)
     """Momentum of the key encoder (moco, hsa)."""
     neighbours: bool = True
@@ -56,3 +59,8 @@ class Settings:
     """hsa: weight of each of `levels`; one each if empty. The last stage has weight one."""
     knn_every: NonNegativeInt = 5
     """Epochs between looks at kNN accuracy on a held-out tenth of train; 0 for none."""
+
+    @property
+    def groups(self) -> int:
+        """Parts of batch norm in force."""
+        return self.bn_groups or max(2, self.batch // 32)

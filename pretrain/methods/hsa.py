@@ -11,12 +11,14 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.batch_norm import group_batch_norm
 from pretrain.cutmix import Mixture, cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.key_queue import KeyQueue
 from pretrain.losses.hsa import HsaTerms, pulled
 from pretrain.settings import Settings
+from pretrain.shuffle import shuffled_keys
 
 OWN_ONLY = (1.0, 0.0)
 
@@ -28,6 +30,7 @@ class Method(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(trunk, settings.levels, settings.dim, settings.head_bn)
+        group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queues = nn.ModuleList(KeyQueue(settings.dim, settings.queue) for _ in self.encoder.levels)
         weights = settings.level_weights or (1.0,) * len(settings.levels)
@@ -63,10 +66,9 @@ class Method(nn.Module):
         q = self.encoder(x_q)
         p_q = self.encoder(x_pq) if x_pq is not None else None
         m = self.encoder(mixture.pictures) if mixture else None
-        with torch.no_grad():
-            follow(self.key_encoder, self.encoder, self.settings.ema)
-            k = self.key_encoder(x_k)
-            p_k = self.key_encoder(x_pk) if x_pk is not None else [keys.roll(1, 0) for keys in k]
+        follow(self.key_encoder, self.encoder, self.settings.ema)
+        k = shuffled_keys(self.key_encoder, x_k)
+        p_k = shuffled_keys(self.key_encoder, x_pk) if x_pk is not None else [keys.roll(1, 0) for keys in k]
 
         weights = OWN_ONLY if self.warming or not self.pairs else self.settings.weights
         losses, parts = [], {}

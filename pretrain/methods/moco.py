@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.batch_norm import group_batch_norm
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.key_queue import KeyQueue
 from pretrain.losses.info_nce import info_nce
 from pretrain.settings import Settings
+from pretrain.shuffle import shuffled_keys
 
 
 class Method(nn.Module):
@@ -26,6 +27,7 @@ class Method(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(trunk, (), settings.dim, settings.head_bn)
+        group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queue = KeyQueue(settings.dim, settings.queue)
 
@@ -36,9 +38,8 @@ class Method(nn.Module):
         """One step's loss from two views, each [N, 3, H, W]."""
         x_q, x_k = views
         [q] = self.encoder(x_q)
-        with torch.no_grad():
-            follow(self.key_encoder, self.encoder, self.settings.ema)
-            [k] = self.key_encoder(x_k)
+        follow(self.key_encoder, self.encoder, self.settings.ema)
+        [k] = shuffled_keys(self.key_encoder, x_k)
         loss = info_nce(q, k, self.queue.keys.clone(), self.settings.temperature)
         self.queue.enqueue(k)
         return {"loss": loss}

@@ -37,17 +37,18 @@ def glyph(pixels: NDArray[np.float64], side: int, turn: float) -> NDArray[np.flo
 
 
 def paint(pixels: NDArray[np.float64], index: int) -> NDArray[np.uint8]:
-    """The picture of digit `index`: glyph and ground differ in brightness, not in a fixed direction."""
+    """The picture of digit `index`: lighter than its ground, whatever colour that has."""
     rng = np.random.default_rng([2012, 2733, index])
-    side = int(rng.integers(20, 31))
+    side = int(rng.integers(20, 29))
     cover = glyph(pixels, side, float(rng.uniform(-20, 20)))
     top, left = rng.integers(0, SIDE - side + 1, size=2)
-    dark, light = rng.uniform(0, 100, size=3), rng.uniform(150, 255, size=3)
-    ink, ground = (dark, light) if rng.random() < 0.5 else (light, dark)
+    ground = rng.uniform(0, 120) + rng.uniform(-60, 60, size=3)
+    ground -= min(0.0, ground.min())
+    ink = ground + rng.uniform(90, 125) + rng.uniform(-10, 10, size=3)
+    slope = np.linspace(-1, 1, SIDE)[:, None, None] * rng.uniform(-5, 5, size=3)
     canvas = np.zeros((SIDE, SIDE, 1))
     canvas[top : top + side, left : left + side, 0] = cover
-    slope = np.linspace(-1, 1, SIDE)[:, None, None] * rng.uniform(-25, 25, size=3)
-    picture = canvas * ink + (1 - canvas) * (ground + slope) + rng.normal(0, 6, size=(SIDE, SIDE, 3))
+    picture = canvas * ink + (1 - canvas) * (ground + slope) + rng.normal(0, 3, size=(SIDE, SIDE, 3))
     return picture.clip(0, 255).astype(np.uint8)
 
 
