@@ -42,7 +42,7 @@ def paint(pixels: NDArray[np.float64], index: int) -> NDArray[np.uint8]:
     side = int(rng.integers(20, 29))
     cover = glyph(pixels, side, float(rng.uniform(-20, 20)))
     top, left = rng.integers(0, SIDE - side + 1, size=2)
-    ground = rng.uniform(0, 120) + rng.uniform(-60, 60, size=3)
+    ground = rng.uniform(0, 80) + rng.uniform(-80, 80, size=3)
     ground -= min(0.0, ground.min())
     ink = ground + rng.uniform(90, 125) + rng.uniform(-10, 10, size=3)
     slope = np.linspace(-1, 1, SIDE)[:, None, None] * rng.uniform(-5, 5, size=3)
