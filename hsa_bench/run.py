@@ -85,12 +85,17 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
 def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
     """Run the job and write the report; whether all cells came out."""
+    import io
+    import sys
+
     from rich.console import Console
 
     from hsa_bench.display import Display
     from hsa_bench.suite import Suite, dry_run, run_suite
     from reports.markdown import write_report
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log shows each cell as it ends
     with Display(Console()) as display:
         suite = Suite(job, place.bench(), display, overwrite)
         if dry:

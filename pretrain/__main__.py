@@ -36,6 +36,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.open_dataset import open_dataset
         from hsa_bench.core.request import BackboneRequest
         from hsa_bench.core.task import Context
+        from hsa_bench.core.views import eval_view
         from pretrain.export import budget, export
         from pretrain.loop import Training
         from pretrain.settings import Settings
@@ -47,7 +48,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 settings=Settings(**chosen),
                 backbone=BackboneRequest(label=method, arch=arch, init=seed).load(),
                 images=images.train,
-                image_size=image_size or images.image_size,
+                view=eval_view(images, image_size),
                 seed=seed,
                 ctx=ctx,
                 scalars=tensorboard,

@@ -23,6 +23,7 @@ from hsa_bench.core.neighbours import vote
 from hsa_bench.core.seed import derive, forked
 from hsa_bench.core.store import whole_file
 from hsa_bench.core.task import Context
+from hsa_bench.core.views import View, centre_view
 from pretrain.augment import AUGMENTATIONS
 from pretrain.positives import Neighbours, PairedViews, embed, nearest_others, paired, purity
 from pretrain.settings import Settings
@@ -57,7 +58,8 @@ class Training:
     settings: Settings
     backbone: Backbone
     images: ImageSet
-    image_size: int
+    view: View
+    """Crops have its size; features for mining and watching are taken through it."""
     seed: int
     ctx: Context
     scalars: Path | None = None
@@ -149,7 +151,7 @@ class Training:
 
     def _batches(self, epoch: int) -> Iterable[Any]:
         settings, ctx = self.settings, self.ctx
-        transform = AUGMENTATIONS[settings.augment](self.image_size, self.backbone.card)
+        transform = AUGMENTATIONS[settings.augment](self.view.size, self.backbone.card)
         if self.progress.neighbours is None:
             return shuffled(
                 self.images, [transform] * 2, settings.batch, self.seed, epoch, ctx.workers, drop_last=True
@@ -187,7 +189,7 @@ class Training:
 
     def _embed(self, trunk: Any, what: str) -> Tensor:
         self.ctx.progress(what, 0, 1)
-        return embed(trunk, self.images, self.backbone.card, self.ctx.device, self.ctx.workers)
+        return embed(trunk, self.images, centre_view(self.view, self.backbone.card), self.ctx)
 
     def _save(self, path: Path) -> None:
         progress = {**vars(self.progress)}

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import ImageSet, Labels
 from hsa_bench.core.loading import ordered
 from hsa_bench.core.seed import derive, generator
-from hsa_bench.core.views import Transform, View, centre_view, views_of
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import Transform, views_of
 
 Neighbours = NDArray[np.int64]
 """Nearest other pictures of each, [N, k], nearest first."""
@@ -25,14 +25,13 @@ BATCH = 256
 
 
 @torch.inference_mode()
-def embed(trunk: nn.Module, images: ImageSet, card: Preprocess, device: str, workers: int) -> Tensor:
+def embed(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context) -> Tensor:
     """Pooled features of un-augmented pictures, [N, D], unit length; the trunk is left in its mode."""
-    view = View(size=(side := images.picture(0).size[0]), resize=side)
     was = trunk.training
     trunk.eval()
     try:
-        loader = ordered(images, centre_view(view, card), BATCH, workers)
-        return torch.cat([F.normalize(trunk(x.to(device)), dim=1).cpu() for (x,), _, _ in loader])
+        loader = ordered(images, transform, BATCH, ctx.workers)
+        return torch.cat([F.normalize(trunk(x.to(ctx.device)), dim=1).cpu() for (x,), _, _ in loader])
     finally:
         trunk.train(was)
 

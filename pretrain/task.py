@@ -12,6 +12,7 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.task import SETTINGS, Context, Outcome, Task
+from hsa_bench.core.views import eval_view
 from pretrain.export import budget, export
 from pretrain.loop import Training
 from pretrain.settings import Settings
@@ -52,9 +53,9 @@ class Pretrain(Settings, Task):
     ) -> Outcome:
         data = data.limited(limit)
         settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
-        size = self.image_size or data.image_size
+        view = eval_view(data, self.image_size)
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
-        training = Training(settings, backbone, data.train, size, seed, ctx, scalars)
+        training = Training(settings, backbone, data.train, view, seed, ctx, scalars)
         training.run(resume)
         spent = budget(training, data.name, self.notes)
         export(training, ctx.artefact(".pth"), spent)

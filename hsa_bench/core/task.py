@@ -15,7 +15,7 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.outcomes import Outcomes
-from hsa_bench.core.views import View
+from hsa_bench.core.views import View, eval_view
 
 T = TypeVar("T")
 
@@ -152,9 +152,8 @@ class ClassificationTask(Task):
         return open_dataset(dataset, ctx.data_root)
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
-        size = self.image_size or data.image_size
-        resize = self.resize or round(size * data.resize / data.image_size)
-        return replace(self, image_size=size, resize=resize)
+        view = eval_view(data, self.image_size, self.resize)
+        return replace(self, image_size=view.size, resize=view.resize)
 
     @property
     def view(self) -> View:

@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional
 
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ImageSet
+from hsa_bench.core.data import Classification, ImageSet
 from hsa_bench.core.seed import forked
 
 Transform = Callable[[Image.Image], Tensor]
@@ -31,6 +31,18 @@ class View:
     resize: int
     """Shorter side before the centre crop, px; equal to `size` for small images."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+def eval_view(data: Classification, image_size: int = 0, resize: int = 0) -> View:
+    """The evaluation view of a data set, at its own size unless another is asked for.
+
+    Args:
+        data: Its ratio of `resize` to `image_size` is kept where no `resize` is given.
+        image_size: Side of the crop, px; 0 for the data set's.
+        resize: Shorter side before the crop, px; 0 to keep the ratio.
+    """
+    size = image_size or data.image_size
+    return View(size=size, resize=resize or round(size * data.resize / data.image_size))
 
 
 class Normalise(torch.nn.Module):

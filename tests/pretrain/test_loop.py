@@ -18,6 +18,7 @@ from hsa_bench.core.data import ImageSet
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
+from hsa_bench.core.views import View
 from pretrain.export import budget, export
 from pretrain.loop import PretrainingError, Training, check, rate
 from pretrain.settings import Settings
@@ -34,7 +35,7 @@ def images() -> ImageSet:
 
 def training(settings: Settings, ctx: Context, **given: Any) -> Training:
     request = BackboneRequest(label="x", arch="resnet18-w16")
-    return Training(settings, request.load(), images(), 32, given.pop("seed", 0), ctx, **given)
+    return Training(settings, request.load(), images(), View(32, 32), given.pop("seed", 0), ctx, **given)
 
 
 def trained(settings: Settings, ctx: Context, resume: Path, **given: Any) -> Training:
