@@ -30,11 +30,10 @@ PROGRESS_SECONDS = 0.2
 
 def main() -> None:
     """Serve until standard input closes."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    events, lines = _private_streams()
     sys.path[:0] = [p for p in json.loads(os.environ.get("HSA_BENCH_PATH", "[]")) if p not in sys.path]
     orders: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    threading.Thread(target=_listen, args=(lines, orders), daemon=True).start()
     bench = _bench(json.loads(orders.get()), events)
     while True:
         cell = Cell.model_validate_json(orders.get())
@@ -44,8 +43,21 @@ def main() -> None:
             _loaded.cache_clear()
 
 
-def _listen(orders: queue.Queue[str]) -> None:
-    for line in sys.stdin:
+def _private_streams() -> tuple[IO[str], IO[str]]:
+    """Take the pipes to the parent for ourselves, and leave libraries the log and an empty input.
+
+    A loader process is a fork and closes its standard input, which would wait for ever for the lock that our
+    listening thread holds on it.
+    """
+    events, lines = os.fdopen(os.dup(1), "w", buffering=1), os.fdopen(os.dup(0))
+    os.dup2(2, 1)
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    os.dup2(sys.stdin.fileno(), 0)
+    return events, lines
+
+
+def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:
+    for line in lines:
         orders.put(line)
     os._exit(0)
 

@@ -57,6 +57,15 @@ def test_the_next_run_tries_the_failed_cells_only_and_gives_the_undisturbed_numb
     assert [f.metrics for f in found if f] == [e.metrics for e in expected]
 
 
+def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
+    request = BackboneRequest(label="pixels", arch="pixels")
+    task = ChosenTask("eval_tasks.knn", default_task("eval_tasks.knn", "knn"))
+    with_loaders = replace(bench, ctx=replace(bench.ctx, workers=2))
+    plan = make_plan([task], [LoadedBackbone(request, request.load())], "digits", (0,), 100, bench.ctx)
+    [result] = run(plan.cells, with_loaders)
+    assert result.status == "ok"
+
+
 def test_a_changed_setting_never_reuses_an_old_number(bench: Bench, tmp_path: Path) -> None:
     planned = cells(bench, ["norm"], tmp_path / "flag")
     run(planned, bench)
