@@ -26,14 +26,11 @@ from hsa_bench.core.task import Context
 from hsa_bench.core.views import View, centre_view
 from pretrain.augment import AUGMENTATIONS
 from pretrain.positives import Neighbours, PairedViews, embed, nearest_others, paired, purity
+from pretrain.preflight import PretrainingError, check
 from pretrain.settings import Settings
 
 METHODS = "pretrain.methods"
 KNN_K, KNN_TEMPERATURE = 20, 0.07
-
-
-class PretrainingError(ValueError):
-    """Settings and data that cannot work together, found before training."""
 
 
 @dataclass
@@ -227,27 +224,6 @@ def rate(settings: Settings, epoch: int) -> float:
     if epoch < settings.lr_warmup:
         return settings.lr * (epoch + 1) / settings.lr_warmup
     return settings.lr * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
-
-
-def check(settings: Settings, images: int) -> None:
-    """Refuse what cannot train.
-
-    Raises:
-        PretrainingError: With the settings that clash and what to change.
-    """
-    if images < settings.batch:
-        raise PretrainingError(f"batch {settings.batch} is larger than the training set ({images} images)")
-    if settings.method == "simclr":
-        return
-    if not settings.batch < settings.queue:
-        raise PretrainingError(f"queue {settings.queue} must be larger than the batch ({settings.batch})")
-    if settings.queue >= images:
-        raise PretrainingError(
-            f"queue {settings.queue} must be smaller than the training set ({images} images): "
-            "each anchor would meet its own older key as a negative"
-        )
-    if settings.method == "hsa" and settings.neighbours and settings.k >= images:
-        raise PretrainingError(f"k {settings.k} neighbours cannot be found among {images} images")
 
 
 def _writer(folder: Path | None) -> Any:

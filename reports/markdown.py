@@ -54,9 +54,10 @@ def write_report(out: Path, report: Path | None = None, baseline: str = "") -> P
 def _content(collected: Collected, grid: Grid, comparison: Comparison, report: Path) -> dict[str, Any]:
     """Everything the template shows; the figures are drawn on the way."""
     plan, results = collected.plan, collected.results
-    controls = sorted(
-        {r.label for r in results if r.source.format == "control"} | set(plan.controls if plan else ())
-    )
+    # A pretraining starts from random weights, too, but its label is no control.
+    evaluated = [r for r in results if r.spec.task != PRETRAINING]
+    found = {r.label for r in evaluated if r.source.format == "control"}
+    controls = sorted(found | set(plan.controls if plan else ()))
     pretrained = pretrainings(collected)
     return {
         "title": plain(plan.title if plan and plan.title else "Transfer evaluation"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -105,7 +106,7 @@ class ImageSet:
     examples: tuple[str, ...]
     """Name of each picture: path relative to the data set's root, or index as text."""
     indices: tuple[int, ...] | None = None
-    """Rows of `images` that belong to the set; all of them if None."""
+    """Rows of `images` that belong to the set; None for all."""
 
     def __post_init__(self) -> None:
         assert len(self.labels) == len(self.examples) == len(self)
@@ -214,8 +215,7 @@ def label_subset(labels: Labels, fraction: float, seed: int) -> list[int]:
         raise ValueError(f"fraction must lie in (0, 1], not {fraction}")
     drawn: list[int] = []
     for c in np.unique(labels):
-        rows = np.flatnonzero(labels == c)
-        share = max(1, round(fraction * len(rows)))
+        share = max(1, round(fraction * len(rows := np.flatnonzero(labels == c))))
         drawn += rows[_permutation(len(rows), seed, "subset", int(c))][:share].tolist()
     return sorted(drawn)
 
@@ -247,6 +247,4 @@ def subset_hash(examples: Sequence[str], chosen: Sequence[int]) -> str:
 
 
 def _permutation(n: int, seed: int, *purpose: str | int) -> NDArray[np.int64]:
-    import torch
-
     return torch.randperm(n, generator=generator(seed, *purpose)).numpy()

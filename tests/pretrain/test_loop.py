@@ -20,7 +20,8 @@ from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import View
 from pretrain.export import budget, export
-from pretrain.loop import PretrainingError, Training, check, rate
+from pretrain.loop import Training, rate
+from pretrain.preflight import PretrainingError, check
 from pretrain.settings import Settings
 
 SMALL = Settings(

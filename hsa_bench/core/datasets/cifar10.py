@@ -5,24 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsa_bench.core.data import Classification, DatasetSpec
-from hsa_bench.core.datasets._torchvision import in_memory, opened
+from hsa_bench.core.datasets import _cifar
 
 
 def load(root: Path) -> Classification:
     """Open `root/cifar10` or `root`, whichever holds the extracted archive."""
     from torchvision.datasets import CIFAR10
 
-    folder = next((f for f in (root / "cifar10", root) if (f / CIFAR10.base_folder).is_dir()), root)
-    train, test = (
-        opened(CIFAR10, folder, f"the folder {CIFAR10.base_folder}", train=train) for train in (True, False)
-    )
-    return Classification(
-        name="cifar10",
-        train=in_memory(train.data, train.targets, train.classes),
-        test=in_memory(test.data, test.targets, train.classes),
-        image_size=32,
-        resize=32,
-    )
+    return _cifar.load("cifar10", CIFAR10, root)
 
 
 DATASET = DatasetSpec(name="cifar10", load=load, note="50,000 + 10,000 images of 32 px, 10 classes")
