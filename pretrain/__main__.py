@@ -55,7 +55,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             )
             resume = out.with_name(out.name + ".resume")
             training.run(resume)
-        spent = budget(training, images.name, ())
+        spent = budget(training, images.name)
         export(training, out, spent)
         resume.unlink(missing_ok=True)
     except (ValueError, FloatingPointError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -11,10 +11,11 @@ from hsa_bench.core.formats.own import MARK
 from hsa_bench.core.result import Budget
 from hsa_bench.core.store import whole_file
 from pretrain.loop import Training
+from pretrain.settings import Settings
 
 
-def budget(training: Training, dataset: str, notes: tuple[str, ...]) -> Budget:
-    """What the training cost."""
+def budget(training: Training, dataset: str) -> Budget:
+    """What the training cost, and which of its settings are not the defaults."""
     settings = training.settings
     drawn = len(training.images) // settings.batch * settings.batch
     return Budget(
@@ -25,7 +26,17 @@ def budget(training: Training, dataset: str, notes: tuple[str, ...]) -> Budget:
         views=float(training.method.views),  # type: ignore[arg-type]
         seconds=training.progress.seconds,
         seed=training.seed,
-        notes=notes,
+        notes=departures(settings),
+    )
+
+
+def departures(settings: Settings) -> tuple[str, ...]:
+    """Settings other than the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
+    usual = Settings()
+    return tuple(
+        f"{f.name} {getattr(settings, f.name)} ({getattr(usual, f.name)})"
+        for f in fields(Settings)
+        if f.name not in {"method", "knn_every"} and getattr(settings, f.name) != getattr(usual, f.name)
     )
 
 

@@ -31,8 +31,6 @@ class Pretrain(Settings, Task):
     name: str = "pretrain"
     image_size: NonNegativeInt = 0
     """Side of the crops, px; 0 is the data set's own."""
-    notes: tuple[str, ...] = ()
-    """Departures from the method's paper, for the report."""
 
     @property
     def protocol(self) -> str:
@@ -57,7 +55,7 @@ class Pretrain(Settings, Task):
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
         training = Training(settings, backbone, data.train, view, seed, ctx, scalars)
         training.run(resume)
-        spent = budget(training, data.name, self.notes)
+        spent = budget(training, data.name)
         export(training, ctx.artefact(".pth"), spent)
         resume.unlink(missing_ok=True)
         curves = training.progress.curves

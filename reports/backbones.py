@@ -40,7 +40,7 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
     """What each pretraining cost, as its checkpoint says; "unknown" where it does not say."""
     header = (
         "backbone", "weights", "method", "data", "epochs", "images", "views an image", "views in all",
-        "time", "seed", "departures from the paper",
+        "time", "seed", "settings unlike MoCo v2's and HSA's",
     )  # fmt: skip
     rows: dict[tuple[str, ...], None] = {}
     for row, result in _weights(grid):

@@ -84,7 +84,7 @@ class Budget(Record):
     seconds: float
     seed: int
     notes: tuple[str, ...] = ()
-    """Departures from the method's paper."""
+    """Settings other than the defaults, which are those of MoCo v2's and HSA's code."""
 
 
 class Source(Record):

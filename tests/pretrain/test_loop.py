@@ -55,8 +55,9 @@ def test_every_method_moves_the_trunk_and_says_what_it_cost(
     assert len(done.progress.curves["loss"]) == 3
     assert len(done.progress.curves["knn"]) == 2
     assert list((tmp_path / "scalars").glob("events.*"))
-    spent = budget(done, "digits", ("a departure",))
+    spent = budget(done, "digits")
     assert (spent.images, spent.views) == (3 * 64, {"moco": 2, "simclr": 2, "hsa": 5}[method])
+    assert {"batch 16 (256)", "epochs 3 (200)"} <= set(spent.notes)
 
     export(done, tmp_path / "file.pth", spent)
     backbone = load_checkpoint(tmp_path / "file.pth", "x")
