@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-all bench check clean
+.PHONY: setup demo test test-all check clean
 
 # Networks this small compute best on one thread, while a second process loads.
 demo: $(READY)
@@ -16,9 +16,6 @@ test: check
 
 test-all: check
 	$(RUN) -m pytest
-
-bench: $(READY)
-	$(RUN) -m pytest --benchmark-enable --benchmark-only tests/benchmarks
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .
