@@ -113,6 +113,7 @@ class Training:
             if writer is not None:
                 for name, curve in self.progress.curves.items():
                     writer.add_scalar(name, curve[-1], epoch + 1)
+                writer.add_scalar("learning rate", rate(self.settings, epoch), epoch + 1)
             self._save(resume)
         if writer is not None:
             writer.close()
