@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from hsa_bench.core import registry
+from hsa_bench.core.changed_settings import changed
 from hsa_bench.core.plan import ChosenTask
 from hsa_bench.core.task import ClassificationTask, Task
 from hsa_bench.job import UsageError
@@ -48,7 +46,7 @@ def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: 
             if image_size and isinstance(task, ClassificationTask):
                 changes.setdefault("image_size", image_size)
             chosen.append(ChosenTask(module.__name__, with_settings(task, changes)))
-    _refuse_unused(set(settings) - used)
+    _check_unused({name: value for name, value in settings.items() if name not in used})
     return list({c.task.name: c for c in chosen}.values())
 
 
@@ -58,24 +56,18 @@ def with_settings(task: Task, changes: Mapping[str, Any]) -> Task:
     Raises:
         UsageError: It has no such field, or the field does not take that value.
     """
-    known = [field.name for field in fields(task) if field.name != "name"]
-    for name in changes:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or known
-            raise UsageError(f"{task.name}.{name}: no such setting; did you mean {', '.join(near)}?")
     try:
-        return replace(task, **changes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UsageError(f"{task.name}.{name}: {first['msg']}, not {first['input']!r}") from error
+        return changed(task, changes, task.name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
-def _refuse_unused(unused: set[str]) -> None:
-    """A setting of a known task that is not in this run is fine in a preset; an unknown task is not."""
+def _check_unused(settings: Mapping[str, Any]) -> None:
+    """Settings of tasks that are not in this run: fine in a preset, if there are such tasks and fields."""
     known = {*registry.files(EVAL_TASKS), *registry.names(EVAL_TASKS)}
-    for name in sorted(unused):
-        task = name.rpartition(".")[0]
+    for name, value in settings.items():
+        task, _, field = name.rpartition(".")
         if task not in known:
             near = difflib.get_close_matches(task, sorted(known), n=3) or sorted(known)
             raise UsageError(f"--set {name}: no task {task!r}; did you mean {', '.join(near)}?")
+        with_settings(registry.load(EVAL_TASKS, task).TASKS[0], {field: value})

@@ -32,6 +32,8 @@ class CheckpointOption(Record):
 class Pretraining(Record):
     """The backbones a run pretrains before it evaluates them."""
 
+    arch: str = ""
+    """Architecture of all of them."""
     backbones: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By label: settings of the pretraining task, its `method` first."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -49,6 +51,7 @@ class Job(Record):
     """Departures from papers and other remarks, printed in the report."""
     dataset: str = ""
     arch: str = ""
+    """Of the checkpoints where their tensors do not tell, or of the controls alone."""
     file_format: str = ""
     image_size: int = 0
     baseline: str = ""
@@ -111,6 +114,11 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
         raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
     if not job.dataset:
         raise UsageError(f"--dataset is needed with --checkpoint, for example --dataset {SHIPPED}")
+    if job.pretrain.backbones and not job.pretrain.arch:
+        raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
+    stray = [name for name in job.set if name.startswith("pretrain.")]
+    if stray and not job.pretrain.backbones:
+        raise UsageError(f"--set {stray[0]}: this run pretrains nothing; see python -m pretrain")
     if not (job.checkpoints or job.pretrain.backbones or job.arch):
         raise UsageError("nothing to evaluate: give --checkpoint NAME=PATH, or --arch for the controls alone")
     return job

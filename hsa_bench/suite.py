@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from hsa_bench.choose_tasks import choose_tasks, with_settings
 from hsa_bench.core.architectures import PIXELS
 from hsa_bench.core.checkpoint import CheckpointError
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.execute import Bench
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, Plan, default_task, make_plan
@@ -51,13 +51,11 @@ class Suite:
         """One cell for each backbone to pretrain and each pretraining seed."""
         job = self.job
         cells: list[Cell] = []
-        if job.pretrain.backbones and not job.arch:
-            raise UsageError("pretrain: needs `arch`")
         for label, own in job.pretrain.backbones.items():
             own_settings = {**job.pretrain.settings, **own, **self._settings(evaluation=False)}
             task = with_settings(default_task(PRETRAIN, "pretrain"), own_settings)
             for seed in job.pretrain.seeds:
-                start = _load(BackboneRequest(label=label, arch=job.arch, init=seed))
+                start = _load(BackboneRequest(label=label, arch=job.pretrain.arch, init=seed))
                 plan = make_plan(
                     [ChosenTask(PRETRAIN, task)], [start], job.dataset, [seed], job.limit, self.bench.ctx
                 )
@@ -80,7 +78,7 @@ class Suite:
     def controls(self, checkpoints: Sequence[LoadedBackbone]) -> list[LoadedBackbone]:
         """Random initialisations of every architecture in the run, and raw pixels."""
         job = self.job
-        archs = dict.fromkeys([job.arch, *(b.backbone.arch for b in checkpoints)])
+        archs = dict.fromkeys([job.pretrain.arch, job.arch, *(b.backbone.arch for b in checkpoints)])
         archs = {arch: None for arch in archs if arch not in {"", PIXELS}}
         labels = {arch: RANDOM if len(archs) == 1 else f"{RANDOM} {arch}" for arch in archs}
         requests = [

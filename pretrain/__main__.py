@@ -33,6 +33,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     """Pretrain a backbone; the same command goes on where an earlier one was stopped."""
     try:
         chosen = {**_parsed(settings or ()), "method": method, "epochs": epochs}
+        from hsa_bench.core.changed_settings import changed
         from hsa_bench.core.open_dataset import open_dataset
         from hsa_bench.core.request import BackboneRequest
         from hsa_bench.core.task import Context
@@ -45,7 +46,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
             images = open_dataset(dataset, data).limited(limit or None)
             training = Training(
-                settings=Settings(**chosen),
+                settings=changed(Settings(), chosen, "pretrain"),
                 backbone=BackboneRequest(label=method, arch=arch, init=seed).load(),
                 images=images.train,
                 view=eval_view(images, image_size),

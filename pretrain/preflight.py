@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hsa_bench.core.data_error import DataError
 from pretrain.settings import Settings
 
 
-class PretrainingError(ValueError):
+class PretrainingError(DataError):
     """Settings and data that cannot work together, found before training."""
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import field
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic.dataclasses import dataclass
 
+from hsa_bench.core import registry
 from hsa_bench.core.task import SETTINGS
 from pretrain.augment import Augmentation
+
+METHODS = "pretrain.methods"
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -16,7 +20,7 @@ class Settings:
     """Everything that can change the weights. Sources: facebookresearch/moco main_moco.py, haohang96/CSML."""
 
     method: str = "moco"
-    """A file of `pretrain/methods`."""
+    """A file of `pretrain/methods`, or the dotted path of a module like one."""
     epochs: PositiveInt = 200
     batch: PositiveInt = 256
     lr: PositiveFloat = 0.03
@@ -59,6 +63,15 @@ class Settings:
     """hsa: weight of each of `levels`; one each if empty. The last stage has weight one."""
     knn_every: NonNegativeInt = 5
     """Epochs between looks at kNN accuracy on a held-out tenth of train; 0 for none."""
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str) -> str:
+        known = list(registry.files(METHODS))
+        if method in known or "." in method:
+            return method
+        near = difflib.get_close_matches(method, known, n=1) or known
+        raise ValueError(f"no such method; did you mean {', '.join(near)}?")
 
     @property
     def groups(self) -> int:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.task import SETTINGS, Context, Outcome, Task
-from hsa_bench.core.views import eval_view
+from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
 from pretrain.export import budget, export
 from pretrain.loop import Training
+from pretrain.preflight import check
 from pretrain.settings import Settings
 
 NAMES = ("pretrain",)
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class Pretrain(Settings, Task):
+class Pretrain(Settings, ClassificationTask):
     """A contrastive pretraining of a randomly initialised backbone, on training images without labels."""
 
     version: ClassVar[int] = 1
@@ -29,8 +27,6 @@ class Pretrain(Settings, Task):
     frozen: ClassVar[bool] = False
 
     name: str = "pretrain"
-    image_size: NonNegativeInt = 0
-    """Side of the crops, px; 0 is the data set's own."""
 
     @property
     def protocol(self) -> str:
@@ -43,17 +39,21 @@ class Pretrain(Settings, Task):
     def unsupported(self, backbone: Backbone) -> str:
         return "" if backbone.trunk is not None else f"{backbone.label} has no stages to train"
 
-    def data(self, dataset: str, ctx: Context) -> Classification:
-        return open_dataset(dataset, ctx.data_root)
+    @property
+    def training(self) -> Settings:
+        """The settings without what only a task has."""
+        return Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
+
+    def resolved(self, data: Classification, ctx: Context) -> Self:
+        check(self.training, len(data.train))
+        return super().resolved(data, ctx)
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
-        settings = Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
-        view = eval_view(data, self.image_size)
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
-        training = Training(settings, backbone, data.train, view, seed, ctx, scalars)
+        training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         training.run(resume)
         spent = budget(training, data.name)
         export(training, ctx.artefact(".pth"), spent)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from hsa_bench.core.architectures import build
 from hsa_bench.core.store import Store
 from hsa_bench.run import app
+from pretrain.__main__ import app as pretrain_app
 
 WITHOUT_TORCH = """
 import importlib.abc, sys
@@ -77,6 +78,12 @@ def test_list_names_tasks_methods_data_sets_and_formats(tmp_path: Path) -> None:
         (["--arch", "resnt18", "--dataset", "digits", "--tasks", "knn"], "did you mean"),
         (["--arch", "resnet18", "--dataset", "cifar10", "--tasks", "knn"], "see --data"),
         (["--arch", "resnet18", "--dataset", "imagefolder:nowhere", "--tasks", "knn"], "no such folder"),
+        (["--set", "pretrain.method=hsaa"], r"pretrain.method: no such method; did you mean hsa?"),
+        (["--set", "pretrain.queue=32"], "queue 32 must be larger than the batch (64)"),
+        (
+            ["--preset", "demo", "--tasks", "semisup", "--set", "semisup.subset=absent.txt"],
+            "absent.txt: no such list",
+        ),
         (["--arch", "resnet18", "--dataset", "digitz", "--tasks", "knn"], "did you mean digits"),
         (["--arch", "resnet18", "--dataset", "digits", "--tasks", "knn", "--baseline", "x"], "--baseline x"),
     ],
@@ -151,3 +158,24 @@ def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_
     rebuilt = python("-c", WITHOUT_TORCH, "reports", "out", "-o", "out/report.md", cwd=tmp_path)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert (tmp_path / "out" / "report.md").read_text() == report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "hsaa"], "pretrain.method: no such method; did you mean hsa?"),
+        (["--method", "moco", "--set", "lrr=3"], "pretrain.lrr: no such setting; did you mean lr"),
+        (["--method", "moco", "--set", "lr=many"], "pretrain.lr: Input should be a valid number"),
+        (["--method", "moco", "--set", "lr"], "write field=value"),
+        (["--method", "moco"], "queue 65536 must be smaller than the training set"),
+    ],
+)
+def test_pretraining_that_cannot_be_is_refused_with_the_remedy(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["--arch", "resnet18-w16", "--dataset", "digits", "--epochs", "1", "--out", "out.pth"]
+    done = CliRunner().invoke(pretrain_app, [*common, *arguments])
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

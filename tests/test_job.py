@@ -36,6 +36,13 @@ def test_every_shipped_preset_is_a_job_whose_settings_exist() -> None:
         ("demo", {}, ["linear=3"], "write task.field=value"),
         ("demo", {"random_controls": "many"}, [], "random_controls"),
         ("demo", {"tsks": ("knn",)}, [], "did you mean tasks"),
+        ("", {"dataset": "digits", "arch": "resnet18"}, ["pretrain.epochs=3"], "pretrains nothing"),
+        (
+            "",
+            {"dataset": "digits", "pretrain": {"backbones": {"a": {}}}},
+            [],
+            "name the architecture to pretrain",
+        ),
     ],
 )
 def test_a_wrong_job_is_refused_with_the_remedy(
@@ -79,6 +86,7 @@ def test_a_variant_can_be_chosen_alone_and_a_task_from_elsewhere_by_its_path() -
         (["linear"], {"linear.epoch": 3}, r"linear\.epoch: no such setting; did you mean epochs"),
         (["linear"], {"linear.epochs": "many"}, r"linear\.epochs: .*integer.*'many'"),
         (["linear"], {"liner.epochs": 3}, "no task 'liner'; did you mean linear"),
+        (["linear"], {"coco.itertions": 3}, r"coco\.itertions: no such setting; did you mean iterations"),
         (["no.such.module"], {}, "cannot be imported"),
     ],
 )

@@ -5,94 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.images import Images
 from hsa_bench.core.seed import generator
 
 Labels = NDArray[np.int64]
-
-
-class DataError(ValueError):
-    """The data on disk is not what was asked for; the message names the file and the remedy."""
-
-
-class Images(Protocol):
-    """Random access to pictures; must survive pickling, as loader processes need it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """Picture `index`, in RGB."""
-        ...
-
-    def digest(self) -> str:
-        """Hash of the content."""
-        ...
-
-
-@dataclass(frozen=True)
-class ArrayImages:
-    """Pictures that are held in memory, uint8 [N, H, W, 3]."""
-
-    pixels: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return Image.fromarray(self.pixels[index])
-
-    def digest(self) -> str:
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-        return hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
-
-
-HASHED_BYTES = 2**30
-"""Folders up to this size are fingerprinted by content, larger ones by file names and sizes."""
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """Pictures that are decoded from files when asked for."""
-
-    root: Path
-    names: tuple[str, ...]
-    """Paths relative to `root`."""
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        path = self.root / self.names[index]
-        try:
-            with Image.open(path) as picture:
-                return picture.convert("RGB")
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
-
-    def digest(self) -> str:
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:  # once a process: a folder of 60,000 files takes seconds
-        sizes = [(self.root / name).stat().st_size for name in self.names]
-        by_content = sum(sizes) <= HASHED_BYTES
-        total = hashlib.sha256(b"content" if by_content else b"sizes")
-        for name, size in zip(self.names, sizes, strict=True):
-            total.update(f"{name}\0{size}\0".encode())
-            if by_content:
-                total.update((self.root / name).read_bytes())
-        return total.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -224,8 +148,10 @@ def listed_subset(examples: Sequence[str], path: Path) -> list[int]:
     """Read a subset from a file that names one example a line, by its path or its base name.
 
     Raises:
-        DataError: A name that the data set does not have, or has twice.
+        DataError: No such file, or a name that the data set does not have or has twice.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: no such list of images")
     by_name: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         for name in {example, Path(example).name}:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.result import DataId, PlannedCell, Record, RunSpec, Source
 from hsa_bench.core.task import Context, Task
@@ -95,6 +95,7 @@ def make_plan(
         try:
             data = chosen.task.data(dataset, ctx)
             data_id = DataId(name=data.name, fingerprint=data.fingerprint())
+            task = chosen.task.resolved(data, ctx)
         except DataError as error:
             blocked += [
                 PlannedCell(label=b.request.label, task=chosen.task.name, seed=seed, blocked=str(error))
@@ -102,7 +103,6 @@ def make_plan(
                 for seed in runs
             ]
             continue
-        task = chosen.task.resolved(data, ctx)
         cells += [
             Cell(
                 module=chosen.module,
