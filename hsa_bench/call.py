@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+import torchvision
 from torch import nn
 
 from hsa_bench.choose_tasks import choose_tasks
@@ -21,6 +23,7 @@ from hsa_bench.core.plan import LoadedBackbone, make_plan
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.result import Source
 from hsa_bench.core.runner import finished
+from hsa_bench.core.seed import generator
 from hsa_bench.job import UsageError
 from hsa_bench.place import Place
 from reports.frame import tidy
@@ -87,31 +90,43 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
 def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:
     """A copy of a module as a backbone.
 
-    A torchvision ResNet becomes the trunk that its checkpoint would give, so both have the same key.
+    A plain torchvision ResNet becomes the trunk that its checkpoint would give, so both have the same key.
     """
-    import torchvision
-
     inner = copy.deepcopy(module).cpu().eval()
-    if isinstance(inner, torchvision.models.ResNet | ResNetTrunk):
-        state = {k: v for k, v in inner.state_dict().items() if not k.startswith("fc.")}
-        arch = infer_arch(state)
-        trunk = build(arch)
-        trunk.load_state_dict(state, strict=True)
-        inner = trunk.eval()
-        dim = int(trunk.dim)  # type: ignore[arg-type]
-    else:
-        arch = f"{type(module).__module__}.{type(module).__qualname__}"
-        with torch.inference_mode():
-            features = inner(torch.zeros(2, 3, 64, 64))
-        if features.ndim != 2:
-            raise ValueError(f"{arch}: gives {tuple(features.shape)} for [2, 3, 64, 64]; wanted is [2, D]")
-        dim = features.shape[1]
+    if type(inner) is torchvision.models.ResNet:
+        inner = ResNetTrunk(inner).eval()  # its own layers, so that its strides stay what they are
+    with torch.inference_mode():
+        features = inner(torch.zeros(2, 3, 64, 64))
+    if features.ndim != 2:
+        name = type(module).__qualname__
+        raise ValueError(f"{name}: gives {tuple(features.shape)} for [2, 3, 64, 64]; wanted is [2, D]")
     return Backbone(
         label=label,
-        arch=arch,
+        arch=_known_arch(inner) or _described(module),
         module=inner,
-        dim=dim,
+        dim=features.shape[1],
         card=card or Preprocess(),
         weights=weights_hash(inner),
         source=Source(path=f"module {type(module).__qualname__}", format="module"),
     )
+
+
+def _known_arch(trunk: nn.Module) -> str:
+    """Name of the architecture, if the one that the shapes suggest gives the same features; else empty."""
+    if not isinstance(trunk, ResNetTrunk):
+        return ""
+    try:
+        arch = infer_arch(trunk.state_dict())
+    except ValueError:
+        return ""
+    twin = build(arch)
+    twin.load_state_dict(trunk.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=generator(0, "probe"))
+    with torch.inference_mode():
+        return arch if torch.allclose(twin.eval()(x), trunk(x), rtol=1e-4, atol=1e-5) else ""
+
+
+def _described(module: nn.Module) -> str:
+    """A module's class, and a hash of its printed structure, where strides and the like stand."""
+    structure = hashlib.sha256(repr(module).encode()).hexdigest()[:8]
+    return f"{type(module).__module__}.{type(module).__qualname__}-{structure}"

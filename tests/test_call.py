@@ -8,6 +8,8 @@ import torchvision
 from torch import Tensor, nn
 
 import hsa_bench
+from hsa_bench.call import from_module
+from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import weights_hash
 from hsa_bench.core.card import Preprocess
 
@@ -33,6 +35,27 @@ def test_a_module_and_its_checkpoint_share_key_and_number(tmp_path: Path) -> Non
     assert list(by_module["key"]) == list(by_file["key"])
     assert list(by_module["value"]) == list(by_file["value"])
     assert {"top1", "top5"} <= set(by_module["metric"])
+
+
+@pytest.mark.parametrize("change", ["pooling", "stride"])
+def test_a_resnet_with_other_strides_is_measured_as_it_is(change: str, tmp_path: Path) -> None:
+    net = torchvision.models.resnet18(weights=None).eval()
+    net.conv1 = nn.Conv2d(3, 64, 3, stride=1 if change == "pooling" else 2, padding=1, bias=False)
+    if change == "stride":
+        net.maxpool = nn.Identity()
+    backbone = from_module(net, "mine")
+    assert backbone.arch.startswith(
+        "torchvision.models.resnet.ResNet-"
+    )  # not resnet18-cifar, which it looks like
+    net.fc = nn.Identity()
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(backbone.module(x), net(x))
+
+
+def test_our_own_trunks_and_other_resnets_are_taken(tmp_path: Path) -> None:
+    assert from_module(build("resnet18-w16-cifar"), "mine").arch == "resnet18-w16-cifar"
+    assert "ResNetTrunk-" in from_module(build("resnet18-w16-s2"), "mine").arch
+    assert from_module(torchvision.models.wide_resnet50_2(weights=None), "mine").dim == 2048
 
 
 def test_a_training_loop_gets_its_network_back_as_it_was(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Pixels(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, self.side).flatten(1)
 
 
-def build(arch: str, seed: int = 0) -> nn.Module:
+def build(arch: str, seed: int = 0) -> ResNetTrunk | Pixels:
     """A randomly initialised trunk.
 
     Args:

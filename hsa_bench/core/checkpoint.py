@@ -54,7 +54,7 @@ def load_checkpoint(path: Path, label: str, arch: str = "", file_format: str = "
         label=label,
         arch=chosen,
         module=module.eval(),
-        dim=int(module.dim),  # type: ignore[arg-type]
+        dim=module.dim,
         card=found.card,
         weights=weights_hash(module),
         source=Source(

@@ -39,7 +39,7 @@ class BackboneRequest(Record):
             label=self.label,
             arch=self.arch,
             module=module,
-            dim=int(module.dim),  # type: ignore[arg-type]
+            dim=module.dim,
             card=Preprocess(),
             weights=weights_hash(module),
             source=Source(path=origin, format="control"),
