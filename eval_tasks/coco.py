@@ -18,7 +18,7 @@ from eval_tasks._detection.scoring import average_precisions, evaluate, outcomes
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.training import train
 from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData, open_coco
 from hsa_bench.core.digit_scenes import digit_scenes
 from hsa_bench.core.seed import forked

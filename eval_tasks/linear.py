@@ -62,7 +62,7 @@ class Linear(GridTask):
         for step, ((x,), labels, index) in enumerate(
             ctx.track(loader, f"linear on {backbone.label}", len(loader))
         ):
-            seen = frozen_forward(backbone, x, ctx.device)
+            seen = frozen_forward(backbone.module, x, ctx.device)
             losses.append(grid.step(seen, labels, index, self.factor(step // per_epoch)))
         return grid.outcome(data.test, features.test, losses, per_epoch)
 

@@ -16,7 +16,8 @@ from eval_tasks._finetune import fine_tune, logits, with_head
 from eval_tasks._scored import scored
 from eval_tasks._words import centre_crop, drops, random_crop
 from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, DataError, label_subset, listed_subset, subset_hash
+from hsa_bench.core.data import Classification, label_subset, listed_subset, subset_hash
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.loading import ordered, stream
 from hsa_bench.core.seed import forked
 from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class Encoder(nn.Module):
         """
         super().__init__()
         self.trunk = trunk
-        stages: Trunk = trunk  # type: ignore[assignment]
+        stages = cast(Trunk, trunk)
         wrong = [level for level in levels if not 1 <= level < len(stages.stage_dims)]
         if wrong:
             raise ValueError(
@@ -55,6 +56,6 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last."""
-        maps = self.trunk.stages(pictures)  # type: ignore[operator]
+        maps = cast(Trunk, self.trunk).stages(pictures)
         inputs = [*(maps[level - 1] for level in self.levels[:-1]), maps[-1].mean((2, 3))]
         return [F.normalize(head(x), dim=1) for head, x in zip(self.heads, inputs, strict=True)]

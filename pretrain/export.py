@@ -23,7 +23,7 @@ def budget(training: Training, dataset: str) -> Budget:
         dataset=dataset,
         epochs=settings.epochs,
         images=settings.epochs * drawn,
-        views=float(training.method.views),  # type: ignore[arg-type]
+        views=training.method.views,
         seconds=training.progress.seconds,
         seed=training.seed,
         notes=departures(settings),
@@ -42,13 +42,13 @@ def departures(settings: Settings) -> tuple[str, ...]:
 
 def export(training: Training, path: Path, spent: Budget) -> None:
     """Write the query trunk under torchvision's names; readable with `weights_only`."""
-    trunk = training.method.encoder.trunk  # type: ignore[union-attr]
+    trunk = training.method.encoder.trunk
     with whole_file(path) as file:
         torch.save(
             {
                 "format": MARK,
                 "arch": training.backbone.arch,
-                "state_dict": {k: v.cpu() for k, v in trunk.state_dict().items()},  # type: ignore[union-attr]
+                "state_dict": {k: v.cpu() for k, v in trunk.state_dict().items()},
                 "card": training.backbone.card.as_dict(),
                 "settings": asdict(training.settings),
                 "data": training.images.fingerprint(),

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from hsa_bench.core import registry
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import ImageSet, label_subset
+from hsa_bench.core.features import forward_all
 from hsa_bench.core.loading import order, shuffled
 from hsa_bench.core.neighbours import vote
 from hsa_bench.core.seed import derive, forked
@@ -25,11 +27,11 @@ from hsa_bench.core.store import whole_file
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import View, centre_view
 from pretrain.augment import AUGMENTATIONS
-from pretrain.positives import Neighbours, PairedViews, embed, nearest_others, paired, purity
+from pretrain.contrastive import Contrastive
+from pretrain.positives import Neighbours, PairedViews, nearest_others, paired, purity
 from pretrain.preflight import PretrainingError, check
-from pretrain.settings import Settings
+from pretrain.settings import METHODS, Settings
 
-METHODS = "pretrain.methods"
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 
 
@@ -61,7 +63,7 @@ class Training:
     ctx: Context
     scalars: Path | None = None
     """Folder for TensorBoard, if wanted."""
-    method: nn.Module = field(init=False)
+    method: Contrastive = field(init=False)
     optimiser: torch.optim.Optimizer = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
 
@@ -122,7 +124,7 @@ class Training:
         """One pass; returns the mean of every loss part."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.settings, epoch)
-        self.method.begin(epoch)  # type: ignore[operator]
+        self.method.begin(epoch)
         sums: dict[str, float] = {}
         batches = len(self.images) // self.settings.batch
         for step, (views, _, _) in enumerate(self._batches(epoch)):
@@ -175,7 +177,7 @@ class Training:
 
     def _knn(self) -> float:
         """Accuracy of the trunk's features on a fixed held-out tenth of train, percent."""
-        features = self._embed(self.method.encoder.trunk, "kNN")  # type: ignore[union-attr]
+        features = self._embed(self.method.encoder.trunk, "kNN")
         labels = torch.from_numpy(self.images.labels)
         held_out = torch.zeros(len(labels), dtype=torch.bool)
         held_out[label_subset(self.images.labels, 0.1, seed=0)] = True
@@ -186,8 +188,9 @@ class Training:
         return float((scores.argmax(1) == labels[held_out]).double().mean() * 100)
 
     def _embed(self, trunk: Any, what: str) -> Tensor:
-        self.ctx.progress(what, 0, 1)
-        return embed(trunk, self.images, centre_view(self.view, self.backbone.card), self.ctx)
+        """Pooled features of the un-augmented pictures, [N, D], unit length."""
+        transform = centre_view(self.view, self.backbone.card)
+        return F.normalize(forward_all(trunk, self.images, transform, self.ctx, what), dim=1)
 
     def _save(self, path: Path) -> None:
         progress = {**vars(self.progress)}

@@ -7,33 +7,16 @@ from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hsa_bench.core.data import ImageSet, Labels
-from hsa_bench.core.loading import ordered
 from hsa_bench.core.seed import derive, generator
-from hsa_bench.core.task import Context
 from hsa_bench.core.views import Transform, views_of
 
 Neighbours = NDArray[np.int64]
 """Nearest other pictures of each, [N, k], nearest first."""
-
-BATCH = 256
-
-
-@torch.inference_mode()
-def embed(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context) -> Tensor:
-    """Pooled features of un-augmented pictures, [N, D], unit length; the trunk is left in its mode."""
-    was = trunk.training
-    trunk.eval()
-    try:
-        loader = ordered(images, transform, BATCH, ctx.workers)
-        return torch.cat([F.normalize(trunk(x.to(ctx.device)), dim=1).cpu() for (x,), _, _ in loader])
-    finally:
-        trunk.train(was)
 
 
 def nearest_others(features: Tensor, k: int) -> Neighbours:

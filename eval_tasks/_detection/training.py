@@ -14,7 +14,7 @@ from torchvision.models.detection import MaskRCNN
 from eval_tasks._detection.samples import Draws, TrainingSamples, training_batches, with_objects
 from eval_tasks._detection.settings import DetectionTask
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionSplit
 from hsa_bench.core.seed import derive, forked
 from hsa_bench.core.task import Context

@@ -14,7 +14,7 @@ import pycocotools.mask as run_lengths
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 
 
 @dataclass(frozen=True, slots=True)

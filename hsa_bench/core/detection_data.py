@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from hsa_bench.core.coco_file import Category, Instance, Photo, read_annotations
-from hsa_bench.core.data import DataError, FileImages
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.images import FileImages
 from hsa_bench.core.seed import generator
 
 

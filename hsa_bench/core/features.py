@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
 from hsa_bench.core.loading import ordered
 from hsa_bench.core.store import whole_file
 from hsa_bench.core.task import Context
-from hsa_bench.core.views import View, centre_view
+from hsa_bench.core.views import Transform, View, centre_view
 
 VERSION = 1
 """Raised when the computation changes a feature."""
@@ -62,7 +62,12 @@ def extract(backbone: Backbone, images: ImageSet, view: View, ctx: Context) -> F
     if path.exists():
         features = np.load(path)
     else:
-        features = _forward(backbone, images, view, ctx)
+        transform = centre_view(view, backbone.card)
+        try:
+            found = forward_all(backbone.module, images, transform, ctx, f"features of {backbone.label}")
+        except ValueError as error:
+            raise ValueError(f"{backbone.label}: {error}") from error
+        features = found.numpy()
         with whole_file(path) as file:
             np.save(file, features)
     return FeatureSet(
@@ -83,24 +88,34 @@ def _key(backbone: Backbone, images: ImageSet, view: View) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def frozen_forward(backbone: Backbone, x: Tensor, device: str) -> Tensor:
+def frozen_forward(module: nn.Module, x: Tensor, device: str) -> Tensor:
     """Features of one batch, [B, D], float32 on `device`: eval mode, no gradients.
 
     Raises:
-        ValueError: The backbone gives NaN or infinite features.
+        ValueError: The module gives NaN or infinite features.
     """
-    module = backbone.module.to(device).eval()
+    module.to(device).eval()
     with torch.no_grad():
         # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
         features = module(x.to(device, memory_format=torch.channels_last)).float()
     bad = int((~torch.isfinite(features).all(1)).sum())
     if bad:
-        raise ValueError(f"{backbone.label}: {bad} of {len(x)} images give NaN or infinite features")
+        raise ValueError(f"{bad} of {len(x)} images give NaN or infinite features")
     return features
 
 
-def _forward(backbone: Backbone, images: ImageSet, view: View, ctx: Context) -> np.ndarray:
-    loader = ordered(images, centre_view(view, backbone.card), BATCH, ctx.workers)
-    batches = ctx.track(loader, f"features of {backbone.label}", len(loader))
-    rows = [frozen_forward(backbone, x, ctx.device).cpu() for (x,), _, _ in batches]
-    return torch.cat(rows).numpy()
+def forward_all(
+    module: nn.Module, images: ImageSet, transform: Transform, ctx: Context, description: str
+) -> Tensor:
+    """Features of every image through one view, [N, D], on the CPU; the module is left in its mode.
+
+    Raises:
+        ValueError: The module gives NaN or infinite features.
+    """
+    was = module.training
+    loader = ordered(images, transform, BATCH, ctx.workers)
+    try:
+        batches = ctx.track(loader, description, len(loader))
+        return torch.cat([frozen_forward(module, x, ctx.device).cpu() for (x,), _, _ in batches])
+    finally:
+        module.train(was)

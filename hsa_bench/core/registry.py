@@ -29,9 +29,8 @@ def files(package: str) -> dict[str, Path]:
 def declared(path: Path) -> tuple[str, ...]:
     """The literal tuple `NAMES` of a plug-in file; its own name if there is none."""
     for node in ast.parse(path.read_text()).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(target, ast.Name) and target.id == "NAMES":
-            return tuple(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAMES":
+            return tuple(ast.literal_eval(node.value))
     return (path.stem.replace("_", "-"),)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.batch_norm import group_batch_norm
+from pretrain.contrastive import Contrastive
 from pretrain.cutmix import Mixture, cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
@@ -23,13 +24,11 @@ from pretrain.shuffle import shuffled_keys
 OWN_ONLY = (1.0, 0.0)
 
 
-class Method(nn.Module):
+class Method(Contrastive):
     """MoCo whose anchors have a mined neighbour, are mixed with it, and are compared at several levels."""
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.encoder = Encoder(trunk, settings.levels, settings.dim, settings.head_bn)
+        super().__init__(Encoder(trunk, settings.levels, settings.dim, settings.head_bn), settings)
         group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queues = nn.ModuleList(KeyQueue(settings.dim, settings.queue) for _ in self.encoder.levels)
@@ -72,8 +71,9 @@ class Method(nn.Module):
 
         weights = OWN_ONLY if self.warming or not self.pairs else self.settings.weights
         losses, parts = [], {}
-        for level, stage in enumerate(self.encoder.levels):
-            queue, tau = self.queues[level].keys.clone(), self.settings.temperature  # type: ignore[operator]
+        for level, (stage, fifo) in enumerate(zip(self.encoder.levels, self.queues, strict=True)):
+            assert isinstance(fifo, KeyQueue)
+            queue, tau = fifo.keys.clone(), self.settings.temperature
             terms = HsaTerms(
                 own=pulled(q[level], k[level], p_k[level], queue, tau, weights),
                 neighbour=pulled(p_q[level], p_k[level], k[level], queue, tau, weights) if p_q else None,
@@ -83,7 +83,7 @@ class Method(nn.Module):
             )
             losses.append(self.level_weights[level] * terms.total)
             parts[f"loss/stage{stage}"] = terms.total.detach()
-            self.queues[level].enqueue(k[level])  # type: ignore[operator]
+            fifo.enqueue(k[level])
         return {"loss": torch.stack(losses).sum(), **parts}
 
     def _mixture(self, x_q: Tensor, x_pq: Tensor | None) -> Mixture | None:

@@ -7,6 +7,7 @@ import copy
 from torch import Tensor, nn
 
 from hsa_bench.core.batch_norm import group_batch_norm
+from pretrain.contrastive import Contrastive
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.key_queue import KeyQueue
@@ -15,24 +16,14 @@ from pretrain.settings import Settings
 from pretrain.shuffle import shuffled_keys
 
 
-class Method(nn.Module):
+class Method(Contrastive):
     """Query encoder by gradient, key encoder by momentum, negatives from the queue."""
 
-    pairs = False
-    """Whether an item comes with views of a mined neighbour."""
-    views = 2.0
-    """Forward passes of the trunk an image, query and key branch together."""
-
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.encoder = Encoder(trunk, (), settings.dim, settings.head_bn)
+        super().__init__(Encoder(trunk, (), settings.dim, settings.head_bn), settings)
         group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queue = KeyQueue(settings.dim, settings.queue)
-
-    def begin(self, epoch: int) -> None:
-        """Nothing changes between epochs."""
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """One step's loss from two views, each [N, 3, H, W]."""
@@ -43,8 +34,3 @@ class Method(nn.Module):
         loss = info_nce(q, k, self.queue.keys.clone(), self.settings.temperature)
         self.queue.enqueue(k)
         return {"loss": loss}
-
-    @property
-    def mining_trunk(self) -> nn.Module:
-        """Whose features find neighbours."""
-        return self.key_encoder.trunk

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pretrain.contrastive import Contrastive
 from pretrain.encoder import Encoder
 from pretrain.losses.nt_xent import nt_xent
 from pretrain.settings import Settings
 
 
-class Method(nn.Module):
+class Method(Contrastive):
     """One encoder, gradients through both views and all negatives."""
 
-    pairs = False
-    """Whether an item comes with views of a mined neighbour."""
-    views = 2.0
-    """Forward passes of the trunk an image."""
-
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.encoder = Encoder(trunk, (), settings.dim, settings.head_bn)
-
-    def begin(self, epoch: int) -> None:
-        """Nothing changes between epochs."""
+        super().__init__(Encoder(trunk, (), settings.dim, settings.head_bn), settings)
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """One step's loss from two views, each [N, 3, H, W]."""
         [z0], [z1] = (self.encoder(x) for x in views)
         return {"loss": nt_xent(z0, z1, self.settings.temperature)}
-
-    @property
-    def mining_trunk(self) -> nn.Module:
-        """Whose features find neighbours."""
-        return self.encoder.trunk

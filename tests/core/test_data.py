@@ -5,17 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data import (
-    ArrayImages,
-    Classification,
-    DataError,
-    FileImages,
-    ImageSet,
-    balanced,
-    label_subset,
-    listed_subset,
-    subset_hash,
-)
+from hsa_bench.core.data import Classification, ImageSet, balanced, label_subset, listed_subset, subset_hash
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.images import ArrayImages, FileImages
 
 
 def small_set(count: int = 12, classes: int = 3) -> ImageSet:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from hsa_bench.core.backbone import Backbone, assert_unchanged, weights_hash
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ArrayImages, Classification, ImageSet
+from hsa_bench.core.data import Classification, ImageSet
 from hsa_bench.core.features import extract, extract_both, frozen_forward
+from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.result import Source
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import View
@@ -117,6 +118,6 @@ def test_features_that_are_no_numbers_are_refused_and_not_cached(ctx: Context, v
 
 
 def test_a_frozen_forward_builds_no_graph() -> None:
-    features = frozen_forward(backbone(), torch.randn(2, 3, 6, 6), "cpu")
+    features = frozen_forward(backbone().module, torch.randn(2, 3, 6, 6), "cpu")
     assert not features.requires_grad
     assert features.dtype == torch.float32

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ArrayImages, ImageSet
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.loading import Batch, EpochBatches, ordered, shuffled, stream
 from hsa_bench.core.views import View, centre_view, random_view
 

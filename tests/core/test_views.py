@@ -7,7 +7,8 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ArrayImages, ImageSet
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.seed import forked
 from hsa_bench.core.views import Normalise, SeededEpochs, SeededViews, View, centre_view, random_view
 

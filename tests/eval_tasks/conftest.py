@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from hsa_bench.core.backbone import Backbone, weights_hash
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ArrayImages, Classification, ImageSet
+from hsa_bench.core.data import Classification, ImageSet
+from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.result import Source
 from hsa_bench.core.seed import forked
 

@@ -20,7 +20,7 @@ from hsa_bench.core import digit_scenes
 from hsa_bench.core.architectures import PIXELS, build
 from hsa_bench.core.backbone import Backbone, weights_hash
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import DataError
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData, open_coco
 from hsa_bench.core.outcomes import DetectionOutcomes
 from hsa_bench.core.request import BackboneRequest

@@ -6,7 +6,8 @@ import torch
 
 from eval_tasks._scored import scored
 from hsa_bench.core import outcomes
-from hsa_bench.core.data import ArrayImages, ImageSet
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.images import ArrayImages
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,7 +14,8 @@ from eval_tasks._finetune import with_head
 from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, DataError, label_subset, subset_hash
+from hsa_bench.core.data import Classification, label_subset, subset_hash
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.loading import ordered, shuffled
 from hsa_bench.core.outcomes import ClassificationOutcomes
 from hsa_bench.core.seed import forked

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hsa_bench.core.data import Classification, DataError, FileImages, ImageSet
+from hsa_bench.core.data import Classification, ImageSet
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.images import FileImages
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 SMALL = 96

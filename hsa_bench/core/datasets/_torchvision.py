@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsa_bench.core.data import ArrayImages, DataError, ImageSet
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.images import ArrayImages
 
 
 def opened(reader: Callable[..., Any], folder: Path, wanted: str, **options: Any) -> Any:

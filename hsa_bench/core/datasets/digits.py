@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hsa_bench.core.data import ArrayImages, Classification, DatasetSpec, ImageSet
+from hsa_bench.core.data import Classification, DatasetSpec, ImageSet
+from hsa_bench.core.images import ArrayImages
 
 SIDE = 32
 TEST = 500

@@ -1,0 +1,45 @@
+"""What the loop asks of a pretraining method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from pretrain.encoder import Encoder
+from pretrain.settings import Settings
+
+
+class Contrastive(nn.Module, ABC):
+    """An encoder in training, and a loss from views: two of each picture, unless the method says more."""
+
+    def __init__(self, encoder: Encoder, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.settings = settings
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an item comes with two views of a mined neighbour as well."""
+        return False
+
+    @property
+    def views(self) -> float:
+        """Forward passes of the trunk an image, query and key branch together."""
+        return 2.0
+
+    @property
+    def mining_trunk(self) -> nn.Module:
+        """Whose features find neighbours."""
+        return self.encoder.trunk
+
+    def begin(self, epoch: int) -> None:
+        """Called before each epoch, counted from 0."""
+
+    @abstractmethod
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        """The `loss` of one step, and further figures to watch.
+
+        Args:
+            views: Of the pictures and, with `pairs`, of their neighbours; each [N, 3, H, W].
+        """
