@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hsa_bench.core.store import UnreadableResult
 from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, presets
 from hsa_bench.place import Place
 
@@ -77,7 +78,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         if not preset and job.preset == DEMO:
             typer.echo("nothing to evaluate was named, so this is the demo preset (--preset demo)")
         ok = _run(job, Place(out, data, device, workers), dry, overwrite)
-    except UsageError as error:
+    except (UsageError, UnreadableResult) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(0 if ok else 1)
@@ -102,8 +103,8 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
             dry_run(suite)
             return True
         ok = run_suite(suite)
-        display.say("writing the report")
-        report = write_report(place.out)
+        with display.busy("writing the report"):
+            report = write_report(place.out)
     typer.echo(f"report: {report}")
     return ok
 

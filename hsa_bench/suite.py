@@ -161,15 +161,16 @@ def run_suite(suite: Suite) -> bool:
     Raises:
         UsageError: Before any work, if something about the job is wrong.
     """
-    tasks = suite.check()
-    pretraining = suite.pretraining()
-    checkpoints = suite.checkpoints()
-    controls = suite.controls(checkpoints)
-    suite.baseline(controls)
-    _refuse_if_all_blocked(suite.evaluation(tasks, [*checkpoints, *controls]))
+    with suite.display.busy("planning"):
+        tasks = suite.check()
+        pretraining = suite.pretraining()
+        checkpoints = suite.checkpoints()
+        controls = suite.controls(checkpoints)
+        suite.baseline(controls)
+        _refuse_if_all_blocked(suite.evaluation(tasks, [*checkpoints, *controls]))
     results = suite.run(pretraining)
-    backbones = [*suite.pretrained(results), *checkpoints, *controls]
-    plan = suite.evaluation(tasks, backbones)
+    with suite.display.busy("planning"):
+        plan = suite.evaluation(tasks, [*suite.pretrained(results), *checkpoints, *controls])
     lost = _lost(suite, tasks, results)
     planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
     suite.bench.store.write_plan(suite.plan_file(planned, controls))

@@ -46,7 +46,8 @@ def compare(collected: Collected, grid: Grid, baseline: str) -> Comparison:
     Args:
         collected: Where the per-example outcomes stand.
         grid: The cells.
-        baseline: Label of the baseline; without one, or one of several rows, there are no differences.
+        baseline: Label of the baseline; without one, or one of several rows, there are no differences,
+            nor are there of runs limited to a part of the images.
     """
     measured = {
         place: measure(cell.runs, collected.folder(cell.runs[0]))
@@ -56,10 +57,11 @@ def compare(collected: Collected, grid: Grid, baseline: str) -> Comparison:
     resampled = resample({p: one for p, one in measured.items() if isinstance(one, Measured)})
     scores = {p: one if isinstance(one, Impossible) else resampled[p] for p, one in measured.items()}
     base = grid.row_of(baseline) or ""
+    limited = {at for at, cell in grid.cells.items() if any(run.spec.limit is not None for run in cell.runs)}
     differences = {
         (row, column): difference(score, scores[base, column])
         for (row, column), score in scores.items()
-        if row != base and (base, column) in scores
+        if row != base and (base, column) in scores and (row, column) not in limited
     }
     return Comparison(base, scores, differences)
 

@@ -87,7 +87,10 @@ def _limited(collected: Collected) -> tuple[str, ...]:
         return ()
     sizes = " and ".join(f"{limit:,}" for limit in sorted(limits))
     drawn = f" to {sizes} training and test images" if limits else ""
-    return (f"This run was limited{drawn}, to try things out. Its numbers belong in no comparison table.",)
+    return (
+        f"This run was limited{drawn}, to try things out. Its numbers belong in no comparison table, so no "
+        "differences are shown.",
+    )
 
 
 def _no_better_than_random(grid: Grid, comparison: Comparison) -> tuple[str, ...]:

@@ -153,3 +153,13 @@ def test_without_a_baseline_there_are_scores_and_no_differences(demo_run: Path) 
     comparison = compare(collected, lay_out(collected), "")
 
     assert comparison.scores and not comparison.differences
+
+
+def test_runs_limited_to_a_part_of_the_images_are_not_compared(tmp_path: Path) -> None:
+    for label in ("moco", "hsa"):
+        measured(tmp_path, label, mask(0.7), limit=N)
+    collected = collect(tmp_path)
+    found = compare(collected, lay_out(collected), "moco")
+
+    assert set(found.scores) == {("moco", "knn"), ("hsa", "knn")}
+    assert not found.differences
