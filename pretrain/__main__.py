@@ -1,7 +1,8 @@
-"""The command: `python -m pretrain --method hsa --arch resnet18-cifar --dataset cifar10 --out hsa.pth`."""
+"""The command: `python -m pretrain --preset hsa-cifar10 --data /data --out hsa.pth`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,16 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
+from pretrain.preset import Preset, read_preset, text
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+NO_PRESET = Preset(name="", arch="", dataset="", image_size=0, settings={})
 
 
 @app.command()
 def main(  # noqa: PLR0913, PLR0917 (a command's option list)
-    method: Annotated[str, typer.Option(help="hsa, moco or simclr.")],
-    arch: Annotated[str, typer.Option(help="Architecture, e.g. resnet50 or resnet18-cifar.")],
-    dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    preset: Annotated[str, typer.Option(help="A preset's name or file; other options go over it.")] = "",
+    show: Annotated[bool, typer.Option("--print", help="Print the preset and stop.")] = False,
+    method: Annotated[str, typer.Option(help="hsa, moco or simclr.")] = "",
+    arch: Annotated[str, typer.Option(help="Architecture, e.g. resnet50 or resnet18-cifar.")] = "",
+    dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
+    epochs: Annotated[int, typer.Option(min=0, help="Passes over the training images.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The checkpoint to write.")] = None,
     data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
     seed: Annotated[int, typer.Option(help="Of initialisation, order, augmentation.")] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Draw N training images, class-balanced.")] = 0,
@@ -27,43 +34,60 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         list[str] | None, typer.Option("--set", help="field=value, e.g. lr=0.06; repeatable.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes, for each process.")] = 0,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
 ) -> None:
-    """Pretrain a backbone; the same command goes on where an earlier one was stopped."""
+    """Pretrain a backbone; the same command goes on where an earlier one was stopped.
+
+    Several processes, as torchrun or Slurm start them, share each batch.
+    """
     try:
-        chosen = {**_parsed(settings or ()), "method": method, "epochs": epochs}
+        if show:
+            typer.echo(text(preset), nl=False)
+            return
+        base = read_preset(preset) if preset else NO_PRESET
+        chosen = {**base.settings, **_parsed(settings or ())}
+        chosen |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
+        wanted = {
+            "--method": chosen.get("method"),
+            "--arch": arch or base.arch,
+            "--dataset": dataset or base.dataset,
+            "--epochs": chosen.get("epochs"),
+            "--out": out,
+        }
+        if missing := [option for option, value in wanted.items() if not value]:
+            raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
+        assert out is not None
         from hsa_bench.core.changed_settings import changed
         from hsa_bench.core.open_dataset import open_dataset
         from hsa_bench.core.request import BackboneRequest
         from hsa_bench.core.task import Context
         from hsa_bench.core.views import eval_view
-        from pretrain.export import budget, export
+        from pretrain.export import finish
         from pretrain.loop import Training
         from pretrain.settings import Settings
 
-        with _bar() as progress:
+        with _bar() as (progress, say):
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
-            images = open_dataset(dataset, data).limited(limit or None)
+            images = open_dataset(str(wanted["--dataset"]), data).limited(limit or None)
             training = Training(
                 settings=changed(Settings(), chosen, "pretrain"),
-                backbone=BackboneRequest(label=method, arch=arch, init=seed).load(),
+                backbone=BackboneRequest(label="pretrained", arch=str(wanted["--arch"]), init=seed).load(),
                 images=images.train,
-                view=eval_view(images, image_size),
+                view=eval_view(images, image_size or base.image_size),
                 seed=seed,
                 ctx=ctx,
                 scalars=tensorboard,
+                warn=lambda warning: say(f"warning: {warning}"),
             )
-            resume = out.with_name(out.name + ".resume")
-            training.run(resume)
-        spent = budget(training, images.name)
-        export(training, out, spent)
-        resume.unlink(missing_ok=True)
+            spent = finish(training, images.name, out, out.with_name(out.name + ".resume"))
     except (ValueError, FloatingPointError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    curves = ", ".join(f"{name} {curve[-1]:.2f}" for name, curve in training.progress.curves.items())
-    typer.echo(f"{out}: {spent.images} images, {spent.views:g} views each, {spent.seconds:.0f} s; {curves}")
+    if spent is not None:
+        curves = ", ".join(f"{name} {curve[-1]:.2f}" for name, curve in training.progress.curves.items())
+        cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
+        typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {curves}")
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:
@@ -77,13 +101,14 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar with images' steps and time left; nothing where there is no terminal."""
+def _bar() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A progress bar with time left, and a way to say something above it; the bar needs a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+    with Progress(console=console, transient=True, disable=not (console.is_terminal and first)) as bars:
         bar = bars.add_task("starting", total=None)
 
         def progress(description: str, done: int, total: int) -> None:
@@ -92,7 +117,10 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
             else:
                 bars.update(bar, description=description)
 
-        yield progress
+        def say(text: str) -> None:
+            typer.echo(text, err=True)
+
+        yield progress, say
 
 
 if __name__ == "__main__":

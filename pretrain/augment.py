@@ -15,41 +15,52 @@ from torchvision.transforms import v2
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.views import Normalise, Transform
 
-Augmentation = Literal["moco-v2", "simclr", "digits"]
+Augmentation = Literal["moco-v2", "moco-v2-cifar", "simclr", "simclr-cifar", "digits"]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
-def moco_v2(size: int, card: Preprocess) -> Transform:
+def moco_v2(size: int, card: Preprocess, share: float = 1.0) -> Transform:
     """MoCo v2's "aug+" (facebookresearch/moco main_moco.py:263-280 @132aea9), which HSA uses too.
 
     The blur's kernel is a tenth of the side, as in SimCLR; MoCo's PIL blur has an unbounded one.
+
+    Args:
+        size: Side of the crop, px.
+        card: What the weights expect.
+        share: Scales the range of the crop's area, for small crops.
     """
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.2, 1.0)),
-            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-            v2.RandomApply([v2.GaussianBlur(_kernel(size), sigma=(0.1, 2.0))], p=0.5),
-            v2.RandomHorizontalFlip(),
-            Normalise(card),
-        ]
-    )
+    return v2.Compose([*_coloured(size, (0.2 * share, share), 0.4, 0.1), *_finish(size, card)])
 
 
-def simclr(size: int, card: Preprocess) -> Transform:
+def moco_v2_cifar(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+    """MoCo v2's on small pictures, without blur: our choice, after SimCLR's CIFAR-10 flags."""
+    return v2.Compose([*_coloured(size, (0.2 * share, share), 0.4, 0.1), *_finish(0, card)])
+
+
+def simclr(size: int, card: Preprocess, share: float = 1.0) -> Transform:
     """SimCLR's, at colour strength 1 (arXiv:2002.05709, appendix A)."""
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.08, 1.0)),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-            v2.RandomApply([v2.GaussianBlur(_kernel(size), sigma=(0.1, 2.0))], p=0.5),
-            Normalise(card),
-        ]
-    )
+    return v2.Compose([*_coloured(size, (0.08 * share, share), 0.8, 0.2), *_finish(size, card)])
+
+
+def simclr_cifar(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+    """SimCLR's for CIFAR-10: strength 0.5, no blur (google-research/simclr README.md:78-86 @383d414)."""
+    return v2.Compose([*_coloured(size, (0.08 * share, share), 0.4, 0.1), *_finish(0, card)])
+
+
+def _coloured(size: int, area: tuple[float, float], jitter: float, hue: float) -> list[torch.nn.Module]:
+    return [
+        v2.RandomResizedCrop(size, scale=area),
+        v2.RandomApply([v2.ColorJitter(jitter, jitter, jitter, hue)], p=0.8),
+        v2.RandomGrayscale(p=0.2),
+    ]
+
+
+def _finish(blurred: int, card: Preprocess) -> list[torch.nn.Module]:
+    """Blur where a size is given, flip, normalise."""
+    blur = [v2.RandomApply([v2.GaussianBlur(_kernel(blurred), sigma=(0.1, 2.0))], p=0.5)] if blurred else []
+    return [*blur, v2.RandomHorizontalFlip(), Normalise(card)]
 
 
 class Digits:
@@ -68,7 +79,8 @@ class Digits:
     grey = 0.9
     """Share of views without colour."""
 
-    def __init__(self, size: int, card: Preprocess) -> None:
+    def __init__(self, size: int, card: Preprocess, share: float = 1.0) -> None:
+        self.area = (self.smallest * share, share)
         self.size = (size, size)
         self.normalise = Normalise(card)
 
@@ -88,7 +100,7 @@ class Digits:
 
     def _box(self, size: tuple[int, int], draw: list[float]) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of a crop, px."""
-        area = self.smallest + (1 - self.smallest) * draw[0]
+        area = self.area[0] + (self.area[1] - self.area[0]) * draw[0]
         stretch = self.ratio ** (draw[1] - 0.5)
         width = size[0] * min(1.0, math.sqrt(area) * stretch)
         height = size[1] * min(1.0, math.sqrt(area) / stretch)
@@ -96,9 +108,11 @@ class Digits:
         return left, top, left + width, top + height
 
 
-AUGMENTATIONS: dict[str, Callable[[int, Preprocess], Transform]] = {
+AUGMENTATIONS: dict[str, Callable[[int, Preprocess, float], Transform]] = {
     "moco-v2": moco_v2,
+    "moco-v2-cifar": moco_v2_cifar,
     "simclr": simclr,
+    "simclr-cifar": simclr_cifar,
     "digits": Digits,
 }
 

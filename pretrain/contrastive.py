@@ -24,6 +24,11 @@ class Contrastive(nn.Module, ABC):
         return False
 
     @property
+    def crops(self) -> tuple[int, ...]:
+        """Sides, px, of the small crops an item comes with as well."""
+        return ()
+
+    @property
     def views(self) -> float:
         """Forward passes of the trunk an image, query and key branch together."""
         return 2.0
@@ -40,6 +45,12 @@ class Contrastive(nn.Module, ABC):
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """The `loss` of one step, and further figures to watch.
 
+        With several processes, each has its part of the batch, and the mean of their losses is the loss.
+
         Args:
-            views: Of the pictures and, with `pairs`, of their neighbours; each [N, 3, H, W].
+            views: Two of the pictures; with `pairs`, two of their neighbours; then the small crops. Each
+                [N, 3, H, W].
         """
+
+    def after_step(self) -> None:
+        """Called when the optimiser has stepped."""

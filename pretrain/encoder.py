@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hsa_bench.core.backbone import Trunk
-from pretrain.heads import StageHead, halvings, mlp_head
+from pretrain.heads import Projection, StageHead, halvings, mlp_head
 
 LAST = 4
 """Stage whose pooled features the MLP head takes; earlier ones get a residual head."""
@@ -19,14 +19,13 @@ LAST = 4
 class Encoder(nn.Module):
     """Pictures to one embedding a level, each of unit length."""
 
-    def __init__(self, trunk: nn.Module, levels: Sequence[int], out: int, bn: bool) -> None:
+    def __init__(self, trunk: nn.Module, levels: Sequence[int], form: Projection) -> None:
         """Build the heads.
 
         Args:
             trunk: With stages, e.g. a ResNetTrunk.
             levels: Earlier stages that get a head of their own, e.g. (3,); the last stage always has one.
-            out: Width of the embeddings.
-            bn: Batch norm in the MLPs.
+            form: Of the MLPs.
 
         Raises:
             ValueError: A level that the trunk does not have.
@@ -47,15 +46,19 @@ class Encoder(nn.Module):
                 stages.stage_dims[level - 1],
                 stages.stage_dims[-1],
                 halvings(maps[level - 1].shape[-1], maps[-1].shape[-1]),
-                out,
-                bn,
+                form,
             )
             for level in levels
         )
-        self.heads.append(mlp_head(stages.dim, out, bn))
+        self.heads.append(mlp_head(stages.dim, form))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last."""
+        """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last.
+
+        They are never below float32, whatever the layers compute with.
+        """
         maps = cast(Trunk, self.trunk).stages(pictures)
         inputs = [*(maps[level - 1] for level in self.levels[:-1]), maps[-1].mean((2, 3))]
-        return [F.normalize(head(x), dim=1) for head, x in zip(self.heads, inputs, strict=True)]
+        embeddings = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
+        with torch.autocast(pictures.device.type, enabled=False):
+            return [F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1) for z in embeddings]

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 
-def mlp_head(dim: int, out: int, bn: bool) -> nn.Sequential:
-    """Linear - (BN) - ReLU - Linear, hidden width that of the input (MoCo v2, arXiv:2003.04297).
+@dataclass(frozen=True)
+class Projection:
+    """Form of the MLPs."""
+
+    out: int
+    """Width of the embedding."""
+    layers: int = 2
+    """MoCo v2 has two (arXiv:2003.04297), SimCLR's code three (run.py:206 @383d414)."""
+    bn: Literal["none", "hidden", "all"] = "none"
+    """Batch norm nowhere (MoCo v2), after the hidden layers, or after all of them (SimCLR's code)."""
+
+
+def mlp_head(dim: int, form: Projection) -> nn.Sequential:
+    """Linear - (BN) - ReLU - … - Linear - (BN), hidden width that of the input.
+
+    Behind the last layer a batch norm has no offset, and the layer no bias (google-research/simclr
+    model_util.py:157-166 @383d414).
 
     Args:
         dim: Width of the pooled features.
-        out: Width of the embedding.
-        bn: Batch norm after the first layer, as in SimCLR; MoCo v2 has none.
+        form: Width of the embedding, layers, batch norm.
     """
-    norm = [nn.BatchNorm1d(dim)] if bn else []
-    return nn.Sequential(nn.Linear(dim, dim, bias=not bn), *norm, nn.ReLU(), nn.Linear(dim, out))
+    layers: list[nn.Module] = []
+    for _ in range(form.layers - 1):
+        layers.append(nn.Linear(dim, dim, bias=form.bn == "none"))
+        if form.bn != "none":
+            layers.append(nn.BatchNorm1d(dim))
+        layers.append(nn.ReLU())
+    layers.append(nn.Linear(dim, form.out, bias=form.bn != "all"))
+    if form.bn == "all":
+        last = nn.BatchNorm1d(form.out)
+        last.bias.requires_grad_(False)
+        layers.append(last)
+    return nn.Sequential(*layers)
 
 
 class StageHead(nn.Module):
@@ -29,15 +55,14 @@ class StageHead(nn.Module):
     we take two basic blocks, and further strided ones below stage 3.
     """
 
-    def __init__(self, channels: int, last: int, stages_below: int, out: int, bn: bool) -> None:
+    def __init__(self, channels: int, last: int, stages_below: int, form: Projection) -> None:
         """Build it.
 
         Args:
             channels: Of the stage's map.
             last: Channels of the last stage's map.
             stages_below: How many halvings lie between the stage's map and the last one's.
-            out: Width of the embedding.
-            bn: As for `mlp_head`.
+            form: Of the MLP.
         """
         super().__init__()
         blocks: list[nn.Module] = []
@@ -48,7 +73,7 @@ class StageHead(nn.Module):
             channels = width
         blocks.append(BasicBlock(channels, channels))
         self.blocks = nn.Sequential(*blocks)
-        self.mlp = mlp_head(channels, out, bn)
+        self.mlp = mlp_head(channels, form)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """[N, C, H, W] to [N, out]."""

@@ -21,7 +21,6 @@ class KeyQueue(nn.Module):
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """Put a batch of keys, [N, C], in the place of the oldest ones."""
-        length = self.keys.shape[1]
-        place = (int(self.pointer) + torch.arange(len(keys), device=keys.device)) % length
-        self.keys[:, place] = keys.T
-        self.pointer.fill_((int(self.pointer) + len(keys)) % length)
+        place = (self.pointer + torch.arange(len(keys), device=keys.device)) % self.keys.shape[1]
+        self.keys[:, place] = keys.T.to(self.keys.dtype)
+        self.pointer.copy_((self.pointer + len(keys)) % self.keys.shape[1])

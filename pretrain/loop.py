@@ -1,53 +1,49 @@
-"""The training loop: epochs, schedule, mining, watching, and going on after a stop."""
+"""The training loop: epochs, mining, steps, watching, and going on after a stop."""
 
 from __future__ import annotations
 
 import copy
-import importlib
 import math
-import os
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.nn.functional as F
+from lightning_fabric import Fabric
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from hsa_bench.core import registry
 from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import ImageSet, label_subset
-from hsa_bench.core.features import forward_all
-from hsa_bench.core.loading import order, shuffled
-from hsa_bench.core.neighbours import vote
-from hsa_bench.core.seed import derive, forked
-from hsa_bench.core.store import whole_file
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.processes import average_statistics, mean_of_all, rank, world
+from hsa_bench.core.seed import forked
 from hsa_bench.core.task import Context
-from hsa_bench.core.views import View, centre_view
+from hsa_bench.core.views import Transform, View, centre_view
 from pretrain.augment import AUGMENTATIONS
+from pretrain.batches import ContrastiveViews, OwnParts, batches
 from pretrain.contrastive import Contrastive
-from pretrain.positives import Neighbours, PairedViews, nearest_others, paired, purity
-from pretrain.preflight import PretrainingError, check
+from pretrain.embed import embed
+from pretrain.flops import forward_flops
+from pretrain.launch import launched
+from pretrain.optimiser import optimiser
+from pretrain.positives import nearest_others, purity
+from pretrain.preflight import check, warnings
+from pretrain.progress import Progress, Resumable
+from pretrain.scalars import Scalars
+from pretrain.schedule import rate
 from pretrain.settings import METHODS, Settings
+from pretrain.watch import collapse, look
 
-KNN_K, KNN_TEMPERATURE = 20, 0.07
+LOOK_EVERY = 20
+"""Steps between looks at the loss, which a GPU would otherwise be waited for at each."""
 
 
-@dataclass
-class Progress:
-    """How far a training is; what a resumed one continues from besides weights and optimiser."""
-
-    epoch: int = 0
-    """Epochs that are over."""
-    seconds: float = 0.0
-    neighbours: Neighbours | None = None
-    curves: dict[str, list[float]] = field(default_factory=dict)
-
-    def note(self, name: str, value: float) -> None:
-        """Add a point to a curve."""
-        self.curves.setdefault(name, []).append(value)
+def _ignore(text: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass
@@ -63,175 +59,167 @@ class Training:
     ctx: Context
     scalars: Path | None = None
     """Folder for TensorBoard, if wanted."""
+    warn: Callable[[str], None] = _ignore
     method: Contrastive = field(init=False)
-    optimiser: torch.optim.Optimizer = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
+    fabric: Fabric = field(init=False)
 
     def __post_init__(self) -> None:
-        check(self.settings, len(self.images))
-        build = registry.load(METHODS, self.settings.method).Method
+        settings = self.settings
+        self.fabric = launched(self.ctx.device, settings.precision)
+        self.ctx = replace(self.ctx, device=str(self.fabric.device))
+        check(settings, len(self.images), self.view.size, world())
+        build = registry.load(METHODS, settings.method).Method
         with forked(self.seed, "method"):
-            self.method = build(copy.deepcopy(self.backbone.module), self.settings).to(self.ctx.device)
-        self.method.train()
-        trained = [p for p in self.method.parameters() if p.requires_grad]
-        self.method.to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.SGD(
-            trained,
-            self.settings.lr,
-            self.settings.momentum,
-            weight_decay=self.settings.weight_decay,
-            fused=True,
-        )
+            self.method = build(copy.deepcopy(self.backbone.module), settings)
+        self.method.train().to(memory_format=torch.channels_last)
+        self.stepping, self.optimiser = self.fabric.setup(self.method, optimiser(self.method, settings))
+        self.steps = len(self.images) // settings.batch
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a resume file must agree on."""
-        return {
+    @cached_property
+    def resumable(self) -> Resumable:
+        """What goes into the resume file."""
+        identity = {
             "settings": asdict(self.settings),
             "weights": self.backbone.weights,
             "data": self.images.fingerprint(),
+            "view": asdict(self.view),
             "seed": self.seed,
         }
+        return Resumable(self.method, self.optimiser, identity)
 
     def run(self, resume: Path) -> None:
-        """Train to the end, from where `resume` stands if it exists; it is removed when all is done by
-        the caller, once the result is safe.
+        """Train to the end, from where `resume` stands if it exists.
+
+        The caller removes that file once the result is safe.
 
         Raises:
-            PretrainingError: The resume file belongs to other settings or data.
+            PretrainingError: The resume file belongs to another training, or cannot be written.
             FloatingPointError: The loss is no longer a number.
         """
         if resume.exists():
-            self._load(resume)
-        total = self.settings.epochs * (len(self.images) // self.settings.batch)
-        writer = _writer(self.scalars)
-        for epoch in range(self.progress.epoch, self.settings.epochs):
-            start = time.perf_counter()
-            self._mine(epoch)
-            losses = self._epoch(epoch, total)
-            self._watch(epoch, losses)
-            self.progress.epoch = epoch + 1
-            self.progress.seconds += time.perf_counter() - start
-            if writer is not None:
-                for name, curve in self.progress.curves.items():
-                    writer.add_scalar(name, curve[-1], epoch + 1)
-                writer.add_scalar("learning rate", rate(self.settings, epoch), epoch + 1)
-            self._save(resume)
-        if writer is not None:
-            writer.close()
+            self.progress = self.resumable.load(resume, self.ctx.device)
+        for text in warnings(self.settings, len(self.images)):
+            self._warn(text)
+        with Scalars(self.scalars if rank() == 0 else None, self.progress.curves) as scalars:
+            for epochs in self._periods():
+                start = time.perf_counter()
+                self._mine(epochs.start)
+                loader = self._batches(epochs)
+                for epoch in epochs:
+                    self._watch(epoch, self._epoch(epoch, loader))
+                    self.progress.epoch = epoch + 1
+                    self.progress.flops += self.steps * self.progress.step_flops
+                    self.progress.seconds += time.perf_counter() - start
+                    start = time.perf_counter()
+                    scalars.write(self.progress.curves, epoch + 1)
+                    if rank() == 0:
+                        self.resumable.save(resume, self.progress)
 
-    def _epoch(self, epoch: int, total: int) -> dict[str, float]:
-        """One pass; returns the mean of every loss part."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.settings, epoch)
-        self.method.begin(epoch)
-        sums: dict[str, float] = {}
-        batches = len(self.images) // self.settings.batch
-        for step, (views, _, _) in enumerate(self._batches(epoch)):
-            with forked(self.seed, "step", epoch, step):
-                parts = self.method([self._placed(view) for view in views])
-            loss = parts["loss"]
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss is {value} in epoch {epoch}, step {step}, at learning rate "
-                    f"{rate(self.settings, epoch):g}; settings: {asdict(self.settings)}"
-                )
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-            for name, part in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(part.detach()) / batches
-            done = epoch * batches + step + 1
-            self.ctx.progress(f"epoch {epoch + 1}, loss {value:.3f}", done, total)
-        return sums
-
-    def _placed(self, view: Tensor) -> Tensor:
-        return view.to(self.ctx.device, memory_format=torch.channels_last)
-
-    def _batches(self, epoch: int) -> Iterable[Any]:
-        settings, ctx = self.settings, self.ctx
-        transform = AUGMENTATIONS[settings.augment](self.view.size, self.backbone.card)
-        if self.progress.neighbours is None:
-            return shuffled(
-                self.images, [transform] * 2, settings.batch, self.seed, epoch, ctx.workers, drop_last=True
-            )
-        views = PairedViews(
-            self.images, transform, self.progress.neighbours, derive(self.seed, "views"), epoch
-        )
-        return paired(views, settings.batch, order(len(self.images), self.seed, epoch), ctx.workers)
+    def _periods(self) -> Iterator[range]:
+        """Epochs left, in runs that share a table of neighbours and a loader."""
+        epochs, first = self.settings.epochs, self.progress.epoch
+        length = self.settings.refresh if self.method.pairs else epochs
+        while first < epochs:
+            last = min(epochs, (first // length + 1) * length)
+            yield range(first, last)
+            first = last
 
     def _mine(self, epoch: int) -> None:
         if self.method.pairs and epoch % self.settings.refresh == 0:
-            features = self._embed(self.method.mining_trunk, f"mining before epoch {epoch + 1}")
-            self.progress.neighbours = nearest_others(features, self.settings.k)
+            what = f"mining before epoch {epoch + 1}"
+            features = embed(self.method.mining_trunk, self.images, self._plain, self.ctx, what)
+            self.progress.neighbours = nearest_others(features, self.settings.k, self.ctx.device)
+            count, width = len(self.images), features.shape[1]
+            forward = forward_flops(self.method.mining_trunk, self.view.size)
+            self.progress.flops += count * forward + 2.0 * count**2 * width
+
+    def _batches(self, epochs: range) -> Iterator[list[Tensor]]:
+        settings, size, card = self.settings, self.view.size, self.backbone.card
+        augment = AUGMENTATIONS[settings.augment]
+        views = ContrastiveViews(
+            self.images,
+            augment(size, card, 1.0),
+            self.progress.neighbours,
+            tuple(augment(crop, card, crop / size) for crop in self.method.crops),
+            self.seed,
+        )
+        places = OwnParts(len(self.images), settings.batch, settings.accumulate, self.seed, epochs)
+        return iter(batches(views, places, self.ctx.workers, pin=self.fabric.device.type == "cuda"))
+
+    def _epoch(self, epoch: int, loader: Iterator[list[Tensor]]) -> dict[str, float]:
+        """One pass; returns the mean of every loss part."""
+        self.method.begin(epoch)
+        total = self.settings.epochs * self.steps
+        seen: list[dict[str, Tensor]] = []
+        start = time.perf_counter()
+        for step in range(self.steps):
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate(self.settings, epoch, step, self.steps)
+            seen.append(self._step(epoch, step, loader))
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == self.steps:
+                loss = self._finite(seen, epoch, step)
+                speed = (step + 1) * self.settings.batch / (time.perf_counter() - start)
+                words = f"epoch {epoch + 1}, loss {loss:.3f}, {speed:,.0f} images/s"
+                self.ctx.progress(words, epoch * self.steps + step + 1, total)
+        means = {name: torch.stack([parts[name] for parts in seen]).double().mean() for name in seen[0]}
+        return {name: float(mean_of_all(mean)) for name, mean in means.items()}
+
+    def _step(self, epoch: int, step: int, loader: Iterator[list[Tensor]]) -> dict[str, Tensor]:
+        """One step of the optimiser; the mean of every loss part over what it accumulated."""
+        accumulate, kept = self.settings.accumulate, []
+        counting = not self.progress.step_flops
+        counter = FlopCounterMode(display=False) if counting else nullcontext()
+        with counter:
+            for part in range(accumulate):
+                views = [self._placed(view) for view in next(loader)]
+                with self.fabric.no_backward_sync(self.stepping, enabled=part + 1 < accumulate):
+                    with forked(self.seed, "step", epoch, step * accumulate + part):
+                        parts = self.stepping(views)
+                    self.fabric.backward(parts["loss"] / accumulate)
+                kept.append({name: value.detach() for name, value in parts.items()})
+        if isinstance(counter, FlopCounterMode):
+            self.progress.step_flops = float(counter.get_total_flops() * world())
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.method.after_step()
+        return {name: torch.stack([parts[name] for parts in kept]).mean() for name in kept[0]}
+
+    def _finite(self, seen: list[dict[str, Tensor]], epoch: int, step: int) -> float:
+        """The latest loss; every one since the last look must be a number."""
+        first = max(0, step + 1 - LOOK_EVERY)
+        for at, value in enumerate([float(parts["loss"]) for parts in seen[first:]], start=first):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss is {value} in epoch {epoch}, step {at}, at learning rate "
+                    f"{rate(self.settings, epoch, at, self.steps):g}; settings: {asdict(self.settings)}"
+                )
+        return value
+
+    def _placed(self, view: Tensor) -> Tensor:
+        return view.to(self.fabric.device, memory_format=torch.channels_last, non_blocking=True)
+
+    @property
+    def _plain(self) -> Transform:
+        return centre_view(self.view, self.backbone.card)
 
     def _watch(self, epoch: int, losses: dict[str, float]) -> None:
-        for name, value in losses.items():
-            self.progress.note(name, value)
-        if self.progress.neighbours is not None:
-            self.progress.note("purity", purity(self.progress.neighbours, self.images.labels))
-        last = epoch + 1 == self.settings.epochs
-        if self.settings.knn_every and ((epoch + 1) % self.settings.knn_every == 0 or last):
-            self.progress.note("knn", self._knn())
+        average_statistics(self.method)
+        progress, settings = self.progress, self.settings
+        figures = {**losses, "learning rate": rate(settings, epoch, self.steps - 1, self.steps)}
+        if progress.neighbours is not None and len(self.images.classes) > 1:
+            figures["purity"] = purity(progress.neighbours, self.images.labels)
+        last = epoch + 1 == settings.epochs
+        if settings.knn_every and ((epoch + 1) % settings.knn_every == 0 or last):
+            found = look(self.method.encoder.trunk, self.images, self._plain, self.ctx)
+            figures |= found
+            if text := collapse(found):
+                self._warn(f"after epoch {epoch + 1} {text}")
+        for name, value in figures.items():
+            progress.note(name, value)
 
-    def _knn(self) -> float:
-        """Accuracy of the trunk's features on a fixed held-out tenth of train, percent."""
-        features = self._embed(self.method.encoder.trunk, "kNN")
-        labels = torch.from_numpy(self.images.labels)
-        held_out = torch.zeros(len(labels), dtype=torch.bool)
-        held_out[label_subset(self.images.labels, 0.1, seed=0)] = True
-        classes = len(self.images.classes)
-        scores = vote(
-            features[held_out], features[~held_out], labels[~held_out], classes, KNN_K, KNN_TEMPERATURE
-        )
-        return float((scores.argmax(1) == labels[held_out]).double().mean() * 100)
-
-    def _embed(self, trunk: Any, what: str) -> Tensor:
-        """Pooled features of the un-augmented pictures, [N, D], unit length."""
-        transform = centre_view(self.view, self.backbone.card)
-        return F.normalize(forward_all(trunk, self.images, transform, self.ctx, what), dim=1)
-
-    def _save(self, path: Path) -> None:
-        progress = {**vars(self.progress)}
-        neighbours = progress.pop("neighbours")
-        with whole_file(path) as file:
-            torch.save(
-                {
-                    "identity": self.identity,
-                    "method": self.method.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
-                    "progress": progress,
-                    "neighbours": None if neighbours is None else torch.from_numpy(neighbours),
-                },
-                file,
-            )
-
-    def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.ctx.device, weights_only=True)
-        other = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
-        if other:
-            raise PretrainingError(
-                f"{path}: belongs to a training with other {' and '.join(other)}; "
-                "remove it or use another --out"
-            )
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        table = state["neighbours"]
-        self.progress = Progress(
-            **state["progress"], neighbours=None if table is None else table.cpu().numpy()
-        )
-
-
-def rate(settings: Settings, epoch: int) -> float:
-    """Learning rate of an epoch: linear warm-up, then MoCo's cosine over all epochs."""
-    if epoch < settings.lr_warmup:
-        return settings.lr * (epoch + 1) / settings.lr_warmup
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
-
-
-def _writer(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder))
+    def _warn(self, text: str) -> None:
+        if text not in self.progress.warnings:
+            self.progress.warnings.append(text)
+            if rank() == 0:
+                self.warn(text)

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from hsa_bench.core.data import ImageSet, Labels
-from hsa_bench.core.seed import derive, generator
-from hsa_bench.core.views import Transform, views_of
+from hsa_bench.core.data import Labels
+from hsa_bench.core.neighbours import search
+from hsa_bench.core.processes import gathered_arrays, rank, world
 
 Neighbours = NDArray[np.int64]
 """Nearest other pictures of each, [N, k], nearest first."""
 
+ROWS = 2**16
+"""Features compared at once: queries and bank meet block by block."""
 
-def nearest_others(features: Tensor, k: int) -> Neighbours:
-    """Exact cosine search; a picture is no neighbour of itself, however many copies of it there are.
+
+def nearest_others(features: Tensor, k: int, device: str = "cpu") -> Neighbours:
+    """Exact cosine search, by faiss on the CPU and torch on a GPU, in bounded memory.
+
+    A picture is no neighbour of itself, however many copies of it there are.
 
     Args:
-        features: [N, D], unit length.
+        features: [N, D], unit length; with several processes, this one's consecutive shard of them.
         k: Neighbours a picture.
-    """
-    import faiss
+        device: Where to compare.
 
-    rows = np.ascontiguousarray(features.numpy(), dtype=np.float32)
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
-    found = index.search(rows, k + 1)[1]  # [N, k+1]
-    others = found != np.arange(len(rows))[:, None]
+    Returns:
+        The neighbours of the pictures of all processes.
+    """
+    sizes = gathered_arrays(np.array([len(features)]))
+    first = int(sizes[: rank()].sum())
+    similarity = torch.full((len(features), k + 1), -torch.inf)
+    index = torch.full((len(features), k + 1), -1)
+    for start, bank in _banks(features, sizes.tolist(), device):
+        for low in range(0, len(features), ROWS):
+            rows = slice(low, low + ROWS)
+            found, where = _best(features[rows].to(device), bank, k + 1)
+            both = torch.cat([similarity[rows], found], dim=1)
+            similarity[rows], place = both.topk(k + 1, dim=1)
+            index[rows] = torch.cat([index[rows], where + start], dim=1).gather(1, place)
+    others = index != torch.arange(first, first + len(features))[:, None]
     others[others.all(1), -1] = False  # lost among copies of itself: drop the last one
-    return found[others].reshape(len(rows), k)
+    return gathered_arrays(index[others].reshape(len(features), k).numpy())
 
 
 def purity(neighbours: Neighbours, labels: Labels) -> float:
@@ -42,31 +55,32 @@ def purity(neighbours: Neighbours, labels: Labels) -> float:
     return float((labels[neighbours] == labels[:, None]).mean() * 100)
 
 
-class PairedViews(Dataset[tuple[list[Tensor], int, int]]):
-    """Item i: two views of picture i, then two of a neighbour drawn from its table, by (seed, epoch, i)."""
-
-    def __init__(
-        self, images: ImageSet, transform: Transform, neighbours: Neighbours, seed: int, epoch: int
-    ) -> None:
-        self.images = images
-        self.transforms = [transform] * 2
-        self.neighbours = neighbours
-        self.seed = seed
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[list[Tensor], int, int]:
-        views, label, _ = views_of(self.images, self.transforms, self.seed, self.epoch, index)
-        draw = generator(self.seed, "neighbour", self.epoch, index)
-        other = int(self.neighbours[index][torch.randint(self.neighbours.shape[1], (), generator=draw)])
-        own_seed = derive(self.seed, "views of the neighbour of", index)
-        return [*views, *views_of(self.images, self.transforms, own_seed, self.epoch, other)[0]], label, index
+def _banks(features: Tensor, sizes: list[int], device: str) -> Iterator[tuple[int, Tensor]]:
+    """Blocks of all processes' features, one after the other to all of them, with their first index."""
+    start = 0
+    for source, size in enumerate(sizes):
+        for low in range(0, size, ROWS):
+            rows = min(ROWS, size - low)
+            if source == rank():
+                block = features[low : low + rows].to(device)
+            else:
+                block = torch.empty(rows, features.shape[1], device=device)
+            if world() > 1:
+                dist.broadcast(block := block.contiguous(), source)
+            yield start + low, block
+        start += size
 
 
-def paired(views: PairedViews, batch: int, order: Sequence[int], workers: int) -> DataLoader[object]:
-    """One epoch of full batches of pairs."""
-    return DataLoader(
-        cast(Dataset[object], views), batch_size=batch, sampler=order, num_workers=workers, drop_last=True
-    )
+def _best(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Similarity and row of the k best, [Q, k]; -inf where the bank has fewer."""
+    short = max(0, k - len(bank))
+    if query.device.type == "cpu":
+        import faiss
+
+        found, where = faiss.knn(query.numpy(), bank.numpy(), k - short, metric=faiss.METRIC_INNER_PRODUCT)
+        similarity, index = torch.from_numpy(found), torch.from_numpy(where)
+    else:
+        best = search(query, bank, k - short)
+        similarity, index = best.similarity.cpu(), best.index.cpu()
+    pad = torch.nn.functional.pad
+    return pad(similarity, (0, short), value=-torch.inf), pad(index, (0, short), value=-1)

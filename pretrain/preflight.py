@@ -1,4 +1,4 @@
-"""Settings and data that cannot work together, refused before training."""
+"""Settings and data that cannot work together, refused before training; and those that hardly do."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ class PretrainingError(DataError):
     """Settings and data that cannot work together, found before training."""
 
 
-def check(settings: Settings, images: int) -> None:
+def check(settings: Settings, images: int, image_size: int = 0, processes: int = 1) -> None:
     """Refuse what cannot train.
+
+    Args:
+        settings: To be checked.
+        images: Pictures to train on.
+        image_size: Side of the full crops, px; 0 if it is not known yet.
+        processes: That share a batch.
 
     Raises:
         PretrainingError: With the settings that clash and what to change.
     """
     if images < settings.batch:
         raise PretrainingError(f"batch {settings.batch} is larger than the training set ({images} images)")
+    if settings.part % processes:
+        raise PretrainingError(f"{processes} processes cannot share a batch of {settings.part} equally")
     if settings.method == "simclr":
         return
+    _check_groups(settings, processes)
     if not settings.batch < settings.queue:
         raise PretrainingError(f"queue {settings.queue} must be larger than the batch ({settings.batch})")
     if settings.queue >= images:
@@ -29,3 +38,39 @@ def check(settings: Settings, images: int) -> None:
         )
     if settings.method == "hsa" and settings.neighbours and settings.k >= images:
         raise PretrainingError(f"k {settings.k} neighbours cannot be found among {images} images")
+    large = [crop for crop in settings.crops if image_size and crop >= image_size]
+    if large:
+        raise PretrainingError(f"crops {large}: must be smaller than the full view ({image_size} px)")
+
+
+def _check_groups(settings: Settings, processes: int) -> None:
+    groups = settings.groups
+    if settings.part % groups or (groups % processes and processes % groups):
+        raise PretrainingError(
+            f"bn_groups {groups}: a batch of {settings.part} on {processes} process(es) cannot be cut into "
+            "that many equal parts; choose a divisor of the batch that divides their number, or a multiple"
+        )
+    if settings.part // groups < 2:
+        raise PretrainingError(
+            f"bn_groups {groups}: leaves one picture a part; batch norm needs two (batch {settings.part})"
+        )
+
+
+def warnings(settings: Settings, images: int) -> tuple[str, ...]:
+    """What works but should be known."""
+    if settings.method == "simclr" or 4 * settings.queue <= images:
+        return ()
+    share = met_share(settings.queue, images)
+    return (
+        f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of the "
+        "anchors meet their own older key as a negative",
+    )
+
+
+def met_share(queue: int, images: int) -> float:
+    """Share of anchors whose own key of the epoch before is still in the queue.
+
+    An anchor at place t of its epoch finds the last `queue - t` keys of the epoch before; its own stands
+    anywhere among `images`. The mean over t is queue² / (2 images²).
+    """
+    return queue**2 / (2 * images**2)

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import field
+from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
 from hsa_bench.core.task import SETTINGS
 from pretrain.augment import Augmentation
+from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
+
+Precision = Literal["32-true", "bf16-mixed", "64-true"]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -23,17 +36,31 @@ class Settings:
     """A file of `pretrain/methods`, or the dotted path of a module like one."""
     epochs: PositiveInt = 200
     batch: PositiveInt = 256
+    """Pictures in one step of the optimiser, over all processes."""
+    accumulate: PositiveInt = 1
+    """Parts that a batch goes through one after the other, where it does not fit at once. Each part has its
+    own batch norm and negatives, so this changes numbers."""
+    precision: Precision = "32-true"
+    """Lightning Fabric's name for the numbers that layers compute with; losses are never below float32."""
+    optimiser: Literal["sgd", "lars"] = "sgd"
+    """LARS leaves batch norm and biases without decay and without adaptation (SimCLR's model_util.py:95)."""
     lr: PositiveFloat = 0.03
-    """Of SGD; a cosine over epochs takes it to zero."""
-    lr_warmup: NonNegativeInt = 0
-    """Epochs over which the rate rises linearly."""
+    lr_rule: Literal["fixed", "linear", "sqrt"] = "fixed"
+    """The rate in force is lr, lr x batch / 256, or lr x the square root of the batch (SimCLR's flag)."""
+    lr_warmup: NonNegativeFloat = 0
+    """Epochs over which the rate rises linearly; the cosine follows."""
+    schedule: Literal["epoch", "step"] = "epoch"
+    """When the rate changes: MoCo's with each epoch, SimCLR's with each step."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 1e-4
     augment: Augmentation = "moco-v2"
     dim: PositiveInt = 128
     """Width of the embedding."""
-    head_bn: bool = False
-    """Batch norm in the projection heads."""
+    head_layers: PositiveInt = 2
+    """Linear layers of the projection heads."""
+    head_bn: Literal["none", "hidden", "all"] = "none"
+    """Where projection heads have batch norm: after hidden layers, or after the last one too, there without
+    an offset (SimCLR's code)."""
     temperature: PositiveFloat = 0.2
     queue: PositiveInt = 65536
     """Keys kept as negatives (moco, hsa)."""
@@ -61,6 +88,8 @@ class Settings:
     """hsa: earlier stages that get the loss too, each through a head of its own."""
     level_weights: tuple[PositiveFloat, ...] = field(default=())
     """hsa: weight of each of `levels`; one each if empty. The last stage has weight one."""
+    crops: tuple[PositiveInt, ...] = ()
+    """hsa: sides, px, of further small crops of the anchor, each a query against its key."""
     knn_every: NonNegativeInt = 5
     """Epochs between looks at kNN accuracy on a held-out tenth of train; 0 for none."""
 
@@ -73,7 +102,37 @@ class Settings:
         near = difflib.get_close_matches(method, known, n=1) or known
         raise ValueError(f"no such method; did you mean {', '.join(near)}?")
 
+    @model_validator(mode="after")
+    def _fit(self) -> Settings:
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"batch {self.batch} cannot be cut into {self.accumulate} equal parts (accumulate)"
+            )
+        if self.level_weights and len(self.level_weights) != len(self.levels):
+            raise ValueError(
+                f"level_weights {self.level_weights}: needs one for each of levels {self.levels}"
+            )
+        if self.lr_warmup >= self.epochs and self.lr_warmup:
+            raise ValueError(f"lr_warmup {self.lr_warmup:g} must be shorter than the {self.epochs} epochs")
+        return self
+
     @property
     def groups(self) -> int:
-        """Parts of batch norm in force."""
-        return self.bn_groups or max(2, self.batch // 32)
+        """Parts of batch norm in force, for one part of an accumulated batch."""
+        return self.bn_groups or max(2, self.part // 32)
+
+    @property
+    def part(self) -> int:
+        """Pictures that go through together, over all processes."""
+        return self.batch // self.accumulate
+
+    @property
+    def projection(self) -> Projection:
+        """Form of the MLPs in the projection heads."""
+        return Projection(self.dim, self.head_layers, self.head_bn)
+
+    @property
+    def peak_lr(self) -> float:
+        """The rate in force after the warm-up."""
+        factor = {"fixed": 1.0, "linear": self.batch / 256, "sqrt": math.sqrt(self.batch)}
+        return self.lr * factor[self.lr_rule]

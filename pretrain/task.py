@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
-from pretrain.export import budget, export
+from pretrain.export import finish
 from pretrain.loop import Training
 from pretrain.preflight import check
 from pretrain.settings import Settings
@@ -22,7 +22,7 @@ NAMES = ("pretrain",)
 class Pretrain(Settings, ClassificationTask):
     """A contrastive pretraining of a randomly initialised backbone, on training images without labels."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     main_metric: ClassVar[str] = "loss"
     frozen: ClassVar[bool] = False
 
@@ -32,8 +32,8 @@ class Pretrain(Settings, ClassificationTask):
     def protocol(self) -> str:
         return (
             f"Pretraining by {self.method} on the training images, without their labels: {self.epochs} "
-            f"epochs of SGD (rate {self.lr:g}, cosine, momentum {self.momentum:g}, weight decay "
-            f"{self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}."
+            f"epochs of {self.optimiser.upper()} (rate {self.peak_lr:g}, cosine, momentum {self.momentum:g}, "
+            f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}."
         )
 
     def unsupported(self, backbone: Backbone) -> str:
@@ -54,10 +54,8 @@ class Pretrain(Settings, ClassificationTask):
         data = data.limited(limit)
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
-        training.run(resume)
-        spent = budget(training, data.name)
-        export(training, ctx.artefact(".pth"), spent)
-        resume.unlink(missing_ok=True)
+        spent = finish(training, data.name, ctx.artefact(".pth"), resume)
+        assert spent is not None, "a cell runs in one process"
         curves = training.progress.curves
         return Outcome(
             metrics={name: curve[-1] for name, curve in curves.items()},

@@ -1,4 +1,9 @@
-"""Batch norm over parts of a batch, which keeps a query from recognising its key by shared statistics."""
+"""Batch norm over equal parts of the global batch, whichever processes hold them; on CPU and GPU.
+
+Parts smaller than the batch keep a query from recognising its key by shared statistics (MoCo,
+arXiv:1911.05722, sec. 3.3); one part for all processes is SimCLR's global batch norm (arXiv:2002.05709, sec.
+2.2). torch's SyncBatchNorm knows the latter alone, and refuses CPU tensors.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hsa_bench.core.processes import mean_over_neighbours, world
+
 
 class GroupedBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose training statistics are taken over each of several equal parts of the batch.
+    """Batch norm whose training statistics are taken over each of several equal parts of the global batch.
 
-    Part g holds the samples g, g + groups, g + 2 groups … . Parameters, buffers and evaluation are the
+    The global batch is that of all processes, in their order, and a part is a run of consecutive samples of
+    it: part g of 4 over 8 samples holds samples 2g and 2g + 1. Parameters, buffers and evaluation are the
     ordinary layer's; the running statistics follow the mean over the parts.
     """
 
@@ -22,31 +30,68 @@ class GroupedBatchNorm(nn.BatchNorm2d):
         """Maps and vectors alike."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """[N, C, …] to the same shape; N must be a multiple of the parts."""
-        if not self.training or self.groups == 1:
+        """[N, C, …] to the same shape; the parts must fit the processes and N the parts.
+
+        Raises:
+            ValueError: They do not.
+        """
+        if not self.training or self.groups == world():
             return super().forward(input)
-        n, channels = input.shape[:2]
-        if n % self.groups:
-            raise ValueError(f"a batch of {n} cannot be split into {self.groups} equal parts for batch norm")
+        if world() > self.groups:
+            if world() % self.groups:
+                raise ValueError(f"{world()} processes cannot share {self.groups} equal parts for batch norm")
+            return self._across(input, world() // self.groups)
+        if self.groups % world() or len(input) % (self.groups // world()):
+            raise ValueError(
+                f"a batch of {len(input)} on each of {world()} processes cannot be split into {self.groups} "
+                "equal parts for batch norm"
+            )
+        return self._within(input, self.groups // world())
+
+    def _within(self, input: Tensor, parts: int) -> Tensor:
+        mean, var, momentum = self._running()
+        means, variances = mean.repeat(parts, 1), var.repeat(parts, 1)  # [parts, C]
+        normed = [
+            F.batch_norm(part, means[i], variances[i], self.weight, self.bias, True, momentum, self.eps)
+            for i, part in enumerate(input.chunk(parts))
+        ]
+        mean.copy_(means.mean(0))
+        var.copy_(variances.mean(0))
+        return torch.cat(normed)
+
+    def _across(self, input: Tensor, share: int) -> Tensor:
+        """One part held by `share` processes."""
+        x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
+        over = [0, *range(2, x.ndim)]
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        mean = mean_over_neighbours(x.mean(over), share)
+        centred = x - mean.view(shape)
+        var = mean_over_neighbours(centred.square().mean(over), share)
+        running_mean, running_var, momentum = self._running()
+        count = share * x.numel() // x.shape[1]
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_(var.to(running_var.dtype) * count / (count - 1), momentum)
+        scale = self.weight * (var + self.eps).rsqrt()
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+    def _running(self) -> tuple[Tensor, Tensor, float]:
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.momentum is not None
-        mean, var = self.running_mean.repeat(self.groups), self.running_var.repeat(self.groups)
-        weight, bias = self.weight.repeat(self.groups), self.bias.repeat(self.groups)
-        parts = input.reshape(n // self.groups, self.groups * channels, *input.shape[2:])
-        output = F.batch_norm(parts, mean, var, weight, bias, True, self.momentum, self.eps)
-        with torch.no_grad():
-            self.running_mean.copy_(mean.view(self.groups, channels).mean(0))
-            self.running_var.copy_(var.view(self.groups, channels).mean(0))
-        return output.reshape(input.shape)
+        return self.running_mean, self.running_var, self.momentum
 
 
 def group_batch_norm(module: nn.Module, groups: int) -> None:
-    """Replace every batch-norm layer below `module`, in place; names and values stay."""
+    """Replace every batch-norm layer below `module`, in place; names, values and what is trained stay."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             grouped = GroupedBatchNorm(child.num_features, groups)
             grouped.load_state_dict(child.state_dict())
+            for own, other in zip(grouped.parameters(), child.parameters(), strict=True):
+                own.requires_grad_(other.requires_grad)
             setattr(module, name, grouped.train(child.training))
         else:
             group_batch_norm(child, groups)

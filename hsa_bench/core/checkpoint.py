@@ -10,11 +10,13 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from hsa_bench.core import registry
 from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import Backbone, weights_hash
+from hsa_bench.core.formats import own
 from hsa_bench.core.infer_arch import infer_arch
 from hsa_bench.core.result import Coverage, Source
 
@@ -73,9 +75,9 @@ def read(path: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
+            with safe_open(path, "pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+                return own.with_metadata(state, file.metadata() or {})
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0][:300]

@@ -83,6 +83,10 @@ class Budget(Record):
     """Views of each drawn image that pass through the trunk, query and key branch together."""
     seconds: float
     seed: int
+    flops: float = 0.0
+    """Multiplications and additions of all forward and backward passes and of mining; 0 if not counted."""
+    warnings: tuple[str, ...] = ()
+    """What was remarked before and during training, e.g. a queue large for the data, or collapse."""
     notes: tuple[str, ...] = ()
     """Settings other than the defaults, which are those of MoCo v2's and HSA's code."""
 

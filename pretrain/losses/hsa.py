@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pretrain.losses.info_nce import info_nce
@@ -11,7 +12,7 @@ from pretrain.losses.info_nce import info_nce
 
 @dataclass(frozen=True)
 class HsaTerms:
-    """The three parts, each a scalar in nats; a part that is switched off is absent."""
+    """The parts, each a scalar in nats; a part that is switched off is absent."""
 
     own: Tensor
     """L_q: the anchor against its own and its neighbour's key."""
@@ -19,12 +20,20 @@ class HsaTerms:
     """L_p: the neighbour against its own and the anchor's key."""
     mixed: Tensor | None = None
     """L_mix: the mixture of both against both keys, in proportion."""
+    crops: tuple[Tensor, ...] = ()
+    """Each small crop of the anchor against its key."""
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The parts present, by name."""
+        named = {"own": self.own, "neighbour": self.neighbour, "mixed": self.mixed}
+        named |= {f"crop{i}": crop for i, crop in enumerate(self.crops, start=1)}
+        return {name: part for name, part in named.items() if part is not None}
 
     @property
     def total(self) -> Tensor:
         """Mean of the parts present."""
-        parts = [part for part in (self.own, self.neighbour, self.mixed) if part is not None]
-        return sum(parts[1:], start=parts[0]) / len(parts)
+        return torch.stack(list(self.parts.values())).mean()
 
 
 def pulled(

@@ -17,10 +17,11 @@ def info_nce(q: Tensor, k: Tensor, queue: Tensor, temperature: float = 0.2) -> T
         temperature: Of the softmax. MoCo v1 uses 0.07, v2 uses 0.2.
 
     Returns:
-        The loss averaged over queries, in nats.
+        The loss averaged over queries, in nats; computed in the embeddings' own precision.
     """
-    positive = torch.einsum("nc,nc->n", q, k.detach())  # [N]
-    negative = torch.einsum("nc,ck->nk", q, queue.detach())  # [N, K]
-    logits = torch.cat([positive[:, None], negative], dim=1) / temperature  # [N, 1+K]
-    target = torch.zeros(len(q), dtype=torch.long, device=q.device)  # column 0
-    return F.cross_entropy(logits, target)
+    with torch.autocast(q.device.type, enabled=False):
+        positive = torch.einsum("nc,nc->n", q, k.detach())  # [N]
+        negative = torch.einsum("nc,ck->nk", q, queue.detach())  # [N, K]
+        logits = torch.cat([positive[:, None], negative], dim=1) / temperature  # [N, 1+K]
+        target = torch.zeros(len(q), dtype=torch.long, device=q.device)  # column 0
+        return F.cross_entropy(logits, target)

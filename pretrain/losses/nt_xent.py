@@ -6,22 +6,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hsa_bench.core.processes import gathered_with_gradient, rank
+
 
 def nt_xent(z0: Tensor, z1: Tensor, temperature: float = 0.1) -> Tensor:
-    """Pick each view's partner out of all other views in the batch.
+    """Pick each view's partner out of all other views in the batch, those of other processes included.
 
     Args:
-        z0: First views, [N, C], unit length.
-        z1: Second views of the same pictures, [N, C], unit length.
+        z0: First views, [n, C], unit length; with several processes, this one's part of the batch.
+        z1: Second views of the same pictures, [n, C], unit length.
         temperature: Of the softmax.
 
     Returns:
-        The loss averaged over the 2N views, in nats. Gradients flow into both views and all negatives.
+        The loss averaged over this process's 2n views, in nats. Gradients flow into both views and all
+        negatives.
     """
-    n = len(z0)
-    z = torch.cat([z0, z1])  # [2N, C]
-    similarity = z @ z.T / temperature  # [2N, 2N]
-    itself = torch.eye(2 * n, dtype=torch.bool, device=z.device)
-    similarity = similarity.masked_fill(itself, -torch.inf)
-    partner = torch.arange(2 * n, device=z.device).roll(n)
-    return F.cross_entropy(similarity, partner)
+    with torch.autocast(z0.device.type, enabled=False):
+        first, second = gathered_with_gradient(z0), gathered_with_gradient(z1)
+        everyone = torch.cat([first, second])  # [2N, C]
+        here = rank() * len(z0) + torch.arange(len(z0), device=z0.device)
+        itself = torch.cat([here, here + len(first)])  # where our own views stand among everyone's
+        partner = torch.cat([here + len(first), here])
+        similarity = torch.cat([z0, z1]) @ everyone.T / temperature  # [2n, 2N]
+        similarity = similarity.scatter(1, itself[:, None], -torch.inf)
+        return F.cross_entropy(similarity, partner)

@@ -1,7 +1,8 @@
 """HSA: several positives an anchor, mixing, and the loss at earlier stages (arXiv:2012.02733).
 
-Single-level part: the first author's code, haohang96/CSML @be34e84. Levels: the abstract, and the same
-author's follow-up branch `mhead` (haohang96/moco_group_ShuffleBN @6d4f100); their design here is inferred.
+Single-level part: the first author's code, haohang96/CSML @be34e84. Levels and small crops: the abstract, and
+the same author's follow-up branches `mhead` and `mc` (haohang96/moco_group_ShuffleBN @6d4f100, @c6ada30);
+their design here is inferred.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.batch_norm import group_batch_norm
+from hsa_bench.core.processes import gathered, own_part
 from pretrain.contrastive import Contrastive
 from pretrain.cutmix import Mixture, cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.key_queue import KeyQueue
 from pretrain.losses.hsa import HsaTerms, pulled
+from pretrain.losses.info_nce import info_nce
 from pretrain.settings import Settings
 from pretrain.shuffle import shuffled_keys
 
@@ -28,14 +31,11 @@ class Method(Contrastive):
     """MoCo whose anchors have a mined neighbour, are mixed with it, and are compared at several levels."""
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__(Encoder(trunk, settings.levels, settings.dim, settings.head_bn), settings)
+        super().__init__(Encoder(trunk, settings.levels, settings.projection), settings)
         group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queues = nn.ModuleList(KeyQueue(settings.dim, settings.queue) for _ in self.encoder.levels)
-        weights = settings.level_weights or (1.0,) * len(settings.levels)
-        if len(weights) != len(settings.levels):
-            raise ValueError(f"level_weights {weights}: needs one for each of levels {settings.levels}")
-        self.level_weights = (*weights, 1.0)
+        self.level_weights = (*(settings.level_weights or (1.0,) * len(settings.levels)), 1.0)
         self.warming = True
 
     @property
@@ -44,9 +44,14 @@ class Method(Contrastive):
         return self.settings.neighbours
 
     @property
+    def crops(self) -> tuple[int, ...]:
+        """Sides of the anchor's small crops, px."""
+        return self.settings.crops
+
+    @property
     def views(self) -> float:
-        """Forward passes of the trunk an image: q, k, with neighbours p_q, p_k, with mixing m."""
-        return 2.0 + 2.0 * self.settings.neighbours + self.settings.mix
+        """Forward passes of the trunk an image: q, k, with neighbours p_q, p_k, with mixing m, and crops."""
+        return 2.0 + 2.0 * self.settings.neighbours + self.settings.mix + len(self.crops)
 
     def begin(self, epoch: int) -> None:
         """Neighbours count once the warm-up is over."""
@@ -56,41 +61,50 @@ class Method(Contrastive):
         """One step's loss.
 
         Args:
-            views: q, k of the anchor and, with neighbours, p_q, p_k of the neighbour, each [N, 3, H, W].
+            views: q, k of the anchor; with neighbours, p_q, p_k of the neighbour; then the anchor's small
+                crops. Each [N, 3, H, W].
         """
-        x_q, x_k = views[:2]
-        x_pq, x_pk = views[2:] if self.pairs else (None, None)
+        x_q, x_k, *others = views
+        x_pq, x_pk, *x_crops = others if self.pairs else (None, None, *others)
         mixture = self._mixture(x_q, x_pq)
 
         q = self.encoder(x_q)
         p_q = self.encoder(x_pq) if x_pq is not None else None
         m = self.encoder(mixture.pictures) if mixture else None
-        follow(self.key_encoder, self.encoder, self.settings.ema)
-        k = shuffled_keys(self.key_encoder, x_k)
-        p_k = shuffled_keys(self.key_encoder, x_pk) if x_pk is not None else [keys.roll(1, 0) for keys in k]
+        crops = [self.encoder(x) for x in x_crops]
+        all_k = shuffled_keys(self.key_encoder, x_k)  # of all processes
+        # Without neighbours, the partner is the picture before in the batch, here as in the mixture.
+        all_p_k = shuffled_keys(self.key_encoder, x_pk) if x_pk is not None else [k.roll(1, 0) for k in all_k]
 
         weights = OWN_ONLY if self.warming or not self.pairs else self.settings.weights
         losses, parts = [], {}
         for level, (stage, fifo) in enumerate(zip(self.encoder.levels, self.queues, strict=True)):
             assert isinstance(fifo, KeyQueue)
             queue, tau = fifo.keys.clone(), self.settings.temperature
+            k, p_k = own_part(all_k[level]), own_part(all_p_k[level])
             terms = HsaTerms(
-                own=pulled(q[level], k[level], p_k[level], queue, tau, weights),
-                neighbour=pulled(p_q[level], p_k[level], k[level], queue, tau, weights) if p_q else None,
-                mixed=pulled(m[level], k[level], p_k[level], queue, tau, (mixture.share, 1 - mixture.share))
+                own=pulled(q[level], k, p_k, queue, tau, weights),
+                neighbour=pulled(p_q[level], p_k, k, queue, tau, weights) if p_q else None,
+                mixed=pulled(m[level], k, p_k, queue, tau, (mixture.share, 1 - mixture.share))
                 if m and mixture
                 else None,
+                crops=tuple(info_nce(crop[level], k, queue, tau) for crop in crops),
             )
             losses.append(self.level_weights[level] * terms.total)
-            parts[f"loss/stage{stage}"] = terms.total.detach()
-            fifo.enqueue(k[level])
-        return {"loss": torch.stack(losses).sum(), **parts}
+            parts[f"loss/stage{stage}"] = terms.total
+            parts |= {f"loss/stage{stage}/{name}": part for name, part in terms.parts.items()}
+            fifo.enqueue(all_k[level])
+        return {"loss": torch.stack(losses).sum(), **{name: part.detach() for name, part in parts.items()}}
+
+    def after_step(self) -> None:
+        """The key encoder follows."""
+        follow(self.key_encoder, self.encoder, self.settings.ema)
 
     def _mixture(self, x_q: Tensor, x_pq: Tensor | None) -> Mixture | None:
         if not self.settings.mix or (self.settings.gate_mix and self.warming):
             return None
-        # Without neighbours each picture is mixed with another of its batch, whose key is rolled alike.
-        return cutmix(x_q, x_q.roll(1, 0) if x_pq is None else x_pq, self.settings.mix_alpha)
+        partner = own_part(gathered(x_q).roll(1, 0)) if x_pq is None else x_pq
+        return cutmix(x_q, partner, self.settings.mix_alpha)
 
     @property
     def mining_trunk(self) -> nn.Module:

@@ -7,6 +7,7 @@ import copy
 from torch import Tensor, nn
 
 from hsa_bench.core.batch_norm import group_batch_norm
+from hsa_bench.core.processes import own_part
 from pretrain.contrastive import Contrastive
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
@@ -20,7 +21,7 @@ class Method(Contrastive):
     """Query encoder by gradient, key encoder by momentum, negatives from the queue."""
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__(Encoder(trunk, (), settings.dim, settings.head_bn), settings)
+        super().__init__(Encoder(trunk, (), settings.projection), settings)
         group_batch_norm(self.encoder, settings.groups)
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queue = KeyQueue(settings.dim, settings.queue)
@@ -29,8 +30,11 @@ class Method(Contrastive):
         """One step's loss from two views, each [N, 3, H, W]."""
         x_q, x_k = views
         [q] = self.encoder(x_q)
-        follow(self.key_encoder, self.encoder, self.settings.ema)
-        [k] = shuffled_keys(self.key_encoder, x_k)
-        loss = info_nce(q, k, self.queue.keys.clone(), self.settings.temperature)
+        [k] = shuffled_keys(self.key_encoder, x_k)  # of all processes
+        loss = info_nce(q, own_part(k), self.queue.keys.clone(), self.settings.temperature)
         self.queue.enqueue(k)
         return {"loss": loss}
+
+    def after_step(self) -> None:
+        """The key encoder follows."""
+        follow(self.key_encoder, self.encoder, self.settings.ema)

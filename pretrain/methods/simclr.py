@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from hsa_bench.core.batch_norm import group_batch_norm
 from pretrain.contrastive import Contrastive
 from pretrain.encoder import Encoder
 from pretrain.losses.nt_xent import nt_xent
 from pretrain.settings import Settings
+
+WHOLE_BATCH = 1
+"""Batch norm runs over the pictures of all processes (sec. 2.2, "Global BN")."""
 
 
 class Method(Contrastive):
     """One encoder, gradients through both views and all negatives."""
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
-        super().__init__(Encoder(trunk, (), settings.dim, settings.head_bn), settings)
+        super().__init__(Encoder(trunk, (), settings.projection), settings)
+        group_batch_norm(self.encoder, WHOLE_BATCH)
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """One step's loss from two views, each [N, 3, H, W]."""

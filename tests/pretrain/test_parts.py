@@ -10,6 +10,7 @@ from hsa_bench.core.seed import forked
 from pretrain.cutmix import cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
+from pretrain.heads import Projection
 from pretrain.key_queue import KeyQueue
 from pretrain.positives import nearest_others, purity
 
@@ -66,7 +67,7 @@ def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
 
 @pytest.mark.parametrize("arch", ["resnet18-w16", "resnet18-w16-cifar"])
 def test_every_level_gives_unit_embeddings_through_a_head_of_the_last_map_size(arch: str) -> None:
-    encoder = Encoder(build(arch), levels=(2, 3), out=16, bn=True)
+    encoder = Encoder(build(arch), levels=(2, 3), form=Projection(16, bn="hidden"))
     embeddings = encoder(torch.randn(4, 3, 32, 32))
     assert [e.shape for e in embeddings] == [(4, 16)] * 3
     for e in embeddings:
@@ -79,4 +80,4 @@ def test_every_level_gives_unit_embeddings_through_a_head_of_the_last_map_size(a
 @pytest.mark.parametrize("level", [0, 4, 5])
 def test_a_level_the_backbone_lacks_is_refused(level: int) -> None:
     with pytest.raises(ValueError, match="earlier stages are 1 to 3"):
-        Encoder(build("resnet18-w16"), levels=(level,), out=16, bn=False)
+        Encoder(build("resnet18-w16"), levels=(level,), form=Projection(16))

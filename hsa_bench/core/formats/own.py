@@ -5,6 +5,11 @@ Recognised by `format: hsa_bench/1`. Nothing is dropped; architecture, card and 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.converted import Converted, Payload
 from hsa_bench.core.result import Budget
@@ -27,3 +32,14 @@ def convert(payload: Payload) -> Converted:
         card=Preprocess(**payload["card"]),
         budget=Budget(**payload["budget"]),
     )
+
+
+def with_metadata(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Payload:
+    """A safetensors file as a payload: our own as its `.pth` twin, any other as its tensors alone."""
+    if metadata.get("format") != MARK:
+        return state
+    about = {
+        name: value if name in {"format", "arch", "data"} else json.loads(value)
+        for name, value in metadata.items()
+    }
+    return {**about, "state_dict": state}

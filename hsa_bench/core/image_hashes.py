@@ -1,0 +1,44 @@
+"""Hashes of pictures' pixels, to see whether one set holds pictures of another."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.task import Context
+
+Hashes = NDArray[np.int64]
+"""One for each picture, 64 bits of BLAKE2b over its size and RGB bytes."""
+
+
+def image_hashes(images: ImageSet, ctx: Context) -> Hashes:
+    """Hashes of all pictures, sorted, [N]; equal pixels have equal hashes, whatever the file's format."""
+    loader = DataLoader(
+        cast(Dataset[int], _Hashed(images)), batch_size=256, num_workers=ctx.workers, collate_fn=np.array
+    )
+    parts = list(ctx.track(loader, "hashing pictures", len(loader)))
+    return np.sort(np.concatenate(parts).astype(np.int64))
+
+
+def shared(one: Hashes, other: Hashes) -> int:
+    """How many pictures of `one` are in `other` too."""
+    return int(np.isin(one, other).sum())
+
+
+@dataclass(frozen=True)
+class _Hashed(Dataset[int]):
+    images: ImageSet
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> int:
+        picture = self.images.picture(index)
+        digest = hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)

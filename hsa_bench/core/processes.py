@@ -1,0 +1,117 @@
+"""What several processes compute together; alone, each of these does nothing (torch.distributed)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which one this is, from 0."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def own_part(whole: Tensor) -> Tensor:
+    """This process's part of a tensor that all hold: the r-th of equal, consecutive parts."""
+    return whole.chunk(world())[rank()]
+
+
+@torch.no_grad()
+def gathered(part: Tensor) -> Tensor:
+    """The parts of all processes, [n, …] each, in their order: [world x n, …]. Without gradient."""
+    if world() == 1:
+        return part
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(world())]
+    dist.all_gather(parts, part.contiguous())
+    return torch.cat(parts)
+
+
+def gathered_arrays(part: NDArray[Any]) -> NDArray[Any]:
+    """As `gathered`, for arrays that may differ in length between processes."""
+    if world() == 1:
+        return part
+    parts: list[Any] = [None] * world()
+    dist.all_gather_object(parts, part)
+    return np.concatenate(parts)
+
+
+def own_range(count: int) -> range:
+    """This process's consecutive share of `count` things; shares differ by one at most."""
+    return range(count * rank() // world(), count * (rank() + 1) // world())
+
+
+def gathered_with_gradient(part: Tensor) -> Tensor:
+    """As `gathered`; each process's part gets the gradient of every process's loss."""
+    return part if world() == 1 else _Gather.apply(part)
+
+
+@torch.no_grad()
+def mean_of_all(x: Tensor) -> Tensor:
+    """Mean over all processes, without gradient."""
+    return x if world() == 1 else _mean(x, world())
+
+
+def mean_over_neighbours(x: Tensor, share: int) -> Tensor:
+    """Mean over each `share` consecutive processes, e.g. 0 and 1, 2 and 3. Gradients flow to all of them."""
+    return x if share == 1 else _Mean.apply(x, share)
+
+
+@torch.no_grad()
+def average_statistics(module: nn.Module) -> None:
+    """Give all processes the mean of their batch norms' running statistics.
+
+    These are linear in each batch's statistics, so averaging once is averaging after every step.
+    """
+    if world() == 1:
+        return
+    for name, buffer in module.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            dist.all_reduce(buffer)
+            buffer.div_(world())
+
+
+@cache
+def _neighbours(share: int, processes: int) -> Any:
+    """The group of `share` consecutive processes that this one is in; all processes must ask alike."""
+    groups = [dist.new_group(list(range(i, i + share))) for i in range(0, processes, share)]
+    return groups[rank() // share]
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, share: int) -> Tensor:
+        ctx.share = share
+        return _mean(x, share)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None]:
+        return _mean(grad[0], ctx.share), None
+
+
+def _mean(x: Tensor, share: int) -> Tensor:
+    total = x.contiguous().clone()
+    dist.all_reduce(total, group=_neighbours(share, world()))
+    return total / share
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        return gathered(part)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+        total = grad[0].contiguous().clone()
+        dist.all_reduce(total)
+        return own_part(total)

@@ -1,0 +1,61 @@
+"""Pooled features of un-augmented pictures, shared out between processes, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.features import BATCH, frozen_forward
+from hsa_bench.core.loading import ordered
+from hsa_bench.core.processes import own_range
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import Transform
+
+IN_MEMORY = 2**30
+"""Bytes of features kept in memory; more go to a scratch file that vanishes with the run."""
+
+
+def embed(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context, what: str) -> Tensor:
+    """Features of this process's share of the pictures, [n, D], float32, unit length, on the CPU.
+
+    The trunk is left in its mode.
+
+    Args:
+        trunk: [B, 3, H, W] to [B, D].
+        images: All of them; the share is `processes.own_range`.
+        transform: The un-augmented view.
+        ctx: Where to compute.
+        what: For the progress bar.
+    """
+    mine = images.subset(own_range(len(images)))
+    was, dtype = trunk.training, next(trunk.parameters()).dtype
+    loader = ordered(mine, transform, BATCH, ctx.workers)
+    features = torch.empty(0)
+    done = 0
+    try:
+        for (x,), _, _ in ctx.track(loader, what, len(loader)):
+            found = F.normalize(frozen_forward(trunk, x.to(dtype), ctx.device), dim=1).cpu()
+            if not done:
+                features = _room(len(mine), found.shape[1], ctx.cache)
+            features[done : done + len(found)] = found
+            done += len(found)
+    finally:
+        trunk.train(was)
+    return features
+
+
+def _room(rows: int, width: int, folder: Path) -> Tensor:
+    size = rows * width * 4
+    if size <= IN_MEMORY:
+        return torch.empty(rows, width)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # so that a full disk is an error here, not a crash later
+        return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, width)))

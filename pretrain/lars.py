@@ -1,0 +1,56 @@
+"""LARS as SimCLR's code has it (You et al. 2017, arXiv:1708.03888)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+TRUST = 0.001
+"""EETA_DEFAULT in google-research/simclr lars_optimizer.py @383d414."""
+
+
+class Lars(Optimizer):
+    """Momentum whose step for each weight is in proportion to that weight's norm.
+
+    For a weight w with gradient g, rate r, momentum m and decay d (lars_optimizer.py:83-113 @383d414):
+
+        g <- g + d w
+        v <- m v + r (0.001 |w| / |g|) g
+        w <- w - v
+
+    Groups with `adapt=False` have the factor 1 in place of 0.001 |w| / |g|. timm's LARS is the paper's
+    instead: it divides by |g| + d |w|, and its momentum carries gradients, so that a changing rate acts
+    on old gradients too.
+    """
+
+    def __init__(
+        self, groups: Iterable[dict[str, Any]], lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "adapt": True}
+        super().__init__(groups, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update; a closure is not supported."""
+        assert closure is None
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, group)
+
+    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
+        gradient = weight.grad
+        assert gradient is not None
+        if group["weight_decay"]:
+            gradient = gradient.add(weight, alpha=group["weight_decay"])
+        state = self.state[weight]
+        velocity = state.setdefault("velocity", torch.zeros_like(weight)).mul_(group["momentum"])
+        if group["adapt"]:
+            ratio = TRUST * weight.norm() / gradient.norm()
+            gradient = gradient * torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
+        velocity.add_(gradient, alpha=group["lr"])
+        weight.sub_(velocity)

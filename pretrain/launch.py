@@ -1,0 +1,47 @@
+"""Devices, precision and processes, by Lightning Fabric; torchrun or Slurm starts the processes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from pretrain.settings import Precision
+
+
+def launched(device: str, precision: Precision) -> Fabric:
+    """Join the processes that torchrun or Slurm started, or be the only one.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:1"; with several processes each takes the GPU of its local rank.
+        precision: A name of Fabric's, e.g. "bf16-mixed".
+    """
+    kind, _, number = device.partition(":")
+    on_node, nodes = _processes()
+    if on_node * nodes == 1:
+        devices: int | list[int] = [int(number)] if number else 1
+        return Fabric(accelerator=kind, devices=devices, precision=precision)
+    # Buffers stay each process's own: queues are equal anyway, statistics are averaged once an epoch.
+    backend = "nccl" if kind == "cuda" else "gloo"
+    strategy = DDPStrategy(process_group_backend=backend, broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator=kind, devices=on_node, num_nodes=nodes, precision=precision, strategy=strategy
+    )
+    if not torch.distributed.is_initialized():
+        fabric.launch()
+    return fabric
+
+
+def _processes() -> tuple[int, int]:
+    """Processes on each node, and nodes."""
+    if TorchElasticEnvironment.detect():
+        on_node = int(os.environ["LOCAL_WORLD_SIZE"])
+        return on_node, int(os.environ["WORLD_SIZE"]) // on_node
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return 1, 1

@@ -1,0 +1,110 @@
+"""How far a training is, and the file from which it goes on after a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hsa_bench.core.store import whole_file
+from pretrain.positives import Neighbours
+from pretrain.preflight import PretrainingError
+
+
+@dataclass
+class Progress:
+    """What a resumed training continues from besides weights and optimiser."""
+
+    epoch: int = 0
+    """Epochs that are over."""
+    seconds: float = 0.0
+    flops: float = 0.0
+    """Multiplications and additions so far, mining included."""
+    step_flops: float = 0.0
+    """Of one step on all processes, measured on the first."""
+    neighbours: Neighbours | None = None
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """Figures by name, one for each epoch or look."""
+    warnings: list[str] = field(default_factory=list)
+
+    def note(self, name: str, value: float) -> None:
+        """Add a point to a curve."""
+        self.curves.setdefault(name, []).append(value)
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """Everything that must be as it was."""
+
+    method: nn.Module
+    optimiser: Any
+    """A torch optimiser, or Fabric's wrapper of one."""
+    identity: Mapping[str, Any]
+    """What a resume file must agree on: settings, weights, data, view, seed."""
+
+    def save(self, path: Path, progress: Progress) -> None:
+        """Write the file whole or leave the one that is there.
+
+        Raises:
+            PretrainingError: It could not be written, for example because the disk is full.
+        """
+        plain = {**vars(progress)}
+        neighbours = plain.pop("neighbours")
+        state = {
+            "identity": dict(self.identity),
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": plain,
+            "neighbours": None if neighbours is None else torch.from_numpy(neighbours),
+        }
+        try:
+            with whole_file(path) as file:
+                torch.save(state, file)
+        except (OSError, RuntimeError) as error:
+            kept = "the one of the epoch before stands" if path.exists() else "there is none yet"
+            raise PretrainingError(
+                f"{path}: the checkpoint of epoch {progress.epoch} could not be written ({error}); {kept}. "
+                "Make room and run the same command again"
+            ) from error
+
+    def load(self, path: Path, device: str) -> Progress:
+        """Take everything back.
+
+        Raises:
+            PretrainingError: The file is broken, or belongs to another training.
+        """
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+            found = state["identity"]
+        except Exception as error:
+            raise PretrainingError(f"{path}: is no resume file ({error}); remove it to start anew") from error
+        other = _differences(found, self.identity)
+        if other:
+            raise PretrainingError(
+                f"{path}: belongs to a training with other {', '.join(other)}; "
+                "remove it to start anew, or use another --out"
+            )
+        self.method.load_state_dict(state["method"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        table = state["neighbours"]
+        return Progress(**state["progress"], neighbours=None if table is None else table.cpu().numpy())
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names of what differs, settings with both values."""
+    other = []
+    for name, value in wanted.items():
+        theirs = found.get(name)
+        if isinstance(value, Mapping) and isinstance(theirs, Mapping):
+            other += [
+                f"{field} ({theirs.get(field)}, now {value.get(field)})"
+                for field in sorted({*value, *theirs})
+                if theirs.get(field) != value.get(field)
+            ]
+        elif theirs != value:
+            other.append(name)
+    return other

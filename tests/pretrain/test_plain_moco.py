@@ -1,0 +1,98 @@
+"""Ours against a plain loop of the published algorithm (arXiv:1911.05722, alg. 1; v2's head)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hsa_bench.core.architectures import build
+from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.seed import forked
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import View
+from pretrain.augment import AUGMENTATIONS
+from pretrain.batches import ContrastiveViews, OwnParts, batches
+from pretrain.loop import Training
+from pretrain.settings import Settings
+
+ARCH = "resnet18-w8-s2"
+SETTINGS = Settings(
+    method="moco",
+    batch=16,
+    bn_groups=4,
+    queue=48,
+    ema=0.99,
+    augment="digits",
+    knn_every=0,
+    precision="64-true",
+)
+
+
+class Plain(nn.Module):
+    """f: an ordinary network with ordinary batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = build(ARCH)
+        self.mlp = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 128))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.mlp(self.trunk(x)), dim=1)
+
+    def on_devices(self, x: Tensor, devices: int) -> Tensor:
+        """As several devices do it: each has its part of the batch, and its own batch-norm statistics."""
+        return torch.cat([self(part) for part in x.chunk(devices)])
+
+
+def load(plain: Plain, ours: nn.Module) -> Plain:
+    state = {name.replace("heads.0.", "mlp."): value for name, value in ours.state_dict().items()}
+    plain.double().load_state_dict(copy.deepcopy(state))
+    return plain.train()
+
+
+@pytest.mark.parametrize("epochs", [6, pytest.param(60, marks=pytest.mark.long)])
+def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Context, tmp_path: Path) -> None:
+    images = open_dataset("digits", Path()).limited(80).train
+    backbone = BackboneRequest(label="x", arch=ARCH).load()
+    ours = Training(replace(SETTINGS, epochs=epochs), backbone, images, View(32, 32), 3, ctx)
+
+    f_q, f_k = load(Plain(), ours.method.encoder), load(Plain(), ours.method.encoder)
+    queue = ours.method.queue.keys.clone()  # [C, K]
+    momentum = [torch.zeros_like(p) for p in f_q.parameters()]
+    views = ContrastiveViews(images, AUGMENTATIONS["digits"](32, backbone.card, 1.0), None, (), 3)
+    loader = batches(views, OwnParts(80, 16, 1, 3, range(epochs)), 0, False)
+    losses = []
+    for step, (x_q, x_k) in enumerate(loader):
+        q = f_q.on_devices(x_q.double(), 4)
+        with torch.no_grad(), forked(3, "step", step // 5, step % 5):
+            shuffle = torch.randperm(16)
+            k = f_k.on_devices(x_k[shuffle].double(), 4)[shuffle.argsort()]
+        positive = (q * k).sum(1, keepdim=True)
+        logits = torch.cat([positive, q @ queue], dim=1) / 0.2
+        loss = F.cross_entropy(logits, torch.zeros(16, dtype=torch.long))
+        loss.backward()
+        rate = 0.03 * 0.5 * (1 + math.cos(math.pi * (step // 5) / epochs))
+        with torch.no_grad():
+            for p, p_k, v in zip(f_q.parameters(), f_k.parameters(), momentum, strict=True):
+                assert p.grad is not None
+                v.mul_(0.9).add_(p.grad + 1e-4 * p)
+                p.sub_(rate * v)
+                p.grad = None
+                p_k.mul_(0.99).add_(0.01 * p)
+        start = (step * 16) % 48
+        queue = torch.cat([queue[:, :start], k.T, queue[:, start + 16 : 48]], dim=1)
+        losses.append(float(loss.detach()))
+
+    ours.run(tmp_path / "resume")
+    found = ours.progress.curves["loss"]  # a mean of five steps each
+    expected = torch.tensor(losses).view(epochs, 5).mean(1).tolist()
+    assert len(losses) == 5 * epochs
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pretrain.preflight import PretrainingError, check, met_share, warnings
+from pretrain.settings import Settings
+
+SMALL = Settings(batch=16, queue=32, bn_groups=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 128}, "batch 128 is larger than the training set"),
+        ({"queue": 16}, r"queue 16 must be larger than the batch \(16\)"),
+        ({"queue": 64}, "queue 64 must be smaller than the training set"),
+        ({"method": "hsa", "k": 64}, "k 64 neighbours cannot be found"),
+        ({"bn_groups": 3}, "bn_groups 3: a batch of 16 on 1 process.* cannot be cut"),
+        ({"bn_groups": 16}, "bn_groups 16: leaves one picture a part"),
+        ({"method": "hsa", "crops": (24, 32)}, r"crops \[32\]: must be smaller than the full view"),
+    ],
+)
+def test_what_cannot_train_is_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(PretrainingError, match=message):
+        check(replace(SMALL, **changes), images=64, image_size=32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes", "message"),
+    [
+        ({}, 3, "3 processes cannot share a batch of 16"),
+        ({"bn_groups": 1}, 2, ""),
+        ({"bn_groups": 2}, 8, ""),
+        ({"batch": 24, "bn_groups": 3}, 2, "bn_groups 3: a batch of 24 on 2 process"),
+    ],
+)
+def test_processes_must_be_able_to_share_a_batch(
+    changes: dict[str, Any], processes: int, message: str
+) -> None:
+    settings = replace(SMALL, **changes)
+    if message:
+        with pytest.raises(PretrainingError, match=message):
+            check(settings, images=64, processes=processes)
+    else:
+        check(settings, images=64, processes=processes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch": 10, "accumulate": 3}, "batch 10 cannot be cut into 3 equal parts"),
+        ({"levels": (2, 3), "level_weights": (1.0,)}, "needs one for each of levels"),
+        ({"epochs": 5, "lr_warmup": 5}, "lr_warmup 5 must be shorter than the 5 epochs"),
+        ({"method": "mocca"}, "did you mean moco"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings(**settings)
+
+
+def test_a_queue_above_a_quarter_of_the_data_is_remarked() -> None:
+    assert warnings(replace(SMALL, queue=250), images=1000) == ()
+    [text] = warnings(replace(SMALL, queue=500), images=1000)
+    assert "queue 500 is 50% of the training set: 12.5% of the anchors" in text
+    assert warnings(replace(SMALL, method="simclr", queue=500), images=1000) == ()
+
+
+@pytest.mark.parametrize("queue", [64, 128, 240])
+def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(queue: int) -> None:
+    images, batch, epochs, draw = 256, 8, 60, random.Random(0)
+    fifo: list[int] = []
+    met = 0
+    for epoch in range(epochs):
+        order = draw.sample(range(images), images)
+        for start in range(0, images, batch):
+            visit = order[start : start + batch]
+            met += len(set(visit) & set(fifo)) if epoch else 0
+            fifo = [*fifo, *visit][-queue:]
+    assert met / (images * (epochs - 1)) == pytest.approx(met_share(queue, images), abs=0.02)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pretrain.__main__ import app
+from pretrain.augment import AUGMENTATIONS
+from pretrain.preflight import check
+from pretrain.preset import presets, read_preset, text
+from pretrain.settings import Settings
+
+SIZES = {"imagenet": 1_281_167, "cifar10": 50_000}
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_every_preset_can_train(name: str) -> None:
+    preset = read_preset(name)
+    settings = Settings(**preset.settings)
+    check(settings, SIZES[preset.dataset], preset.image_size)
+    assert settings.augment in AUGMENTATIONS
+    assert preset.arch.startswith("resnet")
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_every_line_of_a_preset_names_its_source_or_calls_itself_ours(name: str) -> None:
+    head, _, body = text(name).partition("\narch:")
+    named = set(re.findall(r"#   (\[\w+\])", head))
+    for line in ("arch:" + body).splitlines():
+        setting, _, comment = line.partition("#")
+        if setting.strip() == "settings:":
+            continue
+        used = set(re.findall(r"\[[a-z]\w*\]", comment))
+        assert used <= named, line
+        assert used or "our choice" in comment or "arXiv:" in comment or "data set's" in comment, line
+
+
+def test_simclrs_rate_is_that_of_its_readme() -> None:
+    assert Settings(**read_preset("simclr-100ep").settings).peak_lr == pytest.approx(4.8)
+    assert Settings(**read_preset("simclr-cifar10").settings).peak_lr == pytest.approx(2.0)
+
+
+def test_print_shows_the_file_itself() -> None:
+    shown = CliRunner().invoke(app, ["--preset", "hsa-200ep", "--print"])
+    assert shown.exit_code == 0
+    assert shown.stdout == text("hsa-200ep")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "hsa-200"], "did you mean hsa-200ep"),
+        (["--print"], "--preset : there are hsa-200ep"),
+        (["--method", "moco"], "--arch, --dataset, --epochs, --out: needed"),
+        (["--preset", "hsa-200ep", "--set", "lr"], "--set lr: write field=value"),
+    ],
+)
+def test_a_wrong_command_names_the_remedy(arguments: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_a_file_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("architecture: resnet18")
+    with pytest.raises(ValueError, match=r"mine.yaml, field architecture: unknown; there are arch, dataset"):
+        read_preset(str(tmp_path / "mine.yaml"))
+
+
+def test_options_go_over_the_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "arch: resnet18-w8-s2\ndataset: digits\n"
+        "settings: {method: moco, epochs: 9, batch: 32, queue: 48, augment: digits, knn_every: 0}\n"
+    )
+    arguments = ["--preset", str(tmp_path / "mine.yaml"), "--epochs", "1", "--limit", "64"]
+    done = CliRunner().invoke(app, [*arguments, "--set", "lr=0.01", "--out", str(tmp_path / "out.pth")])
+    assert done.exit_code == 0, done.output
+    assert "64 images, 2 views each" in done.stdout
+    assert "learning rate 0.01" in done.stdout

@@ -1,0 +1,60 @@
+"""Run under torchrun: train, and leave the first process's weights and curves. Arguments: FOLDER METHOD."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.processes import rank
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import View
+from pretrain.loop import Training
+from pretrain.settings import Settings
+
+# In double precision, so that rounding does not hide a difference of substance.
+SHARED = Settings(
+    epochs=2,
+    batch=16,
+    queue=32,
+    augment="digits",
+    head_bn="hidden",
+    k=3,
+    refresh=1,
+    warmup=0.5,
+    knn_every=2,
+    precision="64-true",
+    bn_groups=4,
+)
+CASES = {
+    "moco": replace(SHARED, method="moco"),
+    "moco-one-part-for-both": replace(SHARED, method="moco", bn_groups=1),
+    "simclr": replace(
+        SHARED, method="simclr", head_bn="all", optimiser="lars", lr_warmup=0.5, schedule="step"
+    ),
+    "hsa": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,)),
+    "hsa-without-neighbours": replace(SHARED, method="hsa", neighbours=False, accumulate=2, bn_groups=2),
+}
+
+
+def train(case: str, folder: Path) -> Training:
+    images = open_dataset("digits", Path()).limited(48).train
+    backbone = BackboneRequest(label="x", arch="resnet18-w8-cifar").load()
+    ctx = Context(data_root=folder, cache=folder)
+    training = Training(CASES[case], backbone, images, View(32, 32), 0, ctx)
+    training.run(folder / "resume")
+    return training
+
+
+if __name__ == "__main__":
+    into, chosen = Path(sys.argv[1]), sys.argv[2]
+    torch.set_num_threads(1)
+    done = train(chosen, into / chosen)
+    if rank() == 0:
+        torch.save(done.method.state_dict(), into / "weights.pth")
+        (into / "curves.json").write_text(json.dumps(done.progress.curves))
