@@ -87,7 +87,7 @@ class Digits:
             saturation = 0.0
         x = saturation * x + (1 - saturation) * grey[..., None]
         x = contrast * x + (1 - contrast) * grey.mean()
-        return self.normalise(x.clip(0, 255))
+        return self.normalise(torch.from_numpy(np.rint(x.clip(0, 255)).astype(np.uint8)).permute(2, 0, 1))
 
     def _box(self, size: tuple[int, int], draw: list[float]) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of a crop, px."""

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop
 
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.views import Normalise
+from hsa_bench.core.views import Normalise, random_box
 
 Step = Callable[[Image.Image], Image.Image]
 
@@ -30,9 +29,6 @@ def _uniform(low: float, high: float) -> float:
 
 class RandomViews:
     """A random crop, resized to the square, then steps, then the card's normalisation."""
-
-    ratio = (3 / 4, 4 / 3)
-    """Width over height of the crop."""
 
     def __init__(self, size: int, area: tuple[float, float], steps: Sequence[Step], card: Preprocess) -> None:
         """Put it together.
@@ -50,8 +46,7 @@ class RandomViews:
 
     def pixels(self, picture: Image.Image) -> Image.Image:
         """The view before it is normalised."""
-        top, left, height, width = RandomResizedCrop.get_params(picture, self.area, self.ratio)
-        view = picture.crop((left, top, left + width, top + height))
+        view = picture.crop(random_box(picture.size, self.area))
         view = view.resize(self.size, Image.Resampling.BILINEAR)
         for step in self.steps:
             view = step(view)

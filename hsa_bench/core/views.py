@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,7 +13,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from hsa_bench.core.card import Preprocess
@@ -50,20 +51,18 @@ class Normalise(torch.nn.Module):
 
     def __init__(self, card: Preprocess) -> None:
         super().__init__()
-        self.scale = card.value_range / 255
-        self.mean = np.array(card.mean, dtype=np.float32)
-        self.std = np.array(card.std, dtype=np.float32)
-        self.flip = card.channels == "BGR"
+        levels = np.arange(256, dtype=np.float32)[:, None] * np.float32(card.value_range / 255)
+        table = (levels - np.array(card.mean, dtype=np.float32)) / np.array(card.std, dtype=np.float32)
+        order = [2, 1, 0] if card.channels == "BGR" else [0, 1, 2]
+        self.tables = [(channel, np.ascontiguousarray(table[:, channel])) for channel in order]
 
     def forward(self, picture: Image.Image | Tensor) -> Tensor:
-        # NumPy, as its calls cost a tenth of torch's on pictures this small.
+        # By a table for each channel, in NumPy: a tenth of the time of torch's calls on pictures this small.
         pixels = picture.permute(1, 2, 0).numpy() if isinstance(picture, Tensor) else np.asarray(picture)
-        x = pixels.astype(np.float32)  # [H, W, 3]
-        x *= self.scale
-        x -= self.mean
-        x /= self.std
-        channels_first = x[..., :: -1 if self.flip else 1].transpose(2, 0, 1)
-        return torch.from_numpy(np.ascontiguousarray(channels_first))  # [3, H, W]
+        channels = np.empty((3, *pixels.shape[:2]), np.float32)
+        for place, (channel, table) in enumerate(self.tables):
+            np.take(table, pixels[..., channel], out=channels[place], mode="clip")
+        return torch.from_numpy(channels)  # [3, H, W]
 
 
 class CentreView:
@@ -82,15 +81,38 @@ class CentreView:
         return self.normalise(picture)
 
 
+LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
+"""Of width over height of a random crop, as torchvision has it."""
+
+
+def random_box(size: tuple[int, int], area: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a random crop, px: the draws of torchvision's RandomResizedCrop.
+
+    Args:
+        size: Width and height of the picture.
+        area: Least and largest share of it that a crop covers.
+    """
+    width, height = size
+    for _ in range(10):
+        target = width * height * torch.empty(1).uniform_(*area).item()
+        ratio = torch.exp(torch.empty(1).uniform_(*LOG_RATIO)).item()
+        w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            top = int(torch.randint(0, height - h + 1, (1,)))
+            left = int(torch.randint(0, width - w + 1, (1,)))
+            return left, top, left + w, top + h
+    w = min(width, round(height * 4 / 3))  # fall back to the centre, at an allowed ratio
+    h = min(height, round(width * 4 / 3))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
 class RandomView:
     """Cut a random rectangle, resize it to the square, mirror it or not, normalise.
 
     The same draws and the same pixels as torchvision's v2.RandomResizedCrop and
     v2.RandomHorizontalFlip, at a third of their time on small pictures.
     """
-
-    ratio = (3 / 4, 4 / 3)
-    """Width over height of the rectangle."""
 
     def __init__(self, view: View, card: Preprocess, smallest: float, flip: bool) -> None:
         self.size = (view.size, view.size)
@@ -100,8 +122,7 @@ class RandomView:
         self.normalise = Normalise(card)
 
     def __call__(self, picture: Image.Image) -> Tensor:
-        top, left, height, width = RandomResizedCrop.get_params(picture, self.scale, self.ratio)
-        cut = picture.crop((left, top, left + width, top + height)).resize(self.size, self.mode)
+        cut = picture.crop(random_box(picture.size, self.scale)).resize(self.size, self.mode)
         if self.flip and float(torch.rand(1)) < 0.5:
             cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return self.normalise(cut)

@@ -1,0 +1,174 @@
+"""Speed of pretraining as ratios to a peer in the same run: `make bench`."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from hsa_bench.core.data import ImageSet
+from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.task import Context
+from hsa_bench.core.views import View
+from pretrain.embed import embed
+from pretrain.loop import Training
+from pretrain.positives import nearest_others
+from pretrain.settings import Settings
+
+pytestmark = [
+    pytest.mark.benchmark,
+    pytest.mark.filterwarnings("ignore"),  # the peer's
+]
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def _only_where_timing_is_meant(benchmark: BenchmarkFixture) -> None:
+    if benchmark.disabled:
+        pytest.skip("times nothing here: make bench")
+
+
+def pictures(count: int) -> ImageSet:
+    return open_dataset("digits", Path()).limited(count).train
+
+
+def training(images: ImageSet, ctx: Context, **settings: Any) -> Training:
+    chosen = replace(Settings(batch=256, queue=768, epochs=10, knn_every=0), **settings)
+    return Training(
+        chosen, BackboneRequest(label="x", arch="resnet18").load(), images, View(SIZE, SIZE), 0, ctx
+    )
+
+
+def ratios(
+    benchmark: BenchmarkFixture, runs: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, float]:
+    """Median time of each run over that of the first; they take turns, after one round to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    first = next(iter(runs))
+    found = {name: median / medians[first] for name, median in medians.items()}
+    benchmark.extra_info.update({f"seconds of {name}": round(median, 3) for name, median in medians.items()})
+    benchmark.extra_info.update({f"{name} / {first}": round(ratio, 3) for name, ratio in found.items()})
+    benchmark.pedantic(runs[first], rounds=1)
+    print(benchmark.extra_info)
+    return found
+
+
+class Pictures(Dataset[Any]):
+    def __init__(self, images: ImageSet, transform: Any) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(self.images.picture(index)), 0
+
+
+def test_moco_is_faster_than_lightlys(benchmark: BenchmarkFixture, ctx: Context) -> None:
+    """Peer: lightly's asymmetric example, examples/pytorch/moco.py @e8d317f, written out with its parts."""
+    pytest.importorskip("lightly", reason="needs lightly: pip install -e .[bench]")
+    from lightly.loss import NTXentLoss
+    from lightly.models.modules import MoCoProjectionHead
+    from lightly.models.utils import deactivate_requires_grad, update_momentum
+    from lightly.transforms.moco_transform import MoCoV2Transform
+
+    images, workers = pictures(1024), 0  # loading beside the step is slower on two cores, for both
+    ours = training(images, replace(ctx, workers=workers), method="moco", augment="moco-v2")
+    ours.progress.step_flops = 1.0  # counted already
+
+    backbone = nn.Sequential(*list(torchvision.models.resnet18().children())[:-1], nn.Flatten())
+    query = nn.Sequential(backbone, MoCoProjectionHead(512, 512, 128))
+    momentum = copy.deepcopy(query)
+    deactivate_requires_grad(momentum)
+    loader = DataLoader(
+        Pictures(images, MoCoV2Transform(input_size=SIZE)),
+        256,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+    )
+    criterion = NTXentLoss(memory_bank_size=(768, 128))
+    sgd = torch.optim.SGD(query.parameters(), lr=0.06)
+
+    def theirs() -> None:
+        total: Tensor | float = 0.0
+        for (x_query, x_key), _ in loader:
+            update_momentum(query, momentum, m=0.99)
+            loss = criterion(query(x_query), momentum(x_key).detach())
+            total = total + loss.detach()
+            loss.backward()
+            sgd.step()
+            sgd.zero_grad()
+
+    found = ratios(
+        benchmark, {"ours": lambda: ours._epoch(0, ours._batches(range(1))), "lightly": theirs}, rounds=5
+    )
+    assert found["lightly"] >= 1.3
+
+
+def test_hsa_costs_as_much_as_its_views(benchmark: BenchmarkFixture, ctx: Context) -> None:
+    images = pictures(1024)
+    views = [torch.randn(256, 3, SIZE, SIZE) for _ in range(4)]
+
+    def stepping(**settings: Any) -> Callable[[], object]:
+        work = training(images, ctx, **settings)
+        work.method.begin(9)
+        work.progress.step_flops = 1.0
+        mine = views if work.method.pairs else views[:2]
+        return lambda: work._step(9, 0, iter([mine]))
+
+    found = ratios(
+        benchmark,
+        {
+            "moco": stepping(method="moco"),
+            "hsa, one level": stepping(method="hsa", levels=()),
+            "hsa, stage 3 too": stepping(method="hsa", levels=(3,)),
+        },
+        rounds=7,
+    )
+    assert found["hsa, one level"] <= 3.1
+    assert found["hsa, stage 3 too"] <= 4.1
+
+
+def test_mining_is_a_twentieth_of_an_epoch(benchmark: BenchmarkFixture, ctx: Context) -> None:
+    """Search at CIFAR-10's size; features and steps on 1,024 pictures, scaled to its 50,000."""
+    count, sample = 50_000, pictures(1024)
+    work = training(sample, ctx, method="hsa")
+    work.progress.step_flops = 1.0
+    features = nn.functional.normalize(torch.randn(count, 512), dim=1)
+    work.progress.neighbours = nearest_others(features[:1024], 5)
+    found = ratios(
+        benchmark,
+        {
+            "epoch": lambda: work._epoch(9, work._batches(range(9, 10))),
+            "features": lambda: embed(work.method.mining_trunk, sample, work._plain, ctx, ""),
+        },
+        rounds=2,
+    )
+    start = time.perf_counter()
+    nearest_others(features, 5)
+    search = time.perf_counter() - start
+    epoch = benchmark.extra_info["seconds of epoch"] * count / 1024
+    share = (found["features"] + search / epoch) / work.settings.refresh
+    benchmark.extra_info["mining / epoch"] = round(share, 4)
+    print(f"search {search:.1f} s, epoch {epoch:.0f} s, mining {share:.2%} of an HSA epoch")
+    assert share <= 0.05
