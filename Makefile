@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-all check clean
+.PHONY: setup demo test test-all bench check clean
 
 # Networks this small compute best on one thread, while a second process loads.
 demo: $(READY)
@@ -13,6 +13,11 @@ demo: $(READY)
 
 test: check
 	$(RUN) -m pytest -m "not long"
+
+# Ratios to a peer in the same run. Threads spin, as they do where nothing else runs.
+bench: $(READY)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[bench]"
+	OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
 
 test-all: check
 	$(RUN) -m pytest

@@ -78,16 +78,15 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 seed=seed,
                 ctx=ctx,
                 scalars=tensorboard,
-                warn=lambda warning: say(f"warning: {warning}"),
+                say=say,
             )
             spent = finish(training, images.name, out, out.with_name(out.name + ".resume"))
     except (ValueError, FloatingPointError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     if spent is not None:
-        curves = ", ".join(f"{name} {curve[-1]:.2f}" for name, curve in training.progress.curves.items())
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
-        typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {curves}")
+        typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def moco_v2(size: int, card: Preprocess, share: float = 1.0) -> Transform:
-    """MoCo v2's "aug+" (facebookresearch/moco main_moco.py:263-280 @132aea9), which HSA uses too.
+    """MoCo v2's "aug+" (facebookresearch/moco main_moco.py:328-345 @132aea9), which HSA uses too.
 
     Args:
         size: Side of the crop, px.
@@ -35,8 +35,8 @@ def moco_v2(size: int, card: Preprocess, share: float = 1.0) -> Transform:
 
 
 def moco_v2_cifar(size: int, card: Preprocess, share: float = 1.0) -> Transform:
-    """MoCo v2's for small pictures: without blur, our choice after SimCLR's command for CIFAR-10."""
-    return RandomViews(size, (0.2 * share, share), [ColourJitter(0.4, 0.1), Grey(), Flip()], card)
+    """MoCo's for CIFAR-10, without blur (facebookresearch/moco colab/moco_cifar10_demo.ipynb @f736491)."""
+    return RandomViews(size, (0.08 * share, share), [Flip(), ColourJitter(0.4, 0.1), Grey()], card)
 
 
 def simclr(size: int, card: Preprocess, share: float = 1.0) -> Transform:

@@ -59,7 +59,8 @@ class Training:
     ctx: Context
     scalars: Path | None = None
     """Folder for TensorBoard, if wanted."""
-    warn: Callable[[str], None] = _ignore
+    say: Callable[[str], None] = _ignore
+    """Told what a person should know: a line for each epoch, and warnings."""
     method: Contrastive = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     fabric: Fabric = field(init=False)
@@ -114,6 +115,7 @@ class Training:
                     start = time.perf_counter()
                     scalars.write(self.progress.curves, epoch + 1)
                     if rank() == 0:
+                        self.say(f"epoch {epoch + 1} of {self.settings.epochs}: {self.progress.latest}")
                         self.resumable.save(resume, self.progress)
 
     def _periods(self) -> Iterator[range]:
@@ -222,4 +224,4 @@ class Training:
         if text not in self.progress.warnings:
             self.progress.warnings.append(text)
             if rank() == 0:
-                self.warn(text)
+                self.say(f"warning: {text}")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 PRESETS = Path(__file__).with_name("presets")
-FIELDS = ("arch", "dataset", "image_size", "settings")
+FIELDS: dict[str, type] = {"arch": str, "dataset": str, "image_size": int, "settings": dict}
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,15 @@ def read_preset(name: str) -> Preset:
         found = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML ({error})") from error
-    if not isinstance(found, dict) or not isinstance(found.get("settings", {}), dict):
+    if not isinstance(found, dict):
         raise ValueError(f"{path}: a preset is a mapping of {', '.join(FIELDS)}")
-    if unknown := [field for field in found if field not in FIELDS]:
-        raise ValueError(f"{path}, field {unknown[0]}: unknown; there are {', '.join(FIELDS)}")
-    return Preset(
-        name=name,
-        arch=str(found.get("arch", "")),
-        dataset=str(found.get("dataset", "")),
-        image_size=int(found.get("image_size", 0)),
-        settings=found.get("settings", {}),
-    )
+    for field, value in found.items():
+        if field not in FIELDS:
+            near = difflib.get_close_matches(field, FIELDS, n=1) or FIELDS
+            raise ValueError(f"{path}, field {field}: unknown; did you mean {', '.join(near)}?")
+        if not isinstance(value, FIELDS[field]):
+            raise ValueError(f"{path}, field {field}: {value!r} is not of type {FIELDS[field].__name__}")
+    return Preset(name=name, **{field: found.get(field, kind()) for field, kind in FIELDS.items()})
 
 
 def _path(name: str) -> Path:

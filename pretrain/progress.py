@@ -31,6 +31,12 @@ class Progress:
     """Figures by name, one for each epoch or look."""
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def latest(self) -> str:
+        """The newest point of every curve, but for the parts of a loss."""
+        shown = {name: curve[-1] for name, curve in self.curves.items() if "/" not in name}
+        return ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+
     def note(self, name: str, value: float) -> None:
         """Add a point to a curve."""
         self.curves.setdefault(name, []).append(value)

@@ -10,7 +10,7 @@ from pretrain.settings import Settings
 def rate(settings: Settings, epoch: int, step: int = 0, steps: int = 1) -> float:
     """Learning rate of one step.
 
-    By epoch as in MoCo (main_moco.py:404-415 @132aea9), whose first epoch has the full rate; by step as in
+    By epoch as in MoCo (main_moco.py:497-506 @132aea9), whose first epoch has the full rate; by step as in
     SimCLR (model_util.py:57-83 @383d414), whose first step has the rate zero of its warm-up.
 
     Args:

@@ -40,7 +40,7 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
     """What each pretraining cost, as its checkpoint says; "unknown" where it does not say."""
     header = (
         "backbone", "weights", "method", "data", "epochs", "images", "views an image", "views in all",
-        "time", "seed", "settings unlike MoCo v2's and HSA's",
+        "FLOPs", "time", "seed", "settings unlike MoCo v2's and HSA's",
     )  # fmt: skip
     rows: dict[tuple[str, ...], None] = {}
     for row, result in _weights(grid):
@@ -52,9 +52,14 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
             rows[plain(row), weights, *[UNKNOWN] * (len(header) - 3), MISSING] = None
         else:
             views = f"{budget.views:.4g}", f"{budget.images * budget.views:,.0f}"
-            numbers = f"{budget.epochs:,}", f"{budget.images:,}", *views, duration(budget.seconds)
+            numbers = f"{budget.epochs:,}", f"{budget.images:,}", *views
+            cost = (
+                f"{budget.flops:.3g}" if budget.flops else UNKNOWN,
+                duration(budget.seconds),
+                str(budget.seed),
+            )
             notes = plain("; ".join(budget.notes)) or MISSING
-            rows[plain(row), weights, budget.method, budget.dataset, *numbers, str(budget.seed), notes] = None
+            rows[plain(row), weights, budget.method, budget.dataset, *numbers, *cost, notes] = None
     return Table(header, tuple(rows), frozenset({"weights", "method", "data", header[-1]}))
 
 

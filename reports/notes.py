@@ -32,6 +32,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
         Notes("Blocked or not run yet", _absent(collected)),
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
+        Notes("Remarked in pretraining", _remarked(grid)),
         Notes(
             "Not shown to be better than an untrained network (the interval of the difference reaches zero)",
             _no_better_than_random(grid, comparison),
@@ -91,6 +92,16 @@ def _limited(collected: Collected) -> tuple[str, ...]:
         f"This run was limited{drawn}, to try things out. Its numbers belong in no comparison table, so no "
         "differences are shown.",
     )
+
+
+def _remarked(grid: Grid) -> tuple[str, ...]:
+    """What pretraining warned of: a queue large for the data, features that collapsed."""
+    lines: dict[str, None] = {}
+    for row in grid.rows:
+        for result in grid.in_row(row):
+            if result.source.budget is not None:
+                lines |= {f"{plain(row)}: {plain(text)}.": None for text in result.source.budget.warnings}
+    return tuple(lines)
 
 
 def _no_better_than_random(grid: Grid, comparison: Comparison) -> tuple[str, ...]:

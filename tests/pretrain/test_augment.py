@@ -32,7 +32,7 @@ def reference(name: str, size: int, share: float) -> v2.Compose:
     grey, blur, flip = v2.RandomGrayscale(0.2), v2.RandomApply([PilBlur()], p=0.5), v2.RandomHorizontalFlip()
     steps = {
         "moco-v2": [crop(size, 0.2, share), jitter(0.4, 0.1), grey, blur, flip],
-        "moco-v2-cifar": [crop(size, 0.2, share), jitter(0.4, 0.1), grey, flip],
+        "moco-v2-cifar": [crop(size, 0.08, share), flip, jitter(0.4, 0.1), grey],
         "simclr": [crop(size, 0.08, share), flip, jitter(0.8, 0.2), grey, blur],
         "simclr-cifar": [crop(size, 0.08, share), flip, jitter(0.4, 0.1), grey],
     }

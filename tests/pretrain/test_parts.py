@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,9 +9,8 @@ from hsa_bench.core.seed import forked
 from pretrain.cutmix import cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
-from pretrain.heads import Projection
+from pretrain.heads import Projection, mlp_head
 from pretrain.key_queue import KeyQueue
-from pretrain.positives import nearest_others, purity
 
 
 def test_the_queue_forgets_its_oldest_keys_first() -> None:
@@ -32,26 +30,6 @@ def test_the_momentum_update_is_eq_2() -> None:
     assert torch.allclose(key.weight, expected)
 
 
-def test_a_picture_is_no_neighbour_of_itself_even_among_copies() -> None:
-    features = F.normalize(torch.tensor([[1.0, 0.0]] * 4 + [[0.0, 1.0], [0.6, 0.8]]), dim=1)
-    found = nearest_others(features, k=2)
-    assert all(i not in row for i, row in enumerate(found))
-    assert set(found[0]) < {1, 2, 3}
-    assert found[4][0] == 5
-
-
-def test_neighbours_are_those_of_a_plain_search() -> None:
-    features = F.normalize(torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    similarity = features @ features.T
-    similarity.fill_diagonal_(-2)
-    assert np.array_equal(nearest_others(features, 5), similarity.topk(5).indices.numpy())
-
-
-def test_purity_is_the_share_of_neighbours_of_the_own_class() -> None:
-    neighbours = np.array([[1, 2], [0, 3], [3, 0], [2, 1]])
-    assert purity(neighbours, np.array([0, 0, 1, 1])) == 50.0
-
-
 def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
     anchor, other = torch.zeros(3, 3, 20, 30), torch.arange(1.0, 4)[:, None, None, None].expand(3, 3, 20, 30)
     for seed in range(20):
@@ -63,6 +41,22 @@ def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
         rows, columns = pasted[0, 0].any(1).sum(), pasted[0, 0].any(0).sum()
         assert int(pasted[0, 0].sum()) == int(rows * columns)  # a rectangle
         assert set(mixture.pictures[2].unique().tolist()) <= {0.0, 3.0}
+
+
+def test_a_simclr_head_has_batch_norm_everywhere_and_no_last_offset() -> None:
+    head = mlp_head(16, Projection(8, layers=3, bn="all"))
+    kinds = [type(layer).__name__ for layer in head]
+    block = ["Linear", "BatchNorm1d"]
+    assert kinds == [*block, "ReLU", *block, "ReLU", *block]
+    assert [layer.bias is None for layer in head if isinstance(layer, torch.nn.Linear)] == [True] * 3
+    assert not head[-1].bias.requires_grad
+    assert not head[-1].bias.any()
+
+
+def test_a_moco_head_is_two_layers_with_biases_and_no_batch_norm() -> None:
+    head = mlp_head(16, Projection(8))
+    assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Linear"]
+    assert head[0].bias is not None
 
 
 @pytest.mark.parametrize("arch", ["resnet18-w16", "resnet18-w16-cifar"])

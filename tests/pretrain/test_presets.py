@@ -64,9 +64,16 @@ def test_a_wrong_command_names_the_remedy(arguments: list[str], message: str) ->
 
 
 def test_a_file_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("architecture: resnet18")
-    with pytest.raises(ValueError, match=r"mine.yaml, field architecture: unknown; there are arch, dataset"):
-        read_preset(str(tmp_path / "mine.yaml"))
+    path = tmp_path / "mine.yaml"
+    path.write_text("architecture: resnet18")
+    with pytest.raises(ValueError, match=r"mine.yaml, field architecture: unknown; did you mean arch"):
+        read_preset(str(path))
+    path.write_text("image_size:")
+    with pytest.raises(ValueError, match=r"mine.yaml, field image_size: None is not of type int"):
+        read_preset(str(path))
+    path.write_text("- a")
+    with pytest.raises(ValueError, match=r"mine.yaml: a preset is a mapping of arch, dataset"):
+        read_preset(str(path))
 
 
 def test_options_go_over_the_preset(tmp_path: Path) -> None:

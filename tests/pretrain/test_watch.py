@@ -64,9 +64,11 @@ def test_a_collapse_is_said_once_and_kept_for_the_report(
         epochs=2, batch=16, queue=24, bn_groups=4, augment="digits", head_bn="hidden", knn_every=2
     )
     trunk = BackboneRequest(label="x", arch="resnet18-w16").load()
-    training = Training(settings, trunk, images(), View(32, 32), 0, ctx, warn=said.append)
+    training = Training(settings, trunk, images(), View(32, 32), 0, ctx, say=said.append)
     training.run(tmp_path / "resume")
-    [queue, collapsed] = said
-    assert "queue 24 is 40% of the training set" in queue
-    assert collapsed.startswith("after epoch 2 the features have collapsed")
-    assert training.progress.warnings == said
+    queue, first, collapsed, second = said
+    assert queue.startswith("warning: queue 24 is 40% of the training set")
+    assert first.startswith("epoch 1 of 2: loss ")
+    assert collapsed.startswith("warning: after epoch 2 the features have collapsed")
+    assert "knn" in second
+    assert training.progress.warnings == [text.removeprefix("warning: ") for text in (queue, collapsed)]
