@@ -10,7 +10,10 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from pretrain.preflight import PretrainingError
 from pretrain.settings import Precision
+
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def launched(device: str, precision: Precision) -> Fabric:
@@ -19,8 +22,15 @@ def launched(device: str, precision: Precision) -> Fabric:
     Args:
         device: "cpu", "cuda" or "cuda:1"; with several processes each takes the GPU of its local rank.
         precision: A name of Fabric's, e.g. "bf16-mixed".
+
+    Raises:
+        PretrainingError: No such device.
     """
     kind, _, number = device.partition(":")
+    if kind not in DEVICES or (number and not number.isdigit()):
+        raise PretrainingError(f"device {device}: wanted is one of {', '.join(DEVICES)}, or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise PretrainingError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs here; try cpu")
     on_node, nodes = _processes()
     if on_node * nodes == 1:
         devices: int | list[int] = [int(number)] if number else 1

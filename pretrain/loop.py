@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hsa_bench.core import registry
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import ImageSet
-from hsa_bench.core.processes import average_statistics, mean_of_all, rank, world
+from hsa_bench.core.processes import average_statistics, gathered_arrays, mean_of_all, rank, world
 from hsa_bench.core.seed import forked
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import Transform, View, centre_view
@@ -31,13 +32,14 @@ from pretrain.flops import forward_flops
 from pretrain.launch import launched
 from pretrain.optimiser import optimiser
 from pretrain.positives import nearest_others, purity
-from pretrain.preflight import check, warnings
-from pretrain.progress import Progress, Resumable
+from pretrain.preflight import PretrainingError, check, warnings
+from pretrain.progress import Progress, Resumable, check_writable
 from pretrain.scalars import Scalars
 from pretrain.schedule import rate
 from pretrain.settings import METHODS, Settings
 from pretrain.watch import collapse, look
 
+LR = "learning rate"
 LOOK_EVERY = 20
 """Steps between looks at the loss, which a GPU would otherwise be waited for at each."""
 
@@ -70,6 +72,8 @@ class Training:
         self.fabric = launched(self.ctx.device, settings.precision)
         self.ctx = replace(self.ctx, device=str(self.fabric.device))
         check(settings, len(self.images), self.view.size, world())
+        if self.backbone.trunk is None:
+            raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
         build = registry.load(METHODS, settings.method).Method
         with forked(self.seed, "method"):
             self.method = build(copy.deepcopy(self.backbone.module), settings)
@@ -98,8 +102,12 @@ class Training:
             PretrainingError: The resume file belongs to another training, or cannot be written.
             FloatingPointError: The loss is no longer a number.
         """
+        if rank() == 0:
+            check_writable(resume)
         if resume.exists():
             self.progress = self.resumable.load(resume, self.ctx.device)
+        if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
+            raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
         for text in warnings(self.settings, len(self.images)):
             self._warn(text)
         with Scalars(self.scalars if rank() == 0 else None, self.progress.curves) as scalars:
@@ -208,7 +216,7 @@ class Training:
     def _watch(self, epoch: int, losses: dict[str, float]) -> None:
         average_statistics(self.method)
         progress, settings = self.progress, self.settings
-        figures = {**losses, "learning rate": rate(settings, epoch, self.steps - 1, self.steps)}
+        figures = {**losses, LR: rate(settings, epoch, self.steps - 1, self.steps)}
         if progress.neighbours is not None and len(self.images.classes) > 1:
             figures["purity"] = purity(progress.neighbours, self.images.labels)
         last = epoch + 1 == settings.epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,22 @@ class Progress:
     def note(self, name: str, value: float) -> None:
         """Add a point to a curve."""
         self.curves.setdefault(name, []).append(value)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place where nothing can be written, before the first epoch rather than after it.
+
+    Raises:
+        PretrainingError: With the reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PretrainingError(
+            f"{path.parent}: cannot be written to ({error}); choose another --out"
+        ) from error
 
 
 @dataclass(frozen=True)

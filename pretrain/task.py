@@ -11,7 +11,7 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
 from pretrain.export import finish
-from pretrain.loop import Training
+from pretrain.loop import LR, Training
 from pretrain.preflight import check
 from pretrain.settings import Settings
 
@@ -58,7 +58,7 @@ class Pretrain(Settings, ClassificationTask):
         assert spent is not None, "a cell runs in one process"
         curves = training.progress.curves
         return Outcome(
-            metrics={name: curve[-1] for name, curve in curves.items()},
+            metrics={name: curves[name][-1] for name in curves if name.count("/") < 2 and name != LR},
             curves=curves,
             artefacts={"checkpoint": ctx.artefact(".pth")},
             effective={"images": spent.images, "views": spent.views},

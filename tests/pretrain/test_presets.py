@@ -86,3 +86,37 @@ def test_options_go_over_the_preset(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "64 images, 2 views each" in done.stdout
     assert "learning rate 0.01" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--device", "gpu"], "device gpu: wanted is one of cpu, cuda"),
+        (["--device", "cuda:99"], "device cuda:99: torch sees"),
+        (["--arch", "pixels"], "arch pixels: has no stages to train"),
+        (["--arch", "resnet81"], "resnet81"),
+        (["--dataset", "digitz"], "digitz"),
+        (["--set", "lrr=1"], "did you mean lr"),
+        (["--set", "method=mocco"], "did you mean moco"),
+        (
+            ["--set", "levels=[4]", "--set", "method=hsa"],
+            r"levels [4]: the backbone's earlier stages are 1 to 3",
+        ),
+        (
+            ["--set", "crops=[40]", "--set", "method=hsa"],
+            "crops [40]: must be smaller than the full view (32 px)",
+        ),
+        (["--set", "method=my_lab.nowhere"], "my_lab.nowhere"),
+        (["--out", "/dev/null/x.pth"], "/dev/null: cannot be written to"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_work_begins(
+    options: list[str], message: str, tmp_path: Path
+) -> None:
+    base = ["--method", "moco", "--arch", "resnet18-w8-s2", "--dataset", "digits", "--epochs", "1"]
+    base += ["--limit", "64", "--out", str(tmp_path / "x.pth"), "--set", "batch=16", "--set", "queue=32"]
+    done = CliRunner().invoke(app, [*base, *(["--method", ""] if "method" in str(options) else []), *options])
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
