@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import warnings
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from pretrain.preflight import PretrainingError
 from pretrain.settings import Precision
@@ -36,8 +40,14 @@ def launched(device: str, precision: Precision) -> Fabric:
         devices: int | list[int] = [int(number)] if number else 1
         return Fabric(accelerator=kind, devices=devices, precision=precision)
     # Buffers stay each process's own: queues are equal anyway, statistics are averaged once an epoch.
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    sync = (
+        "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    )  # before torch 2.14
     backend = "nccl" if kind == "cuda" else "gloo"
-    strategy = DDPStrategy(process_group_backend=backend, broadcast_buffers=False)
+    strategy = DDPStrategy(process_group_backend=backend, **cast(Any, {sync: False}))
+    # 1x1 convolutions: two names for one layout.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     fabric = Fabric(
         accelerator=kind, devices=on_node, num_nodes=nodes, precision=precision, strategy=strategy
     )

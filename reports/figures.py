@@ -71,8 +71,12 @@ def draw_comparison(
 
 
 def draw_pretraining(results: Sequence[TaskResult], report: Path) -> Picture | None:
-    """A panel per recorded curve, one line per pretraining; None if nothing was recorded."""
-    names = list(dict.fromkeys(name for result in results for name, curve in result.curves.items() if curve))
+    """A panel per recorded curve, one line per pretraining; None if nothing was recorded.
+
+    The parts of a level's loss ("loss/stage3/own") and the learning rate are in the result file alone.
+    """
+    recorded = dict.fromkeys(name for result in results for name, curve in result.curves.items() if curve)
+    names = [name for name in recorded if name.count("/") < 2 and name != "learning rate"]
     if not names:
         return None
     labels = list(dict.fromkeys(result.label for result in results))
