@@ -63,10 +63,11 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.request import BackboneRequest
         from hsa_bench.core.task import Context
         from hsa_bench.core.views import eval_view
-        from pretrain.export import finish
+        from pretrain.export import check_destination, finish, finished
         from pretrain.loop import Training
         from pretrain.settings import Settings
 
+        check_destination(out)
         with _bar() as (progress, say):
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
             images = open_dataset(str(wanted["--dataset"]), data).limited(limit or None)
@@ -80,8 +81,12 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 scalars=tensorboard,
                 say=say,
             )
-            spent = finish(training, images.name, out, out.with_name(out.name + ".resume"))
-    except (ValueError, FloatingPointError) as error:
+            resume = out.with_name(out.name + ".resume")
+            if not resume.exists() and finished(training, out):
+                say(f"{out}: holds this training already; nothing to do")
+                return
+            spent = finish(training, images.name, out, resume)
+    except (ValueError, FloatingPointError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     if spent is not None:
@@ -96,7 +101,10 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
     wrong = ["".join(pair) for pair in pairs if not pair[1]]
     if wrong:
         raise ValueError(f"--set {wrong[0]}: write field=value, for example lr=0.06")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
+    try:
+        return {name: yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {' '.join(settings)}: the value is not YAML ({error})") from error
 
 
 @contextmanager

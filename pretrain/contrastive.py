@@ -30,7 +30,7 @@ class Contrastive(nn.Module, ABC):
 
     @property
     def views(self) -> float:
-        """Forward passes of the trunk an image, query and key branch together."""
+        """Forward passes of the trunk an image in this epoch, query and key branch together."""
         return 2.0
 
     @property

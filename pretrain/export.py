@@ -16,6 +16,7 @@ from hsa_bench.core.processes import rank
 from hsa_bench.core.result import Budget
 from hsa_bench.core.store import whole_file
 from pretrain.loop import Training
+from pretrain.preflight import PretrainingError
 from pretrain.settings import Settings
 
 
@@ -25,13 +26,58 @@ def finish(training: Training, dataset: str, path: Path, resume: Path) -> Budget
     Returns:
         What it cost; None on all processes but the first, which alone writes.
     """
+    check_destination(path)
     training.run(resume)
     if rank() > 0:
         return None
     spent = budget(training, dataset)
-    export(training, path, spent)
+    try:
+        export(training, path, spent)
+    except (OSError, RuntimeError) as error:
+        raise PretrainingError(
+            f"{path}: could not be written ({error}). The training is over and kept in {resume}: make "
+            "room and run the same command again"
+        ) from error
     resume.unlink(missing_ok=True)
     return spent
+
+
+def check_destination(path: Path) -> None:
+    """Refuse a name that cannot be written to, before training.
+
+    Raises:
+        PretrainingError: It is a folder, or the name of the safetensors twin.
+    """
+    if path.suffix == ".safetensors":
+        raise PretrainingError(f"{path}: name the .pth file; its .safetensors twin is written beside it")
+    for place in (path, twin(path)):
+        if place.is_dir():
+            raise PretrainingError(f"{place}: is a folder; name a file, e.g. {place / 'backbone.pth'}")
+
+
+def twin(path: Path) -> Path:
+    """The safetensors file beside a checkpoint: hsa.pth, hsa.safetensors."""
+    return path.with_name((path.stem if path.suffix in {".pth", ".pt"} else path.name) + ".safetensors")
+
+
+def finished(training: Training, path: Path) -> bool:
+    """Whether a file already holds just this training.
+
+    Raises:
+        PretrainingError: It holds something else.
+    """
+    if not path.exists():
+        return False
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+        same = all(held[name] == value for name, value in _about(training).items())
+        if same and held["budget"]["seed"] == training.seed:
+            return True
+    except Exception as error:
+        raise PretrainingError(
+            f"{path}: is there already, and no pretraining of ours ({error}); move it"
+        ) from error
+    raise PretrainingError(f"{path}: holds another pretraining; move it, or choose another --out")
 
 
 def budget(training: Training, dataset: str) -> Budget:
@@ -42,7 +88,7 @@ def budget(training: Training, dataset: str) -> Budget:
         dataset=dataset,
         epochs=settings.epochs,
         images=settings.epochs * training.steps * settings.batch,
-        views=training.method.views,
+        views=training.progress.views / settings.epochs,
         seconds=training.progress.seconds,
         seed=training.seed,
         flops=training.progress.flops,
@@ -68,21 +114,25 @@ def export(training: Training, path: Path, spent: Budget) -> None:
     as JSON in its metadata.
     """
     state = {k: v.float().cpu() if v.is_floating_point() else v.cpu() for k, v in _trunk(training).items()}
-    about: dict[str, Any] = {
+    about = {**_about(training), "budget": spent.model_dump(), "curves": training.progress.curves}
+    hashes = torch.from_numpy(image_hashes(training.images, training.ctx))
+    with whole_file(path) as file:
+        torch.save({**about, "state_dict": state, "image_hashes": hashes}, file)
+    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
+    with whole_file(twin(path)) as file:
+        file.write(save({k: v.contiguous() for k, v in state.items()}, metadata))
+
+
+def _about(training: Training) -> dict[str, Any]:
+    """What identifies the training, but for its seed."""
+    return {
         "format": MARK,
         "arch": training.backbone.arch,
         "card": training.backbone.card.as_dict(),
         "settings": asdict(training.settings),
         "data": training.images.fingerprint(),
-        "budget": spent.model_dump(),
-        "curves": training.progress.curves,
+        "view": asdict(training.view),
     }
-    hashes = torch.from_numpy(image_hashes(training.images, training.ctx))
-    with whole_file(path) as file:
-        torch.save({**about, "state_dict": state, "image_hashes": hashes}, file)
-    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
-    with whole_file(path.with_suffix(".safetensors")) as file:
-        file.write(save({k: v.contiguous() for k, v in state.items()}, metadata))
 
 
 def _trunk(training: Training) -> dict[str, Any]:

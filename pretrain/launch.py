@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pretrain.preflight import PretrainingError
 from pretrain.settings import Precision
 
-DEVICES = ("cpu", "cuda", "mps")
+DEVICES = ("cpu", "cuda")
 
 
 def launched(device: str, precision: Precision) -> Fabric:
@@ -31,11 +31,14 @@ def launched(device: str, precision: Precision) -> Fabric:
         PretrainingError: No such device.
     """
     kind, _, number = device.partition(":")
-    if kind not in DEVICES or (number and not number.isdigit()):
-        raise PretrainingError(f"device {device}: wanted is one of {', '.join(DEVICES)}, or cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise PretrainingError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs here; try cpu")
     on_node, nodes = _processes()
+    if device not in DEVICES and not (kind == "cuda" and number.isdigit()):
+        raise PretrainingError(f"device {device}: wanted is {' or '.join(DEVICES)}, or cuda:N")
+    if kind == "cuda" and max(int(number or 0) + 1, on_node) > torch.cuda.device_count():
+        raise PretrainingError(
+            f"device {device}, {on_node} process(es) on this machine: torch sees {torch.cuda.device_count()} "
+            "GPUs here; start fewer, or use cpu"
+        )
     if on_node * nodes == 1:
         devices: int | list[int] = [int(number)] if number else 1
         return Fabric(accelerator=kind, devices=devices, precision=precision)
@@ -51,8 +54,7 @@ def launched(device: str, precision: Precision) -> Fabric:
     fabric = Fabric(
         accelerator=kind, devices=on_node, num_nodes=nodes, precision=precision, strategy=strategy
     )
-    if not torch.distributed.is_initialized():
-        fabric.launch()
+    fabric.launch()
     return fabric
 
 

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +46,14 @@ LOOK_EVERY = 20
 """Steps between looks at the loss, which a GPU would otherwise be waited for at each."""
 
 
+def _method(name: str) -> Any:
+    """The class of a method, by its file's name or a dotted path."""
+    found = getattr(registry.load(METHODS, name), "Method", None)
+    if not (isinstance(found, type) and issubclass(found, Contrastive)):
+        raise PretrainingError(f"method {name}: has no class Method(Contrastive)")
+    return found
+
+
 def _ignore(text: str) -> None:
     """Nobody listens."""
 
@@ -74,7 +84,7 @@ class Training:
         check(settings, len(self.images), self.view.size, world())
         if self.backbone.trunk is None:
             raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
-        build = registry.load(METHODS, settings.method).Method
+        build = _method(settings.method)
         with forked(self.seed, "method"):
             self.method = build(copy.deepcopy(self.backbone.module), settings)
         self.method.train().to(memory_format=torch.channels_last)
@@ -102,6 +112,7 @@ class Training:
             PretrainingError: The resume file belongs to another training, or cannot be written.
             FloatingPointError: The loss is no longer a number.
         """
+        _ = self.resumable  # the data's fingerprint takes a while; now, not while other processes wait
         if rank() == 0:
             check_writable(resume)
         if resume.exists():
@@ -119,12 +130,21 @@ class Training:
                     self._watch(epoch, self._epoch(epoch, loader))
                     self.progress.epoch = epoch + 1
                     self.progress.flops += self.steps * self.progress.step_flops
-                    self.progress.seconds += time.perf_counter() - start
+                    self.progress.views += self.method.views
+                    seconds = time.perf_counter() - start
+                    self.progress.seconds += seconds
                     start = time.perf_counter()
                     scalars.write(self.progress.curves, epoch + 1)
                     if rank() == 0:
-                        self.say(f"epoch {epoch + 1} of {self.settings.epochs}: {self.progress.latest}")
+                        self.say(self._line(seconds))
                         self.resumable.save(resume, self.progress)
+
+    def _line(self, seconds: float) -> str:
+        """What the last epoch came to."""
+        done, epochs = self.progress.epoch, self.settings.epochs
+        speed = self.steps * self.settings.batch / seconds
+        left = timedelta(seconds=round(self.progress.seconds / done * (epochs - done)))
+        return f"epoch {done} of {epochs}, {speed:,.0f} images/s, {left} left: {self.progress.latest}"
 
     def _periods(self) -> Iterator[range]:
         """Epochs left, in runs that share a table of neighbours and a loader."""
@@ -178,7 +198,7 @@ class Training:
     def _step(self, epoch: int, step: int, loader: Iterator[list[Tensor]]) -> dict[str, Tensor]:
         """One step of the optimiser; the mean of every loss part over what it accumulated."""
         accumulate, kept = self.settings.accumulate, []
-        counting = not self.progress.step_flops
+        counting = self.progress.step_views != self.method.views
         counter = FlopCounterMode(display=False) if counting else nullcontext()
         with counter:
             for part in range(accumulate):
@@ -190,6 +210,7 @@ class Training:
                 kept.append({name: value.detach() for name, value in parts.items()})
         if isinstance(counter, FlopCounterMode):
             self.progress.step_flops = float(counter.get_total_flops() * world())
+            self.progress.step_views = self.method.views
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.method.after_step()

@@ -26,7 +26,11 @@ class Progress:
     flops: float = 0.0
     """Multiplications and additions so far, mining included."""
     step_flops: float = 0.0
-    """Of one step on all processes, measured on the first."""
+    """Of one step on all processes, measured on the first with `step_views`."""
+    step_views: float = 0.0
+    """Views an image in that step."""
+    views: float = 0.0
+    """Views an image, summed over epochs."""
     neighbours: Neighbours | None = None
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Figures by name, one for each epoch or look."""
@@ -53,6 +57,8 @@ def check_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+        for left in path.parent.glob(f".{path.name}.*"):  # by a process killed while it wrote
+            left.unlink()
     except OSError as error:
         raise PretrainingError(
             f"{path.parent}: cannot be written to ({error}); choose another --out"
@@ -102,7 +108,10 @@ class Resumable:
         """
         try:
             state = torch.load(path, map_location=device, weights_only=True)
-            found = state["identity"]
+            found, table = state["identity"], state["neighbours"]
+            progress = Progress(
+                **state["progress"], neighbours=None if table is None else table.cpu().numpy()
+            )
         except Exception as error:
             raise PretrainingError(f"{path}: is no resume file ({error}); remove it to start anew") from error
         other = _differences(found, self.identity)
@@ -113,8 +122,7 @@ class Resumable:
             )
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
-        table = state["neighbours"]
-        return Progress(**state["progress"], neighbours=None if table is None else table.cpu().numpy())
+        return progress
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -91,13 +91,14 @@ class Settings:
     crops: tuple[PositiveInt, ...] = ()
     """hsa: sides, px, of further small crops of the anchor, each a query against its key."""
     knn_every: NonNegativeInt = 5
-    """Epochs between looks at kNN accuracy on a held-out tenth of train; 0 for none."""
+    """Epochs between looks at the features: kNN accuracy on a held-out tenth of train, and signs of collapse;
+    0 for none."""
 
     @field_validator("method")
     @classmethod
     def _known(cls, method: str) -> str:
         known = list(registry.files(METHODS))
-        if method in known or "." in method:
+        if method in known or ("." in method and not method.startswith(".")):
             return method
         near = difflib.get_close_matches(method, known, n=1) or known
         raise ValueError(f"no such method; did you mean {', '.join(near)}?")
@@ -112,6 +113,10 @@ class Settings:
             raise ValueError(
                 f"level_weights {self.level_weights}: needs one for each of levels {self.levels}"
             )
+        if not sum(self.weights):
+            raise ValueError("weights: at least one of (own, neighbour) must be above zero")
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels {self.levels}: name each stage once")
         if self.lr_warmup >= self.epochs and self.lr_warmup:
             raise ValueError(f"lr_warmup {self.lr_warmup:g} must be shorter than the {self.epochs} epochs")
         return self

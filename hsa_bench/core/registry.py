@@ -61,7 +61,7 @@ def load(package: str, name: str) -> ModuleType:
     if "." in name:
         try:
             return importlib.import_module(name)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise ValueError(f"{name}: cannot be imported ({error})") from error
     known = sorted({*plugins, *names(package)})
     near = difflib.get_close_matches(name, known, n=3)

@@ -51,7 +51,11 @@ class Method(Contrastive):
     @property
     def views(self) -> float:
         """Forward passes of the trunk an image: q, k, with neighbours p_q, p_k, with mixing m, and crops."""
-        return 2.0 + 2.0 * self.settings.neighbours + self.settings.mix + len(self.crops)
+        return 2.0 + 2.0 * self.settings.neighbours + self._mixing + len(self.crops)
+
+    @property
+    def _mixing(self) -> bool:
+        return self.settings.mix and not (self.settings.gate_mix and self.warming)
 
     def begin(self, epoch: int) -> None:
         """Neighbours count once the warm-up is over."""
@@ -101,7 +105,7 @@ class Method(Contrastive):
         follow(self.key_encoder, self.encoder, self.settings.ema)
 
     def _mixture(self, x_q: Tensor, x_pq: Tensor | None) -> Mixture | None:
-        if not self.settings.mix or (self.settings.gate_mix and self.warming):
+        if not self._mixing:
             return None
         partner = own_part(gathered(x_q).roll(1, 0)) if x_pq is None else x_pq
         return cutmix(x_q, partner, self.settings.mix_alpha)

@@ -74,7 +74,9 @@ def test_mixing_may_wait_for_the_warm_up() -> None:
     made = method(gate_mix=True)
     made.begin(0)
     assert "loss/stage4/mixed" not in made(views(4))
+    assert made.views == 4
     made.begin(199)
+    assert made.views == 5
     assert "loss/stage4/mixed" in made(views(4))
 
 

@@ -91,8 +91,18 @@ def test_options_go_over_the_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--device", "gpu"], "device gpu: wanted is one of cpu, cuda"),
-        (["--device", "cuda:99"], "device cuda:99: torch sees"),
+        (["--device", "gpu"], "device gpu: wanted is cpu or cuda"),
+        (["--device", "cpu:0"], "device cpu:0: wanted is cpu or cuda"),
+        (["--device", "mps"], "device mps: wanted is cpu or cuda"),
+        (["--out", "/tmp"], "/tmp: is a folder; name a file"),
+        (["--out", "x.safetensors"], "x.safetensors: name the .pth file"),
+        (["--set", "weights=[0, 0]", "--set", "method=hsa"], "at least one of (own, neighbour)"),
+        (["--set", "levels=[3, 3]", "--set", "method=hsa"], "name each stage once"),
+        (["--set", "method=os.path"], "method os.path: has no class Method"),
+        (["--set", "method=.moco"], "no such method"),
+        (["--set", "crops=[40"], "the value is not YAML"),
+        (["--tensorboard", "/dev/null/tb"], "/dev/null/tb"),
+        (["--device", "cuda:99"], "device cuda:99, 1 process(es) on this machine: torch sees"),
         (["--arch", "pixels"], "arch pixels: has no stages to train"),
         (["--arch", "resnet81"], "resnet81"),
         (["--dataset", "digitz"], "digitz"),
@@ -120,3 +130,18 @@ def test_what_cannot_be_is_refused_before_work_begins(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_command_again_does_nothing_and_another_is_refused(tmp_path: Path) -> None:
+    arguments = ["--method", "moco", "--arch", "resnet18-w8-s2", "--dataset", "digits", "--epochs", "1"]
+    arguments += ["--limit", "64", "--set", "batch=16", "--set", "queue=32", "--set", "augment=digits"]
+    arguments += ["--out", str(tmp_path / "x.pth")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    written = (tmp_path / "x.pth").read_bytes()
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0
+    assert "holds this training already" in again.stderr
+    other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
+    assert other.exit_code == 2
+    assert "holds another pretraining" in other.stderr
+    assert (tmp_path / "x.pth").read_bytes() == written

@@ -68,7 +68,8 @@ def test_a_collapse_is_said_once_and_kept_for_the_report(
     training.run(tmp_path / "resume")
     queue, first, collapsed, second = said
     assert queue.startswith("warning: queue 24 is 40% of the training set")
-    assert first.startswith("epoch 1 of 2: loss ")
+    assert first.startswith("epoch 1 of 2, ")
+    assert "images/s, 0:00:0" in first
     assert collapsed.startswith("warning: after epoch 2 the features have collapsed")
     assert "knn" in second
     assert training.progress.warnings == [text.removeprefix("warning: ") for text in (queue, collapsed)]
