@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor, nn
 
+from hsa_bench.core import registry
 from pretrain.encoder import Encoder
-from pretrain.settings import Settings
+from pretrain.preflight import PretrainingError
+from pretrain.settings import METHODS, Settings
 
 
 class Contrastive(nn.Module, ABC):
@@ -54,3 +57,15 @@ class Contrastive(nn.Module, ABC):
 
     def after_step(self) -> None:
         """Called when the optimiser has stepped."""
+
+
+def method_class(name: str) -> Any:
+    """The class of a method, by its file's name or a dotted path.
+
+    Raises:
+        PretrainingError: What is found there has none.
+    """
+    found = getattr(registry.load(METHODS, name), "Method", None)
+    if not (isinstance(found, type) and issubclass(found, Contrastive)):
+        raise PretrainingError(f"method {name}: has no class Method(Contrastive)")
+    return found

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hsa_bench.core import registry
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import ImageSet
 from hsa_bench.core.processes import average_statistics, gathered_arrays, mean_of_all, rank, world
@@ -28,7 +26,7 @@ from hsa_bench.core.task import Context
 from hsa_bench.core.views import Transform, View, centre_view
 from pretrain.augment import AUGMENTATIONS
 from pretrain.batches import ContrastiveViews, OwnParts, batches
-from pretrain.contrastive import Contrastive
+from pretrain.contrastive import Contrastive, method_class
 from pretrain.embed import embed
 from pretrain.flops import forward_flops
 from pretrain.launch import launched
@@ -38,20 +36,12 @@ from pretrain.preflight import PretrainingError, check, warnings
 from pretrain.progress import Progress, Resumable, check_writable
 from pretrain.scalars import Scalars
 from pretrain.schedule import rate
-from pretrain.settings import METHODS, Settings
+from pretrain.settings import Settings
 from pretrain.watch import collapse, look
 
 LR = "learning rate"
 LOOK_EVERY = 20
 """Steps between looks at the loss, which a GPU would otherwise be waited for at each."""
-
-
-def _method(name: str) -> Any:
-    """The class of a method, by its file's name or a dotted path."""
-    found = getattr(registry.load(METHODS, name), "Method", None)
-    if not (isinstance(found, type) and issubclass(found, Contrastive)):
-        raise PretrainingError(f"method {name}: has no class Method(Contrastive)")
-    return found
 
 
 def _ignore(text: str) -> None:
@@ -84,7 +74,7 @@ class Training:
         check(settings, len(self.images), self.view.size, world())
         if self.backbone.trunk is None:
             raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
-        build = _method(settings.method)
+        build = method_class(settings.method)
         with forked(self.seed, "method"):
             self.method = build(copy.deepcopy(self.backbone.module), settings)
         self.method.train().to(memory_format=torch.channels_last)
@@ -222,7 +212,7 @@ class Training:
         for at, value in enumerate([float(parts["loss"]) for parts in seen[first:]], start=first):
             if not math.isfinite(value):
                 raise FloatingPointError(
-                    f"the loss is {value} in epoch {epoch}, step {at}, at learning rate "
+                    f"the loss is {value} in epoch {epoch + 1}, step {at + 1}, at learning rate "
                     f"{rate(self.settings, epoch, at, self.steps):g}; settings: {asdict(self.settings)}"
                 )
         return value
