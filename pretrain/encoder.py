@@ -8,6 +8,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from hsa_bench.core.backbone import Trunk
 from pretrain.heads import Projection, StageHead, halvings, mlp_head
@@ -39,6 +40,8 @@ class Encoder(nn.Module):
                 f"levels {wrong}: the backbone's earlier stages are 1 to {len(stages.stage_dims) - 1}"
             )
         self.levels = (*levels, LAST)
+        # A third convolution in a block makes it a bottleneck, in torchvision and in timm.
+        block = Bottleneck if any(".conv3." in name for name in trunk.state_dict()) else BasicBlock
         with torch.no_grad():
             maps = stages.stages(torch.zeros(2, 3, 64, 64))
         self.heads = nn.ModuleList(
@@ -46,6 +49,7 @@ class Encoder(nn.Module):
                 stages.stage_dims[level - 1],
                 stages.stage_dims[-1],
                 halvings(maps[level - 1].shape[-1], maps[-1].shape[-1]),
+                block,
                 form,
             )
             for level in levels

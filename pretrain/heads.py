@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, conv1x1
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,26 @@ class StageHead(nn.Module):
 
     The first block brings channels and map size to those of the last stage, so that the extra loss does not
     force semantics into features that still have to be local. Evidence: the authors' follow-up branch
-    `mhead`, which puts two bottlenecks of stride 2 on stage 3 (haohang96/moco_group_ShuffleBN @6d4f100);
-    we take two basic blocks, and further strided ones below stage 3.
+    `mhead`, which puts two bottlenecks, the first of stride 2, on a ResNet-50's stage 3
+    (haohang96/moco_group_ShuffleBN @6d4f100). We take the backbone's own kind of block, and a further
+    strided one for each stage below.
     """
 
-    def __init__(self, channels: int, last: int, stages_below: int, form: Projection) -> None:
+    def __init__(
+        self,
+        channels: int,
+        last: int,
+        stages_below: int,
+        block: type[BasicBlock | Bottleneck],
+        form: Projection,
+    ) -> None:
         """Build it.
 
         Args:
             channels: Of the stage's map.
             last: Channels of the last stage's map.
             stages_below: How many halvings lie between the stage's map and the last one's.
+            block: Kind of residual block.
             form: Of the MLP.
         """
         super().__init__()
@@ -69,9 +78,9 @@ class StageHead(nn.Module):
         for _ in range(stages_below):
             width = min(2 * channels, last)
             shortcut = nn.Sequential(conv1x1(channels, width, stride=2), nn.BatchNorm2d(width))
-            blocks.append(BasicBlock(channels, width, stride=2, downsample=shortcut))
+            blocks.append(block(channels, width // block.expansion, stride=2, downsample=shortcut))
             channels = width
-        blocks.append(BasicBlock(channels, channels))
+        blocks.append(block(channels, channels // block.expansion))
         self.blocks = nn.Sequential(*blocks)
         self.mlp = mlp_head(channels, form)
 

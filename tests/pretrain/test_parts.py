@@ -43,6 +43,15 @@ def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
         assert set(mixture.pictures[2].unique().tolist()) <= {0.0, 3.0}
 
 
+def test_an_earlier_stages_head_has_the_backbones_kind_of_block() -> None:
+    heads = {arch: Encoder(build(arch), (3,), Projection(16)).heads[0] for arch in ("resnet18", "resnet50")}
+    kinds = {arch: [type(block).__name__ for block in head.blocks] for arch, head in heads.items()}
+    assert kinds == {"resnet18": ["BasicBlock"] * 2, "resnet50": ["Bottleneck"] * 2}
+    first = heads["resnet50"].blocks[0]  # 512 planes, stride 2, as in the authors' follow-up
+    assert (first.conv2.out_channels, first.conv2.stride) == (512, (2, 2))
+    assert sum(p.numel() for p in heads["resnet50"].blocks.parameters()) < 11e6
+
+
 def test_a_simclr_head_has_batch_norm_everywhere_and_no_last_offset() -> None:
     head = mlp_head(16, Projection(8, layers=3, bn="all"))
     kinds = [type(layer).__name__ for layer in head]
