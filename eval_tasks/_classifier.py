@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-
-def stepped(now: int, total: int, milestones: Sequence[float], gamma: float) -> float:
-    """Factor on the learning rate: gamma for every milestone that has passed.
-
-    Args:
-        now: Epochs (or steps) that are over.
-        total: Epochs (or steps) there will be.
-        milestones: Shares of `total` after which the rate drops.
-        gamma: What it is multiplied by then.
-    """
-    return gamma ** sum(now >= round(share * total) for share in milestones)
+EPSILON = 1e-8
+"""In LARC's ratio, as in apex."""
 
 
 @dataclass
 class Heads:
-    """H softmax classifiers in one tensor; what one does never reaches another.
+    """H softmax classifiers side by side; what one does never reaches another.
 
-    Each follows torch.optim.SGD's rule for its own mean cross-entropy: d = gradient + decay x weight;
-    velocity = momentum x velocity + d; weight -= rate x velocity. Weight decay includes the bias, as in
-    torch. A head that diverges turns to infinity and NaN alone.
+    Each follows torch.optim.SGD's rule for its own mean cross-entropy: d = gradient + decay x parameter;
+    velocity = momentum x velocity + d; parameter -= rate x velocity, or with Nesterov's momentum
+    rate x (d + momentum x velocity). Weight decay includes the bias, as in torch. With a trust
+    coefficient, d is first scaled, weight and bias each by its own ratio of norms: LARC, which SimSiam's code
+    calls LARS (NVIDIA/apex apex/parallel/LARC.py, clip=False). A head that diverges turns to infinity
+    and NaN alone.
     """
 
     weight: Tensor
-    """[H, C, D+1]; the last column is the bias."""
+    """[H, C, D]."""
+    bias: Tensor
+    """[H, C]."""
     rates: Tensor
     """Learning rate of each head, [H]."""
     decays: Tensor
     """Weight decay of each head, [H]."""
     momentum: float
-    velocity: Tensor = field(init=False)
+    nesterov: bool = False
+    trust: float = 0.0
+    """LARC's trust coefficient; 0 for plain SGD."""
+    velocities: list[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
-        assert len(self.weight) == len(self.rates) == len(self.decays)
-        self.velocity = torch.zeros_like(self.weight)
+        assert len(self.weight) == len(self.bias) == len(self.rates) == len(self.decays)
+        self.velocities = [torch.zeros_like(p) for p in (self.weight, self.bias)]
+        self._decayed = bool((self.decays != 0).any())
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Scores of every head, [B, H, C], for features [B, D]."""
-        heads, classes, _ = self.weight.shape
-        return (_with_one(features) @ self.weight.flatten(0, 1).T).view(len(features), heads, classes)
+    def logits(self, features: Tensor, heads: slice = slice(None)) -> Tensor:
+        """Scores of some heads, [B, H, C], for features [B, D]."""
+        weight, bias = self.weight[heads], self.bias[heads]
+        flat = torch.addmm(bias.flatten(), features, weight.flatten(0, 1).T)
+        return flat.view(len(features), *bias.shape)
+
+    def logits_in_parts(self, features: Tensor, heads: slice = slice(None)) -> Iterator[tuple[slice, Tensor]]:
+        """As `logits`, a bounded number of rows at a time: which rows, and their scores."""
+        rows = max(1, 2**24 // self.bias[heads].numel())
+        for low in range(0, len(features), rows):
+            part = slice(low, low + rows)
+            yield part, self.logits(features[part].to(self.weight.device, torch.float32), heads)
 
     @torch.no_grad()
     def step(self, features: Tensor, labels: Tensor, keep: Tensor, factor: float = 1.0) -> Tensor:
@@ -71,17 +79,28 @@ class Heads:
         delta = log_p.exp_()
         delta.scatter_add_(2, own, torch.full_like(own, -1, dtype=delta.dtype))
         delta *= share[..., None]
-        gradient = (delta.flatten(1).T @ _with_one(features)).view_as(self.weight)  # [H, C, D+1]
-
-        gradient.addcmul_(self.weight, self.decays[:, None, None])
-        self.velocity.mul_(self.momentum).add_(gradient)
-        self.weight.addcmul_(self.velocity, self.rates[:, None, None], value=-factor)
+        self._move(0, self.weight, (delta.flatten(1).T @ features).view_as(self.weight), factor)
+        self._move(1, self.bias, delta.sum(0), factor)
         return loss
+
+    def _move(self, which: int, parameter: Tensor, gradient: Tensor, factor: float) -> None:
+        each = (-1, *[1] * (parameter.ndim - 1))  # one value a head
+        if self.trust:
+            gradient *= self._ratio(parameter, gradient).view(each)
+        elif self._decayed:
+            gradient.addcmul_(parameter, self.decays.view(each))
+        velocity = self.velocities[which].mul_(self.momentum).add_(gradient)
+        moved = gradient.add_(velocity, alpha=self.momentum) if self.nesterov else velocity
+        parameter.addcmul_(moved, self.rates.view(each), value=-factor)
+
+    def _ratio(self, parameter: Tensor, gradient: Tensor) -> Tensor:
+        """LARC's factor on each head's gradient, after the decay has been added to it, [H]."""
+        size, slope = (x.flatten(1).norm(dim=1) for x in (parameter, gradient))  # [H]
+        moves = (size != 0) & (slope != 0)
+        decays = torch.where(moves, self.decays, 0)
+        gradient.addcmul_(parameter, decays.view(-1, *[1] * (parameter.ndim - 1)))
+        return torch.where(moves, self.trust * size / (slope + size * self.decays + EPSILON), 1.0)
 
     def finite(self) -> Tensor:
         """Which heads have not diverged, bool [H]."""
-        return torch.isfinite(self.weight).flatten(1).all(1)
-
-
-def _with_one(features: Tensor) -> Tensor:
-    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)  # [B, D+1]
+        return torch.isfinite(self.weight).flatten(1).all(1) & torch.isfinite(self.bias).all(1)

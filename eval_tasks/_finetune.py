@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,34 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.loading import Batch
 
 
-def with_head(backbone: Backbone, classes: int) -> nn.Sequential:
-    """A copy of the trunk, all of it trainable, under a new linear head with torch's initialisation."""
+class Diverged(ValueError):
+    """The loss is not a number any more."""
+
+
+class Rates(NamedTuple):
+    """Initial learning rates."""
+
+    trunk: float
+    head: float
+
+    def __str__(self) -> str:
+        return f"trunk {self.trunk:g}, head {self.head:g}"
+
+
+def with_head(backbone: Backbone, classes: int, init_std: float | None = None) -> nn.Sequential:
+    """A copy of the trunk, all of it trainable, under a new linear head.
+
+    Args:
+        backbone: Whose trunk.
+        classes: Outputs of the head.
+        init_std: Of the head's weights, with zero bias; None for torch's own initialisation.
+    """
     trunk = copy.deepcopy(backbone.module).requires_grad_(True)
-    return nn.Sequential(trunk, nn.Linear(backbone.dim, classes))
+    head = nn.Linear(backbone.dim, classes)
+    if init_std is not None:
+        nn.init.normal_(head.weight, std=init_std)
+        nn.init.zeros_(head.bias)
+    return nn.Sequential(trunk, head)
 
 
 def fine_tune(
@@ -40,7 +65,7 @@ def fine_tune(
         Cross-entropy of each step's batch before the step, nats, [steps].
 
     Raises:
-        ValueError: The loss is not a number any more.
+        Diverged: The loss is not a number any more.
     """
     rates = [group["lr"] for group in sgd.param_groups]
     network.train()
@@ -54,9 +79,7 @@ def fine_tune(
         loss = cross_entropy(network(x), labels)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
-            raise ValueError(
-                f"the loss is {losses[-1]} at step {step}, with initial rates {rates}; lower them"
-            )
+            raise Diverged(f"the loss is {losses[-1]} at step {step}, with initial rates {rates}; lower them")
         sgd.zero_grad()
         loss.backward()
         sgd.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eval_tasks._frozen import FrozenTask
 from hsa_bench.core.task import ClassificationTask
 
 
@@ -11,23 +12,19 @@ def centre_crop(task: ClassificationTask) -> str:
     """How images are seen when features are compared or accuracies taken."""
     if not task.image_size:  # not resolved yet
         return "Centre crop at the data set's own size"
-    return (
-        f"Centre crop of {task.image_size} px after resizing the shorter side to {task.resize} px (bilinear)"
-    )
+    how = task.view.interpolation
+    return f"Centre crop of {task.image_size} px after resizing the shorter side to {task.resize} px ({how})"
 
 
-def random_crop(smallest: float, flip: bool) -> str:
+def random_crop(smallest: float, flip: bool, interpolation: str = "bilinear") -> str:
     """How images are seen while a classifier is trained."""
     mirror = "horizontal flip" if flip else "no flip"
-    return f"random resized crop (area {smallest:g} to 1, ratio 3/4 to 4/3) and {mirror}"
+    return f"random resized crop (area {smallest:g} to 1, ratio 3/4 to 4/3, {interpolation}) and {mirror}"
 
 
-def drops(milestones: Sequence[float], gamma: float, unit: str) -> str:
-    """How a stepped learning rate falls."""
-    if not milestones:
-        return "constant rate"
-    shares = " and ".join(f"{m * 100:g} %" for m in milestones)
-    return f"rate x{gamma:g} after {shares} of the {unit}"
+def trunk(task: FrozenTask) -> str:
+    """How a frozen trunk computes."""
+    return f"the frozen trunk (eval mode, {task.precision})"
 
 
 def listed(values: Sequence[float]) -> str:

@@ -1,71 +1,153 @@
-"""Weighted kNN vote on frozen features, DINO's settings (Wu et al. 2018, arXiv:1805.01978)."""
+"""Weighted kNN vote on frozen features, by DINO's and InstDisc's settings (arXiv:1805.01978)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
-from torch.nn.functional import normalize
+from torch import Tensor
 
+from eval_tasks._frozen import FrozenTask
 from eval_tasks._scored import scored
-from eval_tasks._words import centre_crop
+from eval_tasks._words import centre_crop, listed, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
-from hsa_bench.core.features import extract_both
-from hsa_bench.core.neighbours import vote
-from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
+from hsa_bench.core.features import FeatureSet
+from hsa_bench.core.metrics import topk
+from hsa_bench.core.neighbours import Neighbours, cast_votes, search, vote
+from hsa_bench.core.task import SETTINGS, Context, Outcome
 
 __all__ = ["KNN", "NAMES", "TASKS", "vote"]
 
-NAMES = ("knn",)
+NAMES = ("knn", "knn-instdisc")
+
+LEAST_TEMPERATURE = 0.0113
+"""Below it exp(1 / T) overflows float32."""
+
+BANK_QUERIES = 10_000
+"""Bank entries that choose (k, T): all, or as many spread evenly over the bank."""
+
+SOURCES = {
+    "dino": "k = 20 and T = 0.07 are DINO's (Caron et al. 2021, arXiv:2104.14294, table 2; "
+    "facebookresearch/dino @7c446df eval_knn.py:33,146-147,194-197)",
+    "instdisc": "k = 200 and T = 0.1 are InstDisc's (Wu et al. 2018, sec. 3.4), as in lightly @e8d317f "
+    "lightly/utils/benchmarking/knn.py:13-14",
+}
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class KNN(ClassificationTask):
+class KNN(FrozenTask):
     """Each test image is classified by the training images whose features are most similar.
 
-    Frozen trunk in eval mode, centre crop, features of unit length, exact cosine search in the whole
-    training split; the k nearest vote with weight exp(similarity / temperature). No augmentation, no
-    training, no chance. k = 20 and T = 0.07 are DINO's (facebookresearch/dino eval_knn.py:146-147,194-197);
-    its bicubic resize is not followed: the view is that of all frozen tasks here.
+    Frozen trunk, centre crop, features of unit length, exact cosine search in the whole training split;
+    the k nearest vote with weight exp(similarity / temperature). No augmentation, no training, no chance.
+    `top1` and `top5` are the recipe's. The grid of k and T shows how much they matter; `chosen_top1` is
+    that of the pair that classifies the training images best, each by its neighbours other than itself.
     """
 
-    version: ClassVar[int] = 1
-    main_metric: ClassVar[str] = "top1"
-    frozen: ClassVar[bool] = True
+    version: ClassVar[int] = 2
     seeded: ClassVar[bool] = False
 
-    name: str = "knn"
-    k: PositiveInt = 20
+    k: PositiveInt
     """Neighbours that vote; the whole training split if it is smaller."""
-    temperature: float = Field(default=0.07, gt=0.0113)
+    temperature: float = Field(gt=LEAST_TEMPERATURE)
     """Of the vote's weights exp(similarity / temperature)."""
+    ks: tuple[PositiveInt, ...] = (1, 5, 10, 20, 50, 100, 200)
+    """Of the sensitivity grid."""
+    temperatures: tuple[float, ...] = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5)
+    """Of the sensitivity grid."""
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+
+    @property
+    def recipe(self) -> str:
+        """Name of the published recipe."""
+        return self.name.partition("-")[2] or "dino"
 
     @property
     def protocol(self) -> str:
         return (
             f"Weighted k-nearest-neighbour vote, k = {self.k}, weights exp(cosine / {self.temperature:g}), "
-            f"on features of the frozen trunk (eval mode, unit length), exact search in the whole training "
-            f"split. {centre_crop(self)}, no augmentation, no training, no random draw. Vote of Wu et al. "
-            "2018 (arXiv:1805.01978, sec. 3.4); k = 20 and T = 0.07 are DINO's (facebookresearch/dino "
-            "eval_knn.py:146-147,194-197), which resizes bicubically where we resize bilinearly."
+            f"on features of {trunk(self)} (unit length), exact search in the whole training split. "
+            f"{centre_crop(self)}, no augmentation, no training, no random draw. Vote of Wu et al. 2018 "
+            f"(arXiv:1805.01978, sec. 3.4); {SOURCES[self.recipe]}. chosen_top1 has k from "
+            f"{listed(self.ks)} and T from {listed(self.temperatures)}, chosen by classifying training "
+            "images by their neighbours other than themselves."
         )
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
-        features = extract_both(backbone, data, self.view, ctx)
-        scores = vote(
-            normalize(features.test.features.to(ctx.device), dim=1),
-            normalize(features.train.features.to(ctx.device), dim=1),
-            features.train.labels.to(ctx.device),
-            len(data.classes),
-            self.k,
-            self.temperature,
+        features = self.features(backbone, data, ctx)
+        ks = sorted({min(k, len(data.train)) for k in (*self.ks, self.k)})
+        length = _length(features.train)
+        found = _neighbours(features.test, features.train, length, ks[-1], ctx.device)
+        labels, classes = features.train.labels.to(ctx.device), len(data.classes)
+        own = min(self.k, len(data.train))
+        scores = cast_votes(found.first(own), labels, classes, self.temperature)
+        sensitivity = self._grid(found, labels, features.test.labels, classes, ks)
+        chosen, effective = self._chosen(features.train, length, ks, classes, ctx.device)
+        return scored(
+            data,
+            scores,
+            effective={"k": own, "recipe": self.recipe, **effective, "test_top1_by_k_and_T": sensitivity},
+            further={"chosen_top1": sensitivity[chosen]} if chosen else {},
         )
-        return scored(data.test, scores, effective={"k": min(self.k, len(data.train))})
+
+    def _grid(
+        self, found: Neighbours, labels: Tensor, truth: Tensor, classes: int, ks: Sequence[int]
+    ) -> dict[str, float]:
+        """Top-1 of every (k, T), percent, from one search."""
+        truth = truth.to(labels.device)
+        return {
+            f"k {k}, T {t:g}": round(topk(cast_votes(found.first(k), labels, classes, t), truth, 1), 4)
+            for k in ks
+            for t in self.temperatures
+        }
+
+    def _chosen(
+        self, bank: FeatureSet, length: Tensor, ks: Sequence[int], classes: int, device: str
+    ) -> tuple[str, dict[str, Any]]:
+        """The (k, T) that classifies the bank best without itself; none where the bank is a single image."""
+        ks = [k for k in ks if k < len(bank.labels)]
+        if not ks:
+            return "", {}
+        rows = torch.linspace(0, len(bank.labels) - 1, min(len(bank.labels), BANK_QUERIES)).long()
+        asked = FeatureSet(bank.features[rows], bank.labels[rows], bank.classes, bank.key)
+        found = without(_neighbours(asked, bank, length, ks[-1] + 1, device), rows.to(device))
+        sensitivity = self._grid(found, bank.labels.to(device), asked.labels, classes, ks)
+        best = max(sensitivity, key=lambda name: sensitivity[name])
+        return best, {"chosen": best, "leave_one_out_top1": sensitivity[best]}
 
 
-TASKS = (KNN(),)
+def without(found: Neighbours, rows: Tensor) -> Neighbours:
+    """Neighbours [Q, k + 1] less each query's own row of the bank: [Q, k].
+
+    Args:
+        found: Of bank entries in their own bank.
+        rows: Where each query stands in the bank, [Q].
+    """
+    others = found.index != rows[:, None]
+    others[others.all(1), -1] = False  # lost among copies of itself: drop the last one
+    kept = len(rows), -1
+    return Neighbours(found.similarity[others].view(kept), found.index[others].view(kept))
+
+
+def _length(bank: FeatureSet) -> Tensor:
+    """Euclidean length of each feature, [N], a block at a time."""
+    parts = [bank.rows(slice(low, low + 2**14)).norm(dim=1) for low in range(0, len(bank.labels), 2**14)]
+    return torch.cat(parts).clamp_min(1e-12)
+
+
+def _neighbours(queries: FeatureSet, bank: FeatureSet, length: Tensor, k: int, device: str) -> Neighbours:
+    unit = torch.nn.functional.normalize(queries.rows().to(device), dim=1)
+    return search(unit, bank.features, k, scale=1 / length)
+
+
+TASKS = (
+    KNN(name="knn", k=20, temperature=0.07),
+    KNN(name="knn-instdisc", k=200, temperature=0.1, interpolation="bilinear"),
+)

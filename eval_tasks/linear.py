@@ -1,70 +1,168 @@
-"""Linear classifier on augmented views through the frozen trunk, MoCo's protocol (arXiv:1911.05722)."""
+"""Linear classifier on augmented views through the frozen trunk, by published recipes (arXiv:1911.05722)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
-from eval_tasks._grid import GridTask
-from eval_tasks._words import centre_crop, drops, random_crop
+from eval_tasks._grid import GridTask, Point, held_out_rows
+from eval_tasks._linear_recipes import RECIPES
+from eval_tasks._words import centre_crop, random_crop, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
-from hsa_bench.core.features import extract_both, frozen_forward
+from hsa_bench.core.features import frozen_forward
 from hsa_bench.core.loading import stream
+from hsa_bench.core.processes import gathered_shares, own_range, together
 from hsa_bench.core.task import SETTINGS, Context, Outcome
 from hsa_bench.core.views import random_view
 
-NAMES = ("linear",)
+NAMES = (
+    "linear",
+    "linear-simclr",
+    "linear-swav",
+    "linear-dino",
+    "linear-simsiam",
+    "linear-mocov3",
+    "linear-barlow",
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class Linear(GridTask):
     """SGD on freshly augmented views; the trunk, in eval mode, sees each view once for all heads.
 
-    Defaults are facebookresearch/moco main_lincls.py @132aea9 (lines 57, 79, 87, 92, 235-264, 350-386):
-    SGD, momentum 0.9, batch 256, 100 epochs, rate x0.1 at 60 and 80, no weight decay, random resized crop
-    and flip, weights from N(0, 0.01). What is ours: the rate is not 30 but chosen from a grid on held-out
-    training images, and the number is that of the last epoch, not of the best one on test.
+    `linear` is MoCo's recipe and a grid around it; the other names are one recipe each, without a grid. What
+    a recipe says, and where, is in `_linear_recipes.py`. `top1` comes from the setting that held-out training
+    images choose, after the last epoch; `published_last` and `published_best` from the recipe's own rate and
+    decay (missing if that diverged), after the last epoch and after the best one on test. Which of these two
+    the recipe's paper prints is in the protocol; only that one may stand beside the paper's number.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     name: str = "linear"
+    lr: PositiveFloat
+    """The recipe's learning rate; trained beside the grid."""
+    per_256: bool
+    """Whether it is for 256 images a step and scales with `batch`."""
+    weight_decay: NonNegativeFloat
+    """The recipe's."""
+    trust: NonNegativeFloat = 0.0
+    """LARC's trust coefficient; 0 for plain SGD."""
     smallest: float = Field(default=0.08, gt=0, le=1)
     """Least share of the picture's area that a training crop covers."""
     flip: bool = True
     """Whether mirrored pictures mean the same; not so for digits."""
+    train_interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Of the training crops."""
+
+    @property
+    def recipe(self) -> str:
+        """Name of the published recipe."""
+        return self.name.partition("-")[2] or "moco"
+
+    @property
+    def published(self) -> Point:
+        """The recipe's setting, at this batch size."""
+        return Point(self.lr * self.batch / 256 if self.per_256 else self.lr, self.weight_decay)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return tuple(dict.fromkeys((self.published, *super().points)))
+
+    @property
+    def trust_coefficient(self) -> float:
+        return self.trust
+
+    def changed(self) -> dict[str, Any]:
+        """Settings that are not the recipe's."""
+        recipe = {**RECIPES[self.recipe].settings(), "smallest": 0.08, "flip": True, "precision": "float32"}
+        return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
 
     @property
     def protocol(self) -> str:
+        recipe, changed = RECIPES[self.recipe], self.changed()
+        scaled = f"{self.lr:g} x batch / 256" if self.per_256 else "not scaled with the batch"
+        rule = f"LARC (trust {self.trust:g}) on SGD" if self.trust else "SGD"
+        nesterov = ", Nesterov" if self.nesterov else ""
+        differs = (
+            f" Not as in the recipe: {', '.join(f'{k} {v}' for k, v in changed.items())}." if changed else ""
+        )
+        ours = f" Ours differs: {recipe.departures}." if recipe.departures else ""
         return (
-            f"Linear softmax classifier on the frozen trunk (eval mode): {self.epochs} epochs of SGD "
-            f"(momentum {self.momentum:g}, weight decay {self.weight_decay:g}, batch {self.batch}, "
-            f"{drops(self.milestones, self.gamma, 'epochs')}) on augmented views: "
-            f"{random_crop(self.smallest, self.flip)}. {self.grid_in_words} {centre_crop(self)} for "
-            "held-out and test images. MoCo's linear protocol (He et al. 2020, arXiv:1911.05722, sec. 4.1; "
-            "facebookresearch/moco main_lincls.py:57,79,87,92,235-264,350-386), which itself trains at "
-            "rate 30 and prints the best epoch on test."
+            f"Linear softmax classifier on {trunk(self)}, recipe {self.recipe}: {self.epochs} epochs of "
+            f"{rule} (rate {self.published.lr:g}, {scaled}; weight decay {self.weight_decay:g}, momentum "
+            f"{self.momentum:g}{nesterov}, batch {self.batch}, {self.fall.words}) on augmented views: "
+            f"{random_crop(self.smallest, self.flip, self.train_interpolation)}. {self.grid_in_words} "
+            f"published_last and published_best are the A head's at {self.published}, after the last epoch "
+            f"and after the best one on test; the paper prints {recipe.prints}. {centre_crop(self)} for "
+            f"held-out and test images. Source: {recipe.source}.{ours}{differs}"
         )
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
-        features = extract_both(backbone, data, self.view, ctx)
-        grid = self.grid(features.train, seed, ctx.device)
-        per_epoch = -(-len(data.train) // self.batch)
-        view = random_view(self.view, backbone.card, self.smallest, self.flip)
-        loader = stream(data.train, [view], self.batch, seed, self.epochs * per_epoch, ctx.workers)
-        losses = []
-        for step, ((x,), labels, index) in enumerate(
-            ctx.track(loader, f"linear on {backbone.label}", len(loader))
-        ):
-            seen = frozen_forward(backbone.module, x, ctx.device)
-            losses.append(grid.step(seen, labels, index, self.factor(step // per_epoch)))
-        return grid.outcome(data.test, features.test, losses, per_epoch)
+        train, size = data.train, len(data.train)
+        rows = held_out_rows(train.labels, self.held_out).nonzero()[:, 0].tolist()
+        judge = self.features_of(backbone, train.subset(rows), ctx)
+        test = self.features_of(backbone, data.test, ctx)
+        grid = self.grid(train.labels, judge.features.shape[1], judge, seed, ctx.device)
+
+        per_epoch = -(-size // self.batch)
+        steps = self.epochs * per_epoch
+        view = random_view(
+            replace(self.view, interpolation=self.train_interpolation),
+            backbone.card,
+            self.smallest,
+            self.flip,
+        )
+        loader = stream(train, [view], self.batch, seed, steps, ctx.workers)
+        curve: list[float] = []
+        batches = ctx.track(loader, f"{self.name} on {backbone.label}", steps)
+        for step in range(steps):
+            whole = min(self.batch, size - step % per_epoch * self.batch)
+            mine = len(own_range(whole))
+            with together():
+                (x,), _, index = next(batches)
+                seen = frozen_forward(backbone.module, x, ctx.device, self.precision)[:mine]
+            grid.step(
+                gathered_shares(seen, whole),
+                gathered_shares(index[:mine].to(seen.device), whole).cpu(),
+                self.fall.factor(step, steps, per_epoch),
+            )
+            if (step + 1) % per_epoch == 0 and len(curve) == step // per_epoch:
+                curve += _finite(grid.judged(test, slice(0, 1)).top1)
+        further = {"published_best": max(curve)} if curve else {}
+        if len(curve) == self.epochs:
+            further["published_last"] = curve[-1]
+        outcome = grid.outcome(data, test, per_epoch, further, self._effective(per_epoch))
+        return replace(outcome, curves={**outcome.curves, "published_top1": curve})
+
+    def _effective(self, per_epoch: int) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe,
+            "paper_prints": RECIPES[self.recipe].prints,
+            "as_published": not self.changed(),
+            "published_lr": self.published.lr,
+            "steps_per_epoch": per_epoch,
+        }
 
 
-TASKS = (Linear(),)
+def _finite(values: Tensor) -> list[float]:
+    """Numbers that are some: none once a head has diverged, and it stays so."""
+    return [float(value) for value in values if torch.isfinite(value)]
+
+
+def _task(name: str) -> Linear:
+    recipe = RECIPES[name.partition("-")[2] or "moco"]
+    single: dict[str, Any] = {} if name == "linear" else {"lrs": (), "weight_decays": ()}
+    return Linear(name=name, **recipe.settings(), **single)
+
+
+TASKS = tuple(_task(name) for name in NAMES)

@@ -19,7 +19,7 @@ def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: 
     """The tasks of a run with their settings.
 
     Args:
-        names: Plug-in names (their default variants), variants, or dotted paths.
+        names: Plug-in names (their `DEFAULT` variants, or all), variants, or dotted paths.
         settings: By `task.field`.
         image_size: For every classification task; 0 leaves it to them.
 
@@ -34,7 +34,8 @@ def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: 
         except ValueError as error:
             raise UsageError(f"--tasks {error}") from error
         tasks: tuple[Task, ...] = getattr(module, "TASKS", ())
-        variants = [task for task in tasks if task.name == name] or list(tasks)
+        default = getattr(module, "DEFAULT", [task.name for task in tasks])
+        variants = [task for task in tasks if task.name == name] or [t for t in tasks if t.name in default]
         if not variants:
             raise UsageError(f"--tasks {name}: {module.__name__} defines no TASKS")
         plugin = module.__name__.rsplit(".", 1)[-1].replace("_", "-")

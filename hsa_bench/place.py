@@ -36,7 +36,9 @@ class Place:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--out {self.out}: {error.strerror}") from error
-        device = _device(self.device)
+        from hsa_bench.core.processes import join
+
+        device = join(_device(self.device))
         return Bench(
             store=Store(self.out),
             ctx=Context(data_root=self.data, cache=self.out / "cache", device=device, workers=self.workers),

@@ -91,18 +91,22 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
 
     from rich.console import Console
 
+    from hsa_bench.core.processes import rank
     from hsa_bench.display import Display
     from hsa_bench.suite import Suite, dry_run, run_suite
     from reports.markdown import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows each cell as it ends
-    with Display(Console()) as display:
-        suite = Suite(job, place.bench(), display, overwrite)
+    bench = place.bench()
+    with Display(Console(quiet=rank() > 0)) as display:
+        suite = Suite(job, bench, display, overwrite)
         if dry:
             dry_run(suite)
             return True
         ok = run_suite(suite)
+        if rank() > 0:
+            return ok
         with display.busy("writing the report"):
             report = write_report(place.out)
     typer.echo(f"report: {report}")

@@ -14,9 +14,10 @@ from hsa_bench.core.data_error import DataError
 from hsa_bench.core.execute import Bench
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, Plan, default_task, make_plan
+from hsa_bench.core.processes import from_first, rank, world
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.result import PlanFile, PlannedCell, TaskResult
-from hsa_bench.core.runner import finished, run_cells
+from hsa_bench.core.runner import finished, run_cells, run_together
 from hsa_bench.display import Display
 from hsa_bench.job import Job, UsageError
 
@@ -50,6 +51,8 @@ class Suite:
     def pretraining(self) -> list[Cell]:
         """One cell for each backbone to pretrain and each pretraining seed."""
         job = self.job
+        if job.pretrain.backbones and world() > 1:
+            raise UsageError("this run pretrains; with torchrun, pretrain first: torchrun -m pretrain")
         cells: list[Cell] = []
         for label, own in job.pretrain.backbones.items():
             own_settings = {**job.pretrain.settings, **own, **self._settings(evaluation=False)}
@@ -92,12 +95,14 @@ class Suite:
 
     def run(self, cells: Sequence[Cell]) -> list[TaskResult]:
         """Results of all cells: those on file, and the rest by running them."""
-        todo = [c for c in cells if self.overwrite or finished(c, self.bench) is None]
+        done = from_first([not self.overwrite and finished(c, self.bench) is not None for c in cells])
+        todo = [cell for cell, on_file in zip(cells, done, strict=True) if not on_file]
         kept = len(cells) - len(todo)
         if kept:
             self.display.say(f"{kept} of {len(cells)} cells are on file and are re-used")
         self.display.expect(len(todo))
-        for result in run_cells(todo, self.bench, self.display.watch):
+        runner = run_cells if world() == 1 else run_together
+        for result in runner(todo, self.bench, self.display.watch):
             self.display.finish(result)
         on_file = (self.bench.store.get(c.label, c.spec.task, c.spec.key) for c in cells)
         return [result for result in on_file if result is not None]
@@ -173,7 +178,8 @@ def run_suite(suite: Suite) -> bool:
         plan = suite.evaluation(tasks, [*suite.pretrained(results), *checkpoints, *controls])
     lost = _lost(suite, tasks, results)
     planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
-    suite.bench.store.write_plan(suite.plan_file(planned, controls))
+    if rank() == 0:
+        suite.bench.store.write_plan(suite.plan_file(planned, controls))
     for task, why in {cell.task: cell.blocked for cell in plan.blocked}.items():
         suite.display.say(f"{task} is blocked for all backbones: {why}")
     results += suite.run(plan.cells)

@@ -12,17 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hsa_bench.core.data import ImageSet
-from hsa_bench.core.features import BATCH, frozen_forward
-from hsa_bench.core.loading import ordered
+from hsa_bench.core.features import BATCH, batches
 from hsa_bench.core.processes import own_range
 from hsa_bench.core.task import Context
-from hsa_bench.core.views import Transform
+from hsa_bench.core.views import CentreView
 
 IN_MEMORY = 2**30
 """Bytes of features kept in memory; more go to a scratch file that vanishes with the run."""
 
 
-def embed(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context, what: str) -> Tensor:
+def embed(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context, what: str) -> Tensor:
     """Features of this process's share of the pictures, [n, D], float32, unit length, on the CPU.
 
     The trunk is left in its mode.
@@ -34,20 +33,15 @@ def embed(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context
         ctx: Where to compute.
         what: For the progress bar.
     """
-    mine = images.subset(own_range(len(images)))
-    was, dtype = trunk.training, next(trunk.parameters()).dtype
-    loader = ordered(mine, transform, BATCH, ctx.workers)
+    share = own_range(len(images))
+    found = batches(trunk, images, share, transform, ctx.device)
     features = torch.empty(0)
     done = 0
-    try:
-        for (x,), _, _ in ctx.track(loader, what, len(loader)):
-            found = F.normalize(frozen_forward(trunk, x.to(dtype), ctx.device), dim=1).cpu()
-            if not done:
-                features = _room(len(mine), found.shape[1], ctx.cache)
-            features[done : done + len(found)] = found
-            done += len(found)
-    finally:
-        trunk.train(was)
+    for part in ctx.track(found, what, -(-len(share) // BATCH)):
+        if not done:
+            features = _room(len(share), part.shape[1], ctx.cache)
+        features[done : done + len(part)] = F.normalize(part, dim=1)
+        done += len(part)
     return features
 
 

@@ -23,7 +23,7 @@ from hsa_bench.core.data import ImageSet
 from hsa_bench.core.processes import average_statistics, gathered_arrays, mean_of_all, rank, world
 from hsa_bench.core.seed import forked
 from hsa_bench.core.task import Context
-from hsa_bench.core.views import Transform, View, centre_view
+from hsa_bench.core.views import CentreView, View, centre_view
 from pretrain.augment import AUGMENTATIONS
 from pretrain.batches import ContrastiveViews, OwnParts, batches
 from pretrain.contrastive import Contrastive, method_class
@@ -221,7 +221,7 @@ class Training:
         return view.to(self.fabric.device, memory_format=torch.channels_last, non_blocking=True)
 
     @property
-    def _plain(self) -> Transform:
+    def _plain(self) -> CentreView:
         return centre_view(self.view, self.backbone.card)
 
     def _watch(self, epoch: int, losses: dict[str, float]) -> None:

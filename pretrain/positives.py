@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hsa_bench.core.data import Labels
-from hsa_bench.core.neighbours import search
+from hsa_bench.core.neighbours import best_of
 from hsa_bench.core.processes import gathered_arrays, rank, world
 
 Neighbours = NDArray[np.int64]
@@ -41,10 +41,10 @@ def nearest_others(features: Tensor, k: int, device: str = "cpu") -> Neighbours:
     for start, bank in _banks(features, sizes.tolist(), device):
         for low in range(0, len(features), ROWS):
             rows = slice(low, low + ROWS)
-            found, where = _best(features[rows].to(device), bank, k + 1)
-            both = torch.cat([similarity[rows], found], dim=1)
+            found = best_of(features[rows].to(device), bank, k + 1)
+            both = torch.cat([similarity[rows], found.similarity.cpu()], dim=1)
             similarity[rows], place = both.topk(k + 1, dim=1)
-            index[rows] = torch.cat([index[rows], where + start], dim=1).gather(1, place)
+            index[rows] = torch.cat([index[rows], found.index.cpu() + start], dim=1).gather(1, place)
     others = index != torch.arange(first, first + len(features))[:, None]
     others[others.all(1), -1] = False  # lost among copies of itself: drop the last one
     return gathered_arrays(index[others].reshape(len(features), k).numpy())
@@ -69,18 +69,3 @@ def _banks(features: Tensor, sizes: list[int], device: str) -> Iterator[tuple[in
                 dist.broadcast(block := block.contiguous(), source)
             yield start + low, block
         start += size
-
-
-def _best(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Similarity and row of the k best, [Q, k]; -inf where the bank has fewer."""
-    short = max(0, k - len(bank))
-    if query.device.type == "cpu":
-        import faiss
-
-        found, where = faiss.knn(query.numpy(), bank.numpy(), k - short, metric=faiss.METRIC_INNER_PRODUCT)
-        similarity, index = torch.from_numpy(found), torch.from_numpy(where)
-    else:
-        best = search(query, bank, k - short)
-        similarity, index = best.similarity.cpu(), best.index.cpu()
-    pad = torch.nn.functional.pad
-    return pad(similarity, (0, short), value=-torch.inf), pad(index, (0, short), value=-1)

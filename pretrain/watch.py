@@ -11,7 +11,7 @@ from hsa_bench.core.neighbours import vote
 from hsa_bench.core.processes import gathered_arrays
 from hsa_bench.core.spectrum import effective_rank, spread
 from hsa_bench.core.task import Context
-from hsa_bench.core.views import Transform
+from hsa_bench.core.views import CentreView
 from pretrain.embed import embed
 
 KNN_K, KNN_TEMPERATURE = 20, 0.07
@@ -22,7 +22,7 @@ LEAST_SPREAD, LEAST_RANK = 0.05, 2.0
 """Below either, features have collapsed to (nearly) one direction. Our choice; random networks are above."""
 
 
-def look(trunk: nn.Module, images: ImageSet, transform: Transform, ctx: Context) -> dict[str, float]:
+def look(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context) -> dict[str, float]:
     """Figures of the trunk's un-augmented features.
 
     Returns:

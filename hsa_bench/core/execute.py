@@ -12,6 +12,7 @@ from hsa_bench.core import outcomes
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.peak_memory import peak_mb, reset_peak
 from hsa_bench.core.plan import Cell
+from hsa_bench.core.processes import rank
 from hsa_bench.core.result import Failure, Provenance, Status, TaskResult
 from hsa_bench.core.store import Store
 from hsa_bench.core.task import Context, Outcome, Task
@@ -46,7 +47,7 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         outcome = _measure(cell, task, loaded, ctx)
         if task.frozen:
             assert_unchanged(loaded)
-        if outcome.examples is not None:
+        if outcome.examples is not None and rank() == 0:
             outcomes.save(path.with_suffix(".npz"), outcome.examples)
     except Exception as error:
         failure = Failure(
@@ -103,5 +104,6 @@ def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> Outcom
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:
-    bench.store.put(result)
+    if rank() == 0:
+        bench.store.put(result)
     return result

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hsa_bench.core.data import ImageSet
+from hsa_bench.core.processes import own_range
 from hsa_bench.core.seed import derive, generator
 from hsa_bench.core.views import SeededEpochs, SeededViews, Transform
 
@@ -49,7 +50,11 @@ def shuffled(
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), epoch after epoch, each in its own order, until there are `steps`."""
+    """Batches of (epoch, index), epoch after epoch, each in its own order, until there are `steps`.
+
+    Several processes get their own share of each batch (`processes.own_range`), or its first image where the
+    batch has too few for all of them.
+    """
 
     def __init__(self, count: int, batch: int, seed: int, steps: int, drop_last: bool) -> None:
         assert count >= batch or not drop_last, "an epoch shorter than a batch would have none"
@@ -69,7 +74,9 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             epoch, place = divmod(step, len(starts))
             if place == 0:
                 visits = [(epoch, index) for index in order(self.count, self.seed, epoch)]
-            yield visits[starts[place] : starts[place] + self.batch]
+            batch = visits[starts[place] : starts[place] + self.batch]
+            share = own_range(len(batch))
+            yield batch[share.start : share.stop] or batch[:1]
 
 
 def stream(

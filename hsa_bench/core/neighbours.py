@@ -7,36 +7,89 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+ROWS = 2**16
+"""Queries compared at once."""
 
 BLOCK = 2**25
-"""Similarities held at once, 128 MiB in float32."""
+"""Numbers held of the bank at once: 128 MiB in float32, also where the bank is kept in half precision on
+disk. On a GPU, of the similarities."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The most similar bank entries of each query, best first."""
+    """The most similar bank entries of each query, best first; of equal ones any may come first."""
 
     similarity: Tensor
     """Inner products, [Q, k]."""
     index: Tensor
     """Rows of the bank, [Q, k], int64."""
 
+    def first(self, k: int) -> Neighbours:
+        """The k most similar of them."""
+        return Neighbours(self.similarity[:, :k], self.index[:, :k])
 
-def search(query: Tensor, bank: Tensor, k: int) -> Neighbours:
-    """Find the k most similar bank entries by comparing with all of them, queries in chunks.
+
+def search(query: Tensor, bank: Tensor, k: int, scale: Tensor | None = None) -> Neighbours:
+    """Find the k most similar bank entries by comparing with all of them, block by block.
+
+    By faiss on the CPU, by torch on a GPU.
 
     Args:
-        query: Features, [Q, D], unit length.
-        bank: Features to search, [N, D], unit length.
+        query: Features, [Q, D], unit length; where the search runs.
+        bank: Features to search, [N, D], unit length unless `scale` says otherwise. It may be in half
+            precision and mapped from disk: a block at a time is read.
         k: Neighbours wanted; the whole bank if it is smaller.
+        scale: What each bank entry is multiplied by, [N].
     """
     k = min(k, len(bank))
-    rows = max(1, BLOCK // max(1, len(bank)))
-    found = [(part @ bank.T).topk(k, dim=1) for part in query.split(rows)]
-    return Neighbours(
-        similarity=torch.cat([f.values for f in found]),
-        index=torch.cat([f.indices for f in found]),
-    )
+    block = max(k, BLOCK // max(1, bank.shape[1]))
+    best: list[Neighbours] = []
+    for low in range(0, len(bank), block):
+        part = bank[low : low + block].to(query.device, torch.float32)
+        if scale is not None:
+            part = part * scale[low : low + block, None].to(part)
+        for place, rows in enumerate(query.split(ROWS)):
+            found = best_of(rows, part, min(k, len(part)))
+            found = Neighbours(found.similarity, found.index + low)
+            if low == 0:
+                best.append(found)
+            else:
+                best[place] = _better(best[place], found, k)
+    return Neighbours(*(torch.cat([getattr(b, name) for b in best]) for name in ("similarity", "index")))
+
+
+def best_of(query: Tensor, bank: Tensor, k: int) -> Neighbours:
+    """The k most similar entries of a bank in memory, float32 [N, D]; -inf and -1 where it has fewer."""
+    short = max(0, k - len(bank))
+    if query.device.type == "cpu":
+        import faiss
+
+        found, where = faiss.knn(
+            query.contiguous().numpy(),
+            bank.contiguous().numpy(),
+            k - short,
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )
+        similarity, index = torch.from_numpy(found), torch.from_numpy(where)
+    else:
+        rows = max(1, BLOCK // max(1, len(bank)))
+        parts = [(part @ bank.T).topk(k - short, dim=1) for part in query.split(rows)]
+        similarity, index = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    return Neighbours(pad(similarity, (0, short), value=-torch.inf), pad(index, (0, short), value=-1))
+
+
+def _better(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
+    similarity, place = torch.cat([one.similarity, other.similarity], dim=1).topk(k, dim=1)
+    return Neighbours(similarity, torch.cat([one.index, other.index], dim=1).gather(1, place))
+
+
+def cast_votes(found: Neighbours, labels: Tensor, classes: int, temperature: float) -> Tensor:
+    """Scores, [Q, classes], from neighbours already found: each votes with weight exp(s / temperature)."""
+    weight = (found.similarity / temperature).exp()  # [Q, k]
+    scores = torch.zeros(len(weight), classes, dtype=weight.dtype, device=weight.device)
+    return scores.scatter_add_(1, labels[found.index], weight)
 
 
 def vote(
@@ -65,10 +118,7 @@ def vote(
         ValueError: Features or labels do not fit each other, or exp(1 / temperature) overflows float32.
     """
     _check(query, bank, labels, classes, k, temperature)
-    found = search(query, bank, k)
-    weight = (found.similarity / temperature).exp()  # [Q, k]
-    scores = torch.zeros(len(query), classes, dtype=weight.dtype, device=query.device)
-    return scores.scatter_add_(1, labels[found.index], weight)
+    return cast_votes(search(query, bank, k), labels, classes, temperature)
 
 
 def _check(query: Tensor, bank: Tensor, labels: Tensor, classes: int, k: int, temperature: float) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -11,10 +16,44 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+PATIENCE = timedelta(days=7)
+"""How long a process waits for the others: the first one may be busy alone."""
+
+
+def join(device: str) -> str:
+    """Join the processes that torchrun started, if it did.
+
+    Args:
+        device: "cpu" or "cuda"; with several processes each takes the GPU of its local rank.
+
+    Returns:
+        This process's device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        return device
+    if device.startswith("cuda"):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+    return device
+
 
 def world() -> int:
     """How many processes there are."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    joined = dist.is_available() and dist.is_initialized() and not _ALONE.get()
+    return dist.get_world_size() if joined else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Run a block as if there were no other process, while the others wait elsewhere."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def rank() -> int:
@@ -49,6 +88,49 @@ def gathered_arrays(part: NDArray[Any]) -> NDArray[Any]:
 def own_range(count: int) -> range:
     """This process's consecutive share of `count` things; shares differ by one at most."""
     return range(count * rank() // world(), count * (rank() + 1) // world())
+
+
+def gathered_shares(part: Tensor, count: int) -> Tensor:
+    """All `count` rows from the shares of `own_range`, in order; padding travels and is cut off again."""
+    if world() == 1:
+        return part
+    most = -(-count // world())
+    padded = part.new_zeros(most, *part.shape[1:])
+    padded[: len(part)] = part
+    shares = [len(range(count * r // world(), count * (r + 1) // world())) for r in range(world())]
+    parts = zip(gathered(padded).split(most), shares, strict=True)
+    return torch.cat([share[:rows] for share, rows in parts])
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Run a block in every process and meet afterwards; if one failed, all raise and none waits for ever.
+
+    Raises:
+        RuntimeError: Another process failed; its own error is raised as it is.
+    """
+    failure = ""
+    try:
+        yield
+    except Exception as error:
+        failure = f"process {rank()}: {type(error).__name__}: {error}"
+        raise
+    finally:
+        failures = [failure]
+        if world() > 1:
+            failures *= world()
+            dist.all_gather_object(failures, failure)
+    if any(failures):
+        raise RuntimeError(next(filter(None, failures)))
+
+
+def from_first(value: Any) -> Any:
+    """The first process's value, to all of them."""
+    if world() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 def gathered_with_gradient(part: Tensor) -> Tensor:

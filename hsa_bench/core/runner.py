@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from hsa_bench.core.execute import Bench, record
+from hsa_bench.core.execute import Bench, execute, record
 from hsa_bench.core.plan import Cell
+from hsa_bench.core.processes import alone, from_first, rank
 from hsa_bench.core.result import Failure, TaskResult
 
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
@@ -41,6 +42,26 @@ def run_cells(cells: Iterable[Cell], bench: Bench, watch: Watch) -> Iterator[Tas
             yield worker.run(cell, watch)
     finally:
         worker.stop()
+
+
+def run_together(cells: Iterable[Cell], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
+    """Run cells in the processes that torchrun started, without workers: it ends them all when one dies.
+
+    Tasks that cannot be shared are run by the first process while the others wait.
+    """
+    for cell in cells:
+
+        def progress(description: str, done: int, total: int, cell: Cell = cell) -> None:
+            watch(cell, description, done, total)
+
+        own = replace(bench, ctx=replace(bench.ctx, progress=progress))
+        result: TaskResult | None = None
+        if cell.task().together:
+            result = execute(cell, own)
+        elif rank() == 0:
+            with alone():
+                result = execute(cell, own)
+        yield from_first(result)
 
 
 @dataclass

@@ -96,6 +96,8 @@ class Task(ABC):
     main_metric: ClassVar[str]
     frozen: ClassVar[bool]
     """Whether the trunk must come out as it went in."""
+    together: ClassVar[bool] = False
+    """Whether several processes work on it; else the first one does it alone."""
     seeded: ClassVar[bool] = True
     """Whether the number depends on the seed; if not, the task runs once."""
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from eval_tasks._grid import Grid, held_out_rows
-from eval_tasks.linear_cached import TASKS
+from eval_tasks._grid import Grid, Point, held_out_rows
+from eval_tasks.linear_cached import TASKS, LinearCached
 from hsa_bench.core.features import FeatureSet
 
-TASK = replace(TASKS[0], lrs=(0.01, 1.0), held_out=0.25)
+TASK = replace(TASKS[0], lrs=(0.01, 1.0), weight_decays=(0.0,), held_out=0.25)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -20,10 +20,19 @@ def features(count: int = 40, seed: int = 0, scale: float = 1.0) -> FeatureSet:
     return FeatureSet(features=x * scale, labels=labels, classes=2, key="test")
 
 
+def grid_of(train: FeatureSet, seed: int = 0, task: LinearCached = TASK) -> Grid:
+    rows = held_out_rows(train.labels.numpy(), task.held_out)
+    judge = replace(train, features=train.features[rows], labels=train.labels[rows])
+    return task.grid(train.labels.numpy(), 5, judge, seed, "cpu")
+
+
+RIGHT = torch.tensor([[-1.0] * 5, [1.0] * 5])
+
+
 def trained(grid: Grid, train: FeatureSet, steps: int = 30) -> Grid:
     for step in range(steps):
         index = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(step))[:20]
-        grid.step(train.features[index], train.labels[index], index, 1.0)
+        grid.step(train.features[index], index, 1.0)
     return grid
 
 
@@ -42,61 +51,60 @@ def test_a_class_keeps_its_only_image_for_training() -> None:
 
 def test_head_b_never_learns_from_what_it_is_judged_on() -> None:
     train = features()
-    grid = TASK.grid(train, 0, "cpu")
+    grid = grid_of(train)
     other = replace(train, labels=torch.where(grid.held_out, 1 - train.labels, train.labels))
     assert int(grid.held_out.sum()) == 10
     first = trained(grid, train).heads.weight
-    second = trained(TASK.grid(train, 0, "cpu"), other).heads.weight
+    second = trained(replace(grid_of(train), labels=other.labels), other).heads.weight
     assert torch.equal(first[2:], second[2:])  # the B heads
     assert not torch.allclose(first[:2], second[:2], atol=1e-3)  # the A heads
 
 
 def test_all_heads_start_from_one_draw_of_the_seed() -> None:
-    weight = TASK.grid(features(), 0, "cpu").heads.weight
+    heads = grid_of(features()).heads
+    weight = heads.weight
     assert torch.equal(weight, weight[:1].expand_as(weight))
-    assert weight[..., -1].abs().sum() == 0.0
-    assert 0.005 < float(weight[0, :, :-1].std()) < 0.02
-    assert torch.equal(weight, TASK.grid(features(), 0, "cpu").heads.weight)
-    assert not torch.equal(weight, TASK.grid(features(), 1, "cpu").heads.weight)
+    assert heads.bias.abs().sum() == 0.0
+    assert 0.005 < float(weight[0].std()) < 0.02
+    assert torch.equal(weight, grid_of(features()).heads.weight)
+    assert not torch.equal(weight, grid_of(features(), seed=1).heads.weight)
 
 
 def test_the_rate_is_that_of_the_b_head_with_the_best_held_out_accuracy() -> None:
     train = features()
-    grid = TASK.grid(train, 0, "cpu")
-    right = torch.tensor([[-1.0] * 5 + [0.0], [1.0] * 5 + [0.0]])
-    grid.heads.weight[0] = right  # A of the first rate; must not matter
-    grid.heads.weight[2], grid.heads.weight[3] = -right, right
+    grid = grid_of(train)
+    grid.heads.weight[0] = RIGHT  # A of the first rate; must not matter
+    grid.heads.weight[2], grid.heads.weight[3] = -RIGHT, RIGHT
     choice = grid.choose()
     assert choice.head == 1
     assert choice.effective["lr"] == 1.0
-    assert choice.effective["held_out_top1"]["0.01"] < 10
-    assert choice.effective["held_out_top1"]["1"] > 90
+    assert choice.effective["held_out_top1"]["lr 0.01, wd 0"] < 10
+    assert choice.effective["held_out_top1"]["lr 1, wd 0"] > 90
     assert choice.effective["held_out_images"] == 10
 
 
 def test_equal_accuracies_go_to_the_lower_loss() -> None:
-    grid = TASK.grid(features(), 0, "cpu")
-    right = torch.tensor([[-1.0] * 5 + [0.0], [1.0] * 5 + [0.0]])
-    grid.heads.weight[2], grid.heads.weight[3] = right * 1e-3, right
+    grid = grid_of(features())
+    grid.heads.weight[2], grid.heads.weight[3] = RIGHT * 1e-3, RIGHT
     assert grid.choose().head == 1
-    grid.heads.weight[2], grid.heads.weight[3] = right, right * 1e-3
+    grid.heads.weight[2], grid.heads.weight[3] = RIGHT, RIGHT * 1e-3
     assert grid.choose().head == 0
 
 
 @pytest.mark.parametrize("diverged", [1, 3])
 def test_a_rate_whose_a_or_b_diverged_is_reported_and_never_chosen(diverged: int) -> None:
-    grid = trained(TASK.grid(features(), 0, "cpu"), features())
+    grid = trained(grid_of(features()), features())
     grid.heads.weight[diverged] = torch.nan
     choice = grid.choose()
     assert choice.head == 0
-    assert choice.effective["diverged"] == [1.0]
-    assert list(choice.effective["held_out_top1"]) == ["0.01"]
+    assert choice.effective["diverged"] == ["lr 1, wd 0"]
+    assert list(choice.effective["held_out_top1"]) == ["lr 0.01, wd 0"]
 
 
 def test_no_number_is_given_where_every_rate_diverged() -> None:
-    grid = TASK.grid(features(), 0, "cpu")
+    grid = grid_of(features())
     grid.heads.weight[:] = torch.inf
-    with pytest.raises(ValueError, match=r"every head diverged at learning rates \[0\.01, 1\.0\]"):
+    with pytest.raises(ValueError, match=r"every head diverged, at lr 0\.01, wd 0; lr 1, wd 0"):
         grid.choose()
 
 
@@ -105,5 +113,24 @@ def test_large_features_choose_a_small_rate_and_small_ones_a_large_rate() -> Non
     chosen = []
     for scale in (100.0, 0.01):
         train = features(200, scale=scale)
-        chosen.append(trained(task.grid(train, 0, "cpu"), train, steps=40).choose().effective["lr"])
+        chosen.append(trained(grid_of(train, task=task), train, steps=40).choose().effective["lr"])
     assert chosen[0] < chosen[1]
+
+
+def test_the_grid_is_every_rate_with_every_decay() -> None:
+    points = replace(TASK, weight_decays=(0.0, 0.1)).points
+    assert points == (Point(0.01, 0.0), Point(0.01, 0.1), Point(1.0, 0.0), Point(1.0, 0.1))
+    assert len(TASKS[0].points) == 30
+
+
+def test_oracle_is_the_best_a_head_on_test_whatever_was_chosen() -> None:
+    train, test = features(), features(seed=1)
+    grid = grid_of(train)
+    grid.heads.weight[0], grid.heads.weight[1] = RIGHT, -RIGHT
+    grid.heads.weight[2], grid.heads.weight[3] = -RIGHT, RIGHT  # the B heads mislead
+    assert grid.choose().head == 1
+    judged = grid.judged(test, slice(2))
+    assert float(judged.top1[0]) > 90
+    assert float(judged.top1[1]) < 10
+    expected = (test.features.sum(1) > 0).long() == test.labels
+    assert float(judged.top1[0]) == pytest.approx(float(expected.double().mean() * 100))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import linear
-from eval_tasks._grid import INIT_STD
+from eval_tasks._linear_recipes import RECIPES
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import Classification
@@ -18,7 +18,17 @@ from hsa_bench.core.seed import generator
 from hsa_bench.core.task import Context, Outcome
 from hsa_bench.core.views import View, centre_view, random_view
 
-TASK = replace(linear.TASKS[0], epochs=5, batch=10, lrs=(0.1, 1.0), smallest=0.3)
+MOCO = linear.TASKS[0]
+TASK = replace(
+    MOCO,
+    epochs=5,
+    batch=10,
+    lr=0.3,
+    lrs=(0.1, 1.0),
+    weight_decays=(0.0,),
+    smallest=0.3,
+    precision="float32",
+)
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -42,24 +52,66 @@ def test_the_names_are_those_of_the_tasks() -> None:
 
 
 def test_the_defaults_are_mocos() -> None:
-    task = linear.TASKS[0]
-    found = (task.epochs, task.batch, task.momentum, task.weight_decay, task.milestones, task.gamma)
-    assert found == (100, 256, 0.9, 0.0, (0.6, 0.8), 0.1)
-    assert (task.smallest, task.flip) == (0.08, True)
-    assert max(task.lrs) == 30.0
+    found = (MOCO.lr, MOCO.per_256, MOCO.epochs, MOCO.batch, MOCO.momentum, MOCO.weight_decay)
+    assert found == (30.0, False, 100, 256, 0.9, 0.0)
+    assert (MOCO.schedule, MOCO.milestones, MOCO.gamma) == ("step", (0.6, 0.8), 0.1)
+    assert (MOCO.smallest, MOCO.flip, MOCO.nesterov, MOCO.trust, MOCO.init_std) == (
+        0.08,
+        True,
+        False,
+        0,
+        0.01,
+    )
+    assert len(MOCO.points) == 30  # the published setting is one of the grid
 
 
-def test_one_rate_equals_a_plain_loop_of_mocos_script(
+@pytest.mark.parametrize(
+    ("recipe", "lr", "halved", "epochs", "batch", "decay"),
+    [  # as published; the rate at the recipe's batch, and at half of it
+        ("moco", 30.0, 30.0, 100, 256, 0.0),
+        ("simclr", 1.6, 0.8, 90, 4096, 1e-6),
+        ("swav", 0.3, 0.3, 100, 256, 1e-6),
+        ("dino", 0.004, 0.002, 100, 1024, 0.0),
+        ("simsiam", 1.6, 0.8, 90, 4096, 0.0),
+        ("mocov3", 0.4, 0.2, 90, 1024, 0.0),
+        ("barlow", 0.3, 0.3, 100, 256, 1e-6),
+    ],
+)
+def test_a_recipe_has_its_papers_numbers_and_batch_rule(
+    recipe: str, lr: float, halved: float, epochs: int, batch: int, decay: float
+) -> None:
+    task = next(task for task in linear.TASKS if task.recipe == recipe)
+    assert (task.epochs, task.batch, task.weight_decay) == (epochs, batch, decay)
+    assert task.published.lr == pytest.approx(lr)
+    assert replace(task, batch=batch // 2).published.lr == pytest.approx(halved)
+    assert task.momentum == 0.9
+    assert task.trust == (0.001 if recipe == "simsiam" else 0.0)
+    assert RECIPES[recipe].prints in task.protocol
+    assert "arXiv" in task.protocol
+    assert replace(task, precision="float32").changed() == {}
+
+
+def test_a_departure_from_the_recipe_is_said() -> None:
+    task = replace(MOCO, epochs=10, precision="float32")
+    assert task.changed() == {"epochs": 10}
+    assert "Not as in the recipe: epochs 10." in task.protocol
+    assert "Not as in the recipe" not in replace(MOCO, precision="float32").protocol
+
+
+def test_the_published_rate_equals_a_plain_loop_of_mocos_script(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
-    found = run(replace(TASK, lrs=(0.5,)), tiny, colours, ctx, seed=3)
+    task = replace(TASK, lr=0.5, lrs=(0.001,))
+    found = run(task, tiny, colours, ctx, seed=3)
 
     fc = nn.Linear(8, 3)
-    fc.weight.data.normal_(0, INIT_STD, generator=generator(3, "head"))
+    fc.weight.data.normal_(0, 0.01, generator=generator(3, "head"))
     fc.bias.data.zero_()
     sgd = torch.optim.SGD(fc.parameters(), 0.5, momentum=0.9, weight_decay=0)
     schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 4], gamma=0.1)
     view = View(size=16, resize=16)
+    ((test, truth, _),) = ordered(colours.test, centre_view(view, Preprocess()), 18)
+    accuracy = []
     tiny.module.eval()
     for epoch in range(5):
         crops = [random_view(view, Preprocess(), smallest=0.3)]
@@ -69,12 +121,16 @@ def test_one_rate_equals_a_plain_loop_of_mocos_script(
             loss.backward()
             sgd.step()
         schedule.step()
-    with torch.no_grad():
-        ((x,), _, _) = next(iter(ordered(colours.test, centre_view(view, Preprocess()), 18)))
-        logits = fc(tiny.module(x))
+        with torch.no_grad():
+            logits = fc(tiny.module(test[0]))
+        accuracy.append(float((logits.argmax(1) == truth).double().mean() * 100))
+    assert found.effective["lr"] == 0.5
     assert np.allclose(scores(found), logits.max(1).values, atol=1e-4)
     assert isinstance(found.examples, ClassificationOutcomes)
     assert found.examples.prediction.tolist() == logits.argmax(1).tolist()
+    assert found.curves["published_top1"] == pytest.approx(accuracy)
+    assert found.metrics["published_last"] == pytest.approx(accuracy[-1])
+    assert found.metrics["published_best"] == pytest.approx(max(accuracy))
 
 
 def test_the_trunk_runs_once_per_image_whatever_the_number_of_heads(
@@ -85,7 +141,7 @@ def test_the_trunk_runs_once_per_image_whatever_the_number_of_heads(
         before = tiny.module.seen
         run(replace(TASK, lrs=lrs), tiny, colours, replace(ctx, cache=ctx.cache / str(len(lrs))))
         seen.append(tiny.module.seen - before)
-    assert seen == [5 * 36 + 36 + 18] * 2  # five epochs, and the centre crops of both splits
+    assert seen == [5 * 36 + 3 + 18] * 2  # five epochs, and the centre crops of held-out and test images
 
 
 def test_workers_change_no_number(tiny: Backbone, colours: Classification, ctx: Context) -> None:
@@ -102,7 +158,8 @@ def test_it_learns_what_can_be_learnt_and_leaves_the_trunk_alone(
     tiny.module.train()  # as a caller in a training loop may hand it over
     outcome = run(TASK, tiny, colours, ctx)
     assert outcome.metrics["top1"] > 90
-    assert outcome.effective["lr"] in TASK.lrs
+    assert outcome.effective["lr"] in (0.3, *TASK.lrs)
+    assert outcome.metrics["oracle"] >= outcome.metrics["top1"]
     assert outcome.curves["train_loss"][-1] < outcome.curves["train_loss"][0]
     assert len(outcome.curves["train_loss"]) == 5
     assert_unchanged(tiny)
@@ -117,11 +174,13 @@ def test_the_seed_draws_order_and_views(tiny: Backbone, colours: Classification,
 def test_a_diverging_head_is_reported_and_the_number_is_anothers(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
-    both = run(replace(TASK, lrs=(0.1, 1e6), weight_decay=1.0), tiny, colours, ctx)
-    alone = run(replace(TASK, lrs=(0.1,), weight_decay=1.0), tiny, colours, ctx)
-    assert both.effective["diverged"] == [1e6]
+    both = run(replace(TASK, lr=1e6, weight_decay=1.0, lrs=(0.1,)), tiny, colours, ctx)
+    alone = run(replace(TASK, lr=0.1, lrs=()), tiny, colours, ctx)
+    assert both.effective["diverged"] == ["lr 1e+06, wd 1"]
     assert both.effective["lr"] == 0.1
     assert np.allclose(scores(both), scores(alone), atol=1e-5)
+    assert "published_last" not in both.metrics
+    assert both.metrics["oracle"] == both.metrics["top1"]
 
 
 def test_features_that_are_no_numbers_are_refused(
@@ -145,18 +204,18 @@ def test_a_flip_of_false_changes_the_views(tiny: Backbone, colours: Classificati
 def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: Context) -> None:
     text = TASK.resolved(colours, ctx).protocol
     for part in (
-        "5 epochs of SGD (momentum 0.9, weight decay 0, batch 10",
-        "rate x0.1 after 60 % and 80 % of the epochs",
+        "5 epochs of SGD (rate 0.3, not scaled with the batch; weight decay 0, momentum 0.9, batch 10",
+        "rate x0.1 after 60 % and 80 % of the training",
         "area 0.3 to 1",
         "and horizontal flip",
-        "Learning rates 0.1, 1",
+        "Learning rates 0.1, 1 with weight decays 0",
         "class-balanced 10 %",
         "main_lincls.py",
     ):
         assert part in text
 
 
-@pytest.mark.parametrize("wrong", [{"lrs": ()}, {"lrs": (0.1, -1.0)}, {"epochs": 0}, {"smallest": 1.5}])
+@pytest.mark.parametrize("wrong", [{"lrs": (0.1, -1.0)}, {"epochs": 0}, {"smallest": 1.5}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(linear.TASKS[0], **wrong)

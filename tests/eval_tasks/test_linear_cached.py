@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import linear_cached
-from eval_tasks._grid import INIT_STD
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.data import Classification
 from hsa_bench.core.features import extract_both
@@ -15,7 +14,7 @@ from hsa_bench.core.outcomes import ClassificationOutcomes
 from hsa_bench.core.seed import generator
 from hsa_bench.core.task import Context
 
-TASK = linear_cached.TASKS[0]
+TASK = replace(linear_cached.TASKS[0], precision="float32")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,12 +26,12 @@ def test_the_names_are_those_of_the_tasks() -> None:
 def test_one_rate_equals_a_plain_loop_on_the_features(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
-    task = replace(TASK, lrs=(0.5,), epochs=5, batch=10).resolved(colours, ctx)
+    task = replace(TASK, lrs=(0.5,), weight_decays=(0.0,), epochs=5, batch=10).resolved(colours, ctx)
     found = task.run(tiny, colours, seed=3, limit=None, ctx=ctx)
 
     features = extract_both(tiny, colours, task.view, ctx)
     fc = nn.Linear(8, 3)
-    fc.weight.data.normal_(0, INIT_STD, generator=generator(3, "head"))
+    fc.weight.data.normal_(0, 0.01, generator=generator(3, "head"))
     fc.bias.data.zero_()
     sgd = torch.optim.SGD(fc.parameters(), 0.5, momentum=0.9)
     schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 4], gamma=0.1)
@@ -54,7 +53,7 @@ def test_it_learns_with_its_defaults_and_leaves_the_trunk_alone(
 ) -> None:
     outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=None, ctx=ctx)
     assert outcome.metrics["top1"] > 90
-    assert set(outcome.effective) == {"lr", "held_out_top1", "held_out_images", "diverged"}
+    assert set(outcome.metrics) == {"top1", "top5", "oracle"}  # no published number has this protocol
     assert len(outcome.curves["train_loss"]) == 100
     assert_unchanged(tiny)
 
@@ -76,4 +75,4 @@ def test_the_protocol_says_there_is_no_augmentation(colours: Classification, ctx
     text = TASK.resolved(colours, ctx).protocol
     assert "no augmentation" in text
     assert "usually lies a little below `linear`" in text
-    assert "100 epochs of SGD (momentum 0.9, weight decay 0, batch 256" in text
+    assert "100 epochs of SGD (momentum 0.9, batch 256" in text

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import semisup
-from eval_tasks._finetune import with_head
+from eval_tasks._finetune import Rates, with_head
 from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.card import Preprocess
@@ -22,8 +22,8 @@ from hsa_bench.core.seed import forked
 from hsa_bench.core.task import Context, Outcome
 from hsa_bench.core.views import View, centre_view, random_view
 
-ONE, TEN = semisup.TASKS
-TASK = replace(TEN, fraction=0.5, steps=8, batch=6, trunk_lr=0.01, head_lr=0.2, smallest=0.3)
+ONE, TEN = semisup.TASKS[:2]
+TASK = replace(TEN, fraction=0.5, steps=8, batch=6, rates=((0.01, 0.2),), smallest=0.3)
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -49,8 +49,43 @@ def test_the_names_are_those_of_the_tasks() -> None:
 def test_the_defaults_are_swavs() -> None:
     assert (ONE.fraction, ONE.trunk_lr, ONE.head_lr) == (0.01, 0.02, 5.0)
     assert (TEN.fraction, TEN.trunk_lr, TEN.head_lr) == (0.1, 0.01, 0.2)
-    for task in semisup.TASKS:
-        assert (task.batch, task.steps, task.gamma, task.milestones) == (256, 1000, 0.2, (0.6, 0.8))
+    for task in (ONE, TEN):
+        assert (task.batch, task.epochs, task.gamma, task.milestones) == (256, 20, 0.2, (0.6, 0.8))
+        assert (task.steps, len(task.rates)) == (1000, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates", "epochs", "batch"),
+    [  # as published
+        ("semisup-1", (0.02, 5.0), 20, 256),
+        ("semisup-10", (0.01, 0.2), 20, 256),
+        ("semisup-1-simclr", (0.8, 0.8), 60, 4096),
+        ("semisup-10-simclr", (0.8, 0.8), 30, 4096),
+        ("semisup-1-barlow", (0.005, 0.5), 20, 256),
+        ("semisup-10-barlow", (0.005, 0.5), 20, 256),
+        ("semisup-1-vicreg", (0.03, 0.08), 20, 256),
+        ("semisup-10-vicreg", (0.01, 0.1), 20, 256),
+    ],
+)
+def test_a_recipe_has_its_papers_numbers(
+    name: str, rates: tuple[float, float], epochs: int, batch: int
+) -> None:
+    task = next(task for task in semisup.TASKS if task.name == name)
+    assert tuple(task.published_rates) == pytest.approx(rates)
+    assert (task.epochs, task.batch, task.momentum, task.weight_decay) == (epochs, batch, 0.9, 0.0)
+    assert task.nesterov == ("simclr" in name)
+    assert "arXiv" in task.protocol
+
+
+def test_imagenet_has_the_published_budget_and_other_data_a_number_of_steps(
+    colours: Classification, ctx: Context
+) -> None:
+    there = ONE.resolved(replace(colours, name="imagenet"), ctx)
+    assert "20 epochs at rates trunk 0.02, head 5" in there.protocol
+    assert there.length(12_811) == (20 * 51, 51)
+    here = ONE.resolved(colours, ctx)
+    assert "1000 steps (ours; the recipe's 20 epochs" in here.protocol
+    assert here.length(500) == (1000, 1)
 
 
 def test_it_equals_a_plain_loop_of_torch(tiny: Backbone, colours: Classification, ctx: Context) -> None:
@@ -103,9 +138,9 @@ def test_it_learns_and_works_on_a_copy(tiny: Backbone, colours: Classification, 
 def test_trunk_and_head_have_rates_of_their_own(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
-    task = replace(TASK, trunk_lr=0.0).resolved(colours, ctx)
+    task = replace(TASK, rates=((0.0, 0.2),)).resolved(colours, ctx)
     net = with_head(tiny, 3)
-    assert [g["lr"] for g in task.optimiser(net).param_groups] == [0.0, 0.2]
+    assert [g["lr"] for g in task.optimiser(net, Rates(0.0, 0.2)).param_groups] == [0.0, 0.2]
     moved = scores(run(TASK, tiny, colours, ctx))
     assert not np.allclose(scores(run(task, tiny, colours, ctx)), moved, atol=1e-3)
 
@@ -134,11 +169,11 @@ def test_batch_norm_takes_a_batch_of_one(
 ) -> None:
     trunk = build("resnet18-w16")  # its last map is a single pixel on images this small
     (tmp_path / "one.txt").write_text(colours.train.examples[4])
-    task = replace(ONE, subset=str(tmp_path / "one.txt"), steps=2, trunk_lr=0.0, head_lr=0.1)
+    task = replace(ONE, subset=str(tmp_path / "one.txt"), steps=2, rates=((0.0, 0.1),))
     outcome = run(task, wrap(trunk), colours, ctx)
     assert outcome.effective["labelled_images"] == 1
     assert len(outcome.curves["train_loss"]) == 2
-    run(replace(ONE, batch=1, steps=2, head_lr=0.1), wrap(trunk), colours, ctx)
+    run(replace(ONE, batch=1, steps=2, rates=((0.02, 0.1),)), wrap(trunk), colours, ctx)
 
 
 def test_a_list_file_names_the_subset_and_its_content_is_in_the_settings(
@@ -180,22 +215,52 @@ def test_what_has_no_weights_is_not_fine_tuned(tiny: Backbone, wrap: Callable[[n
     assert ONE.unsupported(tiny) == ""
 
 
+def test_labels_held_out_of_the_subset_choose_the_rates(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    pairs = ((0.0, 1e-6), (0.01, 0.2), (0.01, 1e30))
+    outcome = run(replace(TASK, rates=pairs, steps=20, weight_decay=0.01), tiny, colours, ctx)
+    assert outcome.effective["rates"] == "trunk 0.01, head 0.2"
+    assert outcome.effective["diverged"] == ["trunk 0.01, head 1e+30"]
+    assert outcome.effective["held_out_images"] == 3  # a fifth of six a class
+    single = run(replace(TASK, rates=pairs[1:2], steps=20, weight_decay=0.01), tiny, colours, ctx)
+    assert np.array_equal(scores(outcome), scores(single))  # then all of the subset is learnt from
+
+
+def test_the_first_pair_is_taken_where_no_label_can_be_spared(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    outcome = run(replace(ONE, steps=2), tiny, colours, ctx)  # one image a class
+    assert outcome.effective["rates"] == "trunk 0.01, head 0.2 (no label to spare)"
+
+
+def test_a_published_epoch_has_its_smaller_last_batch(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(TASK, budget="published", epochs=2, batch=7)  # 18 labelled images
+    outcome = run(task, tiny, colours, ctx)
+    assert len(outcome.curves["train_loss"]) == 6
+    assert outcome.effective["rates"] == "trunk 0.01, head 0.2"
+    assert outcome.effective["epochs"] == 2
+
+
 def test_a_diverging_loss_is_an_error_that_names_the_rates(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
-    task = replace(TASK, steps=30, head_lr=1e30, weight_decay=1.0)
+    task = replace(TASK, steps=30, rates=((0.01, 1e30),), weight_decay=1.0)
     with pytest.raises(ValueError, match=r"initial rates \[0\.01, 1e\+30\]; lower them"):
         run(task, tiny, colours, ctx)
 
 
 def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: Context) -> None:
-    text = replace(ONE, steps=50, flip=False).resolved(colours, ctx).protocol
+    text = replace(ONE, steps=50, rates=((0.02, 5.0),), flip=False).resolved(colours, ctx).protocol
     for part in (
         "1 % of each class (at least one image)",
-        "50 steps of SGD (trunk rate 0.02, head rate 5, momentum 0.9, weight decay 0, batch 256",
-        "rate x0.2 after 60 % and 80 % of the steps",
+        "50 steps (ours; the recipe: 20 epochs) at rates trunk 0.02, head 5, batch 256",
+        "rate x0.2 after 60 % and 80 % of the training",
+        "SGD (momentum 0.9, weight decay 0)",
         "and no flip",
-        "eval_semisup.py:61-70,174-186",
+        "eval_semisup.py:62-70",
     ):
         assert part in text
 

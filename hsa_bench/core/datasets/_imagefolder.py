@@ -1,4 +1,7 @@
-"""A folder of one folder a class, with `train/` and `test/` or `val/`: anyone's own images."""
+"""A folder of one folder a class, with `train/` and `test/` or `val/`: anyone's own images.
+
+Classes are those of both splits together.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,15 @@ def load(root: Path, name: str) -> Classification:
     """Open `root/train` and `root/test` (or `val`).
 
     Raises:
-        DataError: A folder is missing, a class is empty or in one split only, or the first image is broken.
+        DataError: A folder is missing, a class folder is empty, or the first image is broken.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; {name} needs train/ and test/ or val/ in it")
     held_out = next((root / s for s in ("test", "val") if (root / s).is_dir()), None)
     if not (root / "train").is_dir() or held_out is None:
         raise DataError(f"{root}: needs the folders train/ and test/ (or val/), one folder a class in each")
-    train, test = _split(root, "train"), _split(root, held_out.name)
-    if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))
-        raise DataError(f"{root}: class folders differ between train/ and {held_out.name}/: {odd[:5]}")
+    classes = tuple(sorted({*_classes(root, "train"), *_classes(root, held_out.name)}))
+    train, test = (_split(root, split, classes) for split in ("train", held_out.name))
     side = min(train.picture(0).size)
     small = side <= SMALL
     return Classification(
@@ -41,11 +42,19 @@ def load(root: Path, name: str) -> Classification:
     )
 
 
-def _split(root: Path, split: str) -> ImageSet:
-    classes = tuple(sorted(p.name for p in (root / split).iterdir() if p.is_dir()))
+def _classes(root: Path, split: str) -> set[str]:
+    found = {p.name for p in (root / split).iterdir() if p.is_dir()}
+    if not found:
+        raise DataError(f"{root / split}: no class folders in it")
+    return found
+
+
+def _split(root: Path, split: str, classes: tuple[str, ...]) -> ImageSet:
     names: list[str] = []
     labels: list[int] = []
     for label, folder in enumerate(classes):
+        if not (root / split / folder).is_dir():
+            continue  # a class of the other split
         found = sorted(
             str(p.relative_to(root))
             for p in (root / split / folder).rglob("*")
@@ -55,7 +64,5 @@ def _split(root: Path, split: str) -> ImageSet:
             raise DataError(f"{root / split / folder}: no image in this class folder; fill or remove it")
         names += found
         labels += [label] * len(found)
-    if not names:
-        raise DataError(f"{root / split}: no class folders in it")
     images = FileImages(root, tuple(names))
     return ImageSet(images, np.array(labels, dtype=np.int64), classes, tuple(names))

@@ -1,0 +1,46 @@
+"""What evaluators of a frozen trunk share: the number format it computes in, and its features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal, Self
+
+from pydantic.dataclasses import dataclass
+
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data import Classification, ImageSet
+from hsa_bench.core.features import Features, FeatureSet, extract, extract_both
+from hsa_bench.core.precision import Precision, chosen
+from hsa_bench.core.task import SETTINGS, ClassificationTask, Context
+from hsa_bench.core.views import View
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class FrozenTask(ClassificationTask):
+    """The trunk is in eval mode, sees the centre crop, and comes out as it went in."""
+
+    main_metric: ClassVar[str] = "top1"
+    frozen: ClassVar[bool] = True
+    together: ClassVar[bool] = True
+
+    precision: Precision = "auto"
+    """Number format of the trunk; published recipes use float32. "auto": bfloat16 where the processor
+    computes in it, which more than halves the time."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Of the resize before the centre crop."""
+
+    def resolved(self, data: Classification, ctx: Context) -> Self:
+        task = super().resolved(data, ctx)
+        return replace(task, precision=chosen(self.precision, ctx.device))
+
+    @property
+    def view(self) -> View:
+        return replace(super().view, interpolation=self.interpolation)
+
+    def features(self, backbone: Backbone, data: Classification, ctx: Context) -> Features:
+        """Centre-crop features of both splits."""
+        return extract_both(backbone, data, self.view, ctx, self.precision)
+
+    def features_of(self, backbone: Backbone, images: ImageSet, ctx: Context) -> FeatureSet:
+        """Centre-crop features of some images."""
+        return extract(backbone, images, self.view, ctx, self.precision)
