@@ -24,7 +24,8 @@ def random_crop(smallest: float, flip: bool, interpolation: str = "bilinear") ->
 
 def trunk(task: FrozenTask) -> str:
     """How a frozen trunk computes."""
-    return f"the frozen trunk (eval mode, {task.precision})"
+    reference = "" if task.precision == "float32" else "; references: float32"
+    return f"the frozen trunk (eval mode, {task.precision}{reference})"
 
 
 def listed(values: Sequence[float]) -> str:

@@ -80,8 +80,8 @@ class Linear(GridTask):
         return self.trust
 
     def changed(self) -> dict[str, Any]:
-        """Settings that are not the recipe's."""
-        recipe = {**RECIPES[self.recipe].settings(), "smallest": 0.08, "flip": True, "precision": "float32"}
+        """Settings that are not the recipe's, the number format aside."""
+        recipe = {**RECIPES[self.recipe].settings(), "smallest": 0.08, "flip": True}
         return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
 
     @property

@@ -60,10 +60,17 @@ def search(query: Tensor, bank: Tensor, k: int, scale: Tensor | None = None) -> 
     return Neighbours(*(torch.cat([getattr(b, name) for b in best]) for name in ("similarity", "index")))
 
 
-def best_of(query: Tensor, bank: Tensor, k: int) -> Neighbours:
-    """The k most similar entries of a bank in memory, float32 [N, D]; -inf and -1 where it has fewer."""
+def best_of(query: Tensor, bank: Tensor, k: int, by_torch: bool = False) -> Neighbours:
+    """The k most similar entries of a bank in memory, float32 [N, D]; -inf and -1 where it has fewer.
+
+    Args:
+        query: [Q, D].
+        bank: On the same device.
+        k: Neighbours wanted.
+        by_torch: As on a GPU, also on the CPU, where faiss is almost twice as fast.
+    """
     short = max(0, k - len(bank))
-    if query.device.type == "cpu":
+    if query.device.type == "cpu" and not by_torch:
         import faiss
 
         found, where = faiss.knn(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,18 +25,13 @@ from pretrain.embed import embed
 from pretrain.loop import Training
 from pretrain.positives import nearest_others
 from pretrain.settings import Settings
+from tests.benchmarks.ratios import ratios
 
 pytestmark = [
     pytest.mark.benchmark,
     pytest.mark.filterwarnings("ignore"),  # the peer's
 ]
 SIZE = 32
-
-
-@pytest.fixture(autouse=True)
-def _only_where_timing_is_meant(benchmark: BenchmarkFixture) -> None:
-    if benchmark.disabled:
-        pytest.skip("times nothing here: make bench")
 
 
 def pictures(count: int) -> ImageSet:
@@ -49,27 +43,6 @@ def training(images: ImageSet, ctx: Context, **settings: Any) -> Training:
     return Training(
         chosen, BackboneRequest(label="x", arch="resnet18").load(), images, View(SIZE, SIZE), 0, ctx
     )
-
-
-def ratios(
-    benchmark: BenchmarkFixture, runs: dict[str, Callable[[], object]], rounds: int
-) -> dict[str, float]:
-    """Median time of each run over that of the first; they take turns, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    first = next(iter(runs))
-    found = {name: median / medians[first] for name, median in medians.items()}
-    benchmark.extra_info.update({f"seconds of {name}": round(median, 3) for name, median in medians.items()})
-    benchmark.extra_info.update({f"{name} / {first}": round(ratio, 3) for name, ratio in found.items()})
-    benchmark.pedantic(runs[first], rounds=1)
-    print(benchmark.extra_info)
-    return found
 
 
 class Pictures(Dataset[Any]):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core import features
 from hsa_bench.core.backbone import Backbone, assert_unchanged, weights_hash
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import Classification, ImageSet
@@ -84,6 +85,7 @@ def test_whatever_changes_a_feature_changes_the_key(ctx: Context) -> None:
         extract(backbone(), small_set(8), View(size=8, resize=12), ctx),
         extract(backbone(), small_set(8), View(size=8, resize=8), ctx),
         extract(backbone(), small_set(8), View(size=8, resize=8, interpolation="bicubic"), ctx),
+        extract(backbone(), small_set(8), VIEW, ctx, "bfloat16"),
     ]
     assert len({f.key for f in made}) == len(made)
 
@@ -121,3 +123,40 @@ def test_a_frozen_forward_builds_no_graph() -> None:
     features = frozen_forward(backbone().module, torch.randn(2, 3, 6, 6), "cpu")
     assert not features.requires_grad
     assert features.dtype == torch.float32
+
+
+def test_interpolation_is_no_difference_where_nothing_is_resized(ctx: Context) -> None:
+    smooth = replace(VIEW, interpolation="bicubic")
+    first = extract(backbone(), small_set(8), VIEW, ctx)
+    again = backbone()
+    assert extract(again, small_set(8), smooth, ctx).key == first.key
+    assert again.module.seen == 0
+
+
+def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(features, "PIECE", 8)
+    whole = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "whole"))
+
+    class Dies(Counting):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.seen == 20:  # in the third piece
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(backbone(Dies()), small_set(30), VIEW, ctx)
+    later = backbone()
+    found = extract(later, small_set(30), VIEW, ctx)
+    assert later.module.seen == 30 - 16  # two pieces were whole
+    assert torch.equal(found.features, whole.features)
+    assert [p.suffix for p in (ctx.cache / "features").iterdir()] == [".npy"]  # and no pieces lie about
+
+
+def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "small"))
+    monkeypatch.setattr(features, "IN_MEMORY", 30 * 3 * 4 - 1)
+    found = extract(backbone(), small_set(30), VIEW, ctx)
+    assert found.features.dtype == torch.float16
+    assert torch.equal(found.features, exact.features.half())
+    assert found.rows(slice(3)).dtype == torch.float32

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from hsa_bench.core import neighbours
 from hsa_bench.core.metrics import ranks
-from hsa_bench.core.neighbours import search, vote
+from hsa_bench.core.neighbours import best_of, search, vote
 
 
 def unit(rows: int, dim: int, seed: int) -> Tensor:
@@ -23,13 +23,38 @@ def test_search_agrees_with_scikit_learns_brute_force() -> None:
     assert torch.allclose(found.similarity, 1 - torch.from_numpy(distance).float(), atol=1e-5)
 
 
-def test_chunks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_bank_and_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     query, bank = unit(31, 8, 0), unit(200, 8, 1)
     whole = search(query, bank, 5)
-    monkeypatch.setattr(neighbours, "BLOCK", 200 * 4)  # four queries at once, the last chunk shorter
+    monkeypatch.setattr(neighbours, "BLOCK", 8 * 7)  # seven entries at once, the last block shorter than k
+    monkeypatch.setattr(neighbours, "ROWS", 4)
     parts = search(query, bank, 5)
     assert torch.equal(whole.index, parts.index)
     assert torch.allclose(whole.similarity, parts.similarity, atol=1e-6)
+
+
+def test_a_bank_in_half_precision_and_of_any_length_is_searched_as_its_unit_vectors() -> None:
+    query, bank = unit(20, 8, 0), torch.randn(90, 8, generator=torch.Generator().manual_seed(3)).half()
+    found = search(query, bank, 4, scale=1 / bank.float().norm(dim=1))
+    expected = search(query, normalize(bank.float(), dim=1), 4)
+    assert torch.equal(found.index, expected.index)
+    assert torch.allclose(found.similarity, expected.similarity, atol=1e-6)
+
+
+def test_fewer_neighbours_are_the_first_of_more() -> None:
+    query, bank = unit(9, 8, 0), unit(50, 8, 1)
+    assert torch.equal(search(query, bank, 20).first(3).index, search(query, bank, 3).index)
+
+
+def test_torchs_search_which_gpus_use_finds_what_faiss_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, bank = unit(31, 8, 0), unit(200, 8, 1)
+    expected = best_of(query, bank, 6)
+    monkeypatch.setattr(neighbours, "BLOCK", 200 * 4)  # four queries at once, the last chunk shorter
+    found = best_of(query, bank, 6, by_torch=True)
+    assert torch.equal(found.index, expected.index)
+    short = best_of(query, bank[:4], 6, by_torch=True)
+    assert torch.equal(short.index[:, 4:], torch.full((31, 2), -1))
+    assert torch.isinf(short.similarity[:, 4:]).all()
 
 
 def test_the_vote_equals_the_equation() -> None:

@@ -10,7 +10,15 @@ from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import ImageSet
 from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.seed import forked
-from hsa_bench.core.views import Normalise, SeededEpochs, SeededViews, View, centre_view, random_view
+from hsa_bench.core.views import (
+    Normalise,
+    SeededEpochs,
+    SeededViews,
+    View,
+    centre_view,
+    random_box,
+    random_view,
+)
 
 CARD = Preprocess()
 
@@ -97,3 +105,23 @@ def test_seeded_epochs_hold_the_items_of_every_epoch() -> None:
         (expected,), *expected_rest = SeededViews(images, [view], seed=4, epoch=epoch)[2]
         assert torch.equal(found, expected)
         assert rest == expected_rest
+
+
+@pytest.mark.parametrize(
+    "card", [CARD, Preprocess(mean=(1, 2, 3), std=(4, 5, 6), channels="BGR", value_range=255)]
+)
+def test_a_batch_is_normalised_to_the_same_bits_as_its_pictures(card: Preprocess) -> None:
+    normalise = Normalise(card)
+    pictures = torch.randint(256, (3, 5, 7, 3), dtype=torch.uint8)
+    one_by_one = torch.stack([normalise(Image.fromarray(p.numpy())) for p in pictures])
+    assert torch.equal(normalise.batch(pictures), one_by_one)
+
+
+def test_a_random_box_falls_back_to_the_centre_at_an_allowed_ratio() -> None:
+    with forked(0, "box"):
+        for width, height in ((1000, 10), (10, 1000)):
+            left, top, right, bottom = random_box((width, height), (0.9, 1.0))  # no such box fits
+            assert (right - left) / (bottom - top) == pytest.approx(
+                4 / 3 if width > height else 3 / 4, abs=0.1
+            )
+            assert (left + right, top + bottom) == pytest.approx((width, height), abs=1)

@@ -5,14 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from eval_tasks import knn
-from eval_tasks.knn import vote
+from eval_tasks.knn import vote, without
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.data import Classification
+from hsa_bench.core.features import extract
 from hsa_bench.core.metrics import topk
+from hsa_bench.core.neighbours import Neighbours
 from hsa_bench.core.neighbours import vote as core_vote
 from hsa_bench.core.task import Context
+
+EXACT = replace(knn.TASKS[0], precision="float32")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -88,3 +93,57 @@ def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: C
     assert "exp(cosine / 0.1)" in text
     assert "Centre crop of 16 px" in text
     assert "arXiv:1805.01978" in text
+
+
+def test_the_recipes_are_dinos_and_instdiscs(colours: Classification, ctx: Context) -> None:
+    dino, instdisc = knn.TASKS
+    assert (dino.k, dino.temperature, dino.interpolation) == (20, 0.07, "bicubic")
+    assert (instdisc.k, instdisc.temperature, instdisc.interpolation) == (200, 0.1, "bilinear")
+    assert "eval_knn.py:33,146-147,194-197" in dino.protocol
+    assert "lightly/utils/benchmarking/knn.py" in instdisc.protocol
+
+
+def test_one_search_gives_the_whole_grid(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    task = replace(EXACT, ks=(1, 3), temperatures=(0.05, 0.5)).resolved(colours, ctx)
+    outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
+    grid = outcome.effective["test_top1_by_k_and_T"]
+    assert list(grid) == [f"k {k}, T {t}" for k in (1, 3, 20) for t in (0.05, 0.5)]
+    for k, t in ((1, 0.05), (3, 0.5)):
+        alone = replace(task, k=k, temperature=t).run(tiny, colours, seed=0, limit=None, ctx=ctx)
+        assert grid[f"k {k}, T {t}"] == pytest.approx(alone.metrics["top1"], abs=1e-3)
+
+
+def test_k_and_t_are_chosen_on_the_bank_leaving_each_image_out(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(EXACT, ks=(1, 5), temperatures=(0.05, 0.5)).resolved(colours, ctx)
+    outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
+    bank = extract(tiny, colours.train, task.view, ctx)
+    features = normalize(bank.features, dim=1)
+    right = {}
+    for k in (1, 5, 20):
+        for t in (0.05, 0.5):
+            hits = 0
+            for i in range(36):
+                others = [j for j in range(36) if j != i]
+                scores = vote(features[i : i + 1], features[others], bank.labels[others], 3, k, t)
+                hits += int(scores.argmax()) == int(bank.labels[i])
+            right[f"k {k}, T {t}"] = 100 * hits / 36
+    chosen = outcome.effective["chosen"]
+    assert outcome.effective["leave_one_out_top1"] == pytest.approx(max(right.values()), abs=1e-3)
+    assert right[chosen] == max(right.values())
+    assert outcome.metrics["chosen_top1"] == outcome.effective["test_top1_by_k_and_T"][chosen]
+
+
+def test_a_query_is_no_neighbour_of_itself_even_among_copies() -> None:
+    found = Neighbours(torch.tensor([[1.0, 1.0, 0.5]] * 2), torch.tensor([[3, 7, 1], [7, 3, 1]]))
+    kept = without(found, torch.tensor([7, 9]))
+    assert kept.index.tolist() == [[3, 1], [7, 3]]
+
+
+def test_a_bank_of_one_image_has_nothing_to_choose_by(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    outcome = EXACT.resolved(colours, ctx).run(tiny, colours, seed=0, limit=1, ctx=ctx)
+    assert "chosen_top1" not in outcome.metrics
+    assert outcome.metrics["top1"] in (0.0, 100.0)

@@ -11,7 +11,6 @@ import pretrain.embed
 import pretrain.positives
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.features import batches
-from hsa_bench.core.neighbours import search
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
@@ -37,12 +36,6 @@ def test_neighbours_are_those_of_a_plain_search_however_small_the_blocks(
     monkeypatch.setattr(pretrain.positives, "ROWS", rows)
     features = unit(60, 8)
     assert np.array_equal(nearest_others(features, 5), plain(features, 5))
-
-
-def test_torchs_search_which_gpus_use_finds_what_faiss_finds() -> None:
-    features = unit(500, 16)
-    by_torch = search(features, features, 6).index
-    assert np.array_equal(by_torch[:, 1:].numpy(), nearest_others(features, 5))
 
 
 def test_a_picture_is_no_neighbour_of_itself_even_among_copies() -> None:
