@@ -138,7 +138,7 @@ class Judged:
     """Mean cross-entropy, nats, [G]."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Grid:
     """Two heads a setting: A learns from all of train, B from all but the held-out images."""
 
@@ -152,7 +152,8 @@ class Grid:
     judge: FeatureSet
     """Centre-crop features of the held-out images, on which the setting is chosen."""
     losses: list[Tensor] = field(default_factory=list)
-    """Of the A heads, one [G] a step."""
+    """Mean loss of the A heads over each epoch, [G] each."""
+    _summed: Tensor | None = None
 
     def step(self, features: Tensor, index: Tensor, factor: float) -> None:
         """One step of all heads on features [B, D] of the training images `index`, [B]."""
@@ -160,8 +161,14 @@ class Grid:
         seen_by_b = ~self.held_out[index]
         kinds = torch.stack([torch.ones_like(seen_by_b), seen_by_b], dim=1).to(device)  # [B, 2]
         keep = kinds.repeat_interleave(len(self.points), dim=1)
-        loss = self.heads.step(features, self.labels[index].to(device), keep, factor)
-        self.losses.append(loss[: len(self.points)].cpu())
+        loss = self.heads.step(features, self.labels[index].to(device), keep, factor)[: len(self.points)]
+        self._summed = loss if self._summed is None else self._summed + loss
+
+    def end_epoch(self, steps: int) -> None:
+        """Close an epoch of so many steps."""
+        assert self._summed is not None
+        self.losses.append(self._summed.cpu() / steps)
+        self._summed = None
 
     def judged(self, images: FeatureSet, heads: slice) -> Judged:
         """Accuracy and loss of some heads."""
@@ -203,7 +210,6 @@ class Grid:
         self,
         data: Classification,
         features: FeatureSet,
-        per_epoch: int,
         further: Mapping[str, float] | None = None,
         effective: Mapping[str, Any] | None = None,
     ) -> Outcome:
@@ -212,7 +218,6 @@ class Grid:
         Args:
             data: With the test images.
             features: Their centre-crop features.
-            per_epoch: Steps of an epoch; the training curve has their mean loss.
             further: Metrics beside top-1, top-5 and oracle.
             effective: What else was decided on the way.
         """
@@ -220,12 +225,11 @@ class Grid:
         chosen = slice(choice.head, choice.head + 1)
         logits = torch.cat([x[:, 0].cpu() for _, x in self.heads.logits_in_parts(features.features, chosen)])
         every = self.judged(features, slice(len(self.points))).top1
-        loss = torch.stack(self.losses)[:, choice.head].view(-1, per_epoch).mean(1)  # [epochs]
         return scored(
             data,
             logits,
             {**choice.effective, **(effective or {})},
-            curves={"train_loss": loss.tolist()},
+            curves={"train_loss": [float(loss[choice.head]) for loss in self.losses]},
             further={**(further or {}), "oracle": float(every[torch.isfinite(every)].max())},
         )
 

@@ -136,12 +136,14 @@ class Linear(GridTask):
                 gathered_shares(index[:mine].to(seen.device), whole).cpu(),
                 self.fall.factor(step, steps, per_epoch),
             )
-            if (step + 1) % per_epoch == 0 and len(curve) == step // per_epoch:
-                curve += _finite(grid.judged(test, slice(0, 1)).top1)
+            if (step + 1) % per_epoch == 0:
+                grid.end_epoch(per_epoch)
+                if len(curve) == step // per_epoch:
+                    curve += _finite(grid.judged(test, slice(0, 1)).top1)
         further = {"published_best": max(curve)} if curve else {}
         if len(curve) == self.epochs:
             further["published_last"] = curve[-1]
-        outcome = grid.outcome(data, test, per_epoch, further, self._effective(per_epoch))
+        outcome = grid.outcome(data, test, further, self._effective(per_epoch))
         return replace(outcome, curves={**outcome.curves, "published_top1": curve})
 
     def _effective(self, per_epoch: int) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class LinearCached(GridTask):
             for step, index in enumerate(batches, start=epoch * per_epoch):
                 factor = self.fall.factor(step, steps, per_epoch)
                 grid.step(bank[index.to(bank.device)].float(), index, factor)
-        return grid.outcome(data, features.test, per_epoch)
+            grid.end_epoch(per_epoch)
+        return grid.outcome(data, features.test)
 
 
 TASKS = (LinearCached(),)
