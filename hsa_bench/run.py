@@ -124,9 +124,10 @@ def _list() -> None:
     ):
         typer.echo(f"{title}:")
         for name, path in registry.files(package).items():
+            typer.echo(f"  {name:16} {registry.summary(path)}")
             variants = [n for n in registry.declared(path) if n != name]
-            also = f" ({', '.join(variants)})" if variants else ""
-            typer.echo(f"  {name + also:32} {registry.summary(path)}")
+            if variants:
+                typer.echo(f"  {'':16} ({', '.join(variants)})")
     typer.echo(f"presets:\n  {', '.join(presets())}")
 
 

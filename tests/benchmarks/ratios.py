@@ -10,21 +10,23 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 
 def ratios(
-    benchmark: BenchmarkFixture, runs: dict[str, Callable[[], object]], rounds: int
+    benchmark: BenchmarkFixture, runs: dict[str, Callable[[], object]], rounds: int, warm_up: bool = True
 ) -> dict[str, float]:
-    """Median time of each run over that of the first; they take turns, after one round to warm up."""
+    """Median time of each run over that of the first; they take turns, after a first round if `warm_up`."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
+    first = next(iter(runs))
+    for turn in range(0 if warm_up else 1, rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
-            run()
+            if turn == rounds and name == first:
+                benchmark.pedantic(run, rounds=1)
+            else:
+                run()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    first = next(iter(runs))
     found = {name: median / medians[first] for name, median in medians.items()}
     benchmark.extra_info.update({f"seconds of {name}": round(median, 3) for name, median in medians.items()})
     benchmark.extra_info.update({f"{name} / {first}": round(ratio, 3) for name, ratio in found.items()})
-    benchmark.pedantic(runs[first], rounds=1)
     print(benchmark.extra_info)
     return found
