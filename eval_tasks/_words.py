@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eval_tasks._frozen import FrozenTask
 from hsa_bench.core.task import ClassificationTask
@@ -31,3 +31,9 @@ def trunk(task: FrozenTask) -> str:
 def listed(values: Sequence[float]) -> str:
     """Numbers of a grid, in their order."""
     return ", ".join(f"{v:g}" for v in values)
+
+
+def departures(changed: Mapping[str, object]) -> str:
+    """A sentence on settings that are not the recipe's, with the space before it; empty without any."""
+    listed_ones = ", ".join(f"{name} {value}" for name, value in changed.items())
+    return f" Not as in the recipe: {listed_ones}." if changed else ""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eval_tasks._grid import GridTask, Point, held_out_rows
 from eval_tasks._linear_recipes import RECIPES
-from eval_tasks._words import centre_crop, random_crop, trunk
+from eval_tasks._words import centre_crop, departures, random_crop, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.features import frozen_forward
@@ -86,13 +86,10 @@ class Linear(GridTask):
 
     @property
     def protocol(self) -> str:
-        recipe, changed = RECIPES[self.recipe], self.changed()
+        recipe = RECIPES[self.recipe]
         scaled = f"{self.lr:g} x batch / 256" if self.per_256 else "not scaled with the batch"
         rule = f"LARC (trust {self.trust:g}) on SGD" if self.trust else "SGD"
         nesterov = ", Nesterov" if self.nesterov else ""
-        differs = (
-            f" Not as in the recipe: {', '.join(f'{k} {v}' for k, v in changed.items())}." if changed else ""
-        )
         ours = f" Ours differs: {recipe.departures}." if recipe.departures else ""
         return (
             f"Linear softmax classifier on {trunk(self)}, recipe {self.recipe}: {self.epochs} epochs of "
@@ -101,7 +98,7 @@ class Linear(GridTask):
             f"{random_crop(self.smallest, self.flip, self.train_interpolation)}. {self.grid_in_words} "
             f"published_last and published_best are the A head's at {self.published}, after the last epoch "
             f"and after the best one on test; the paper prints {recipe.prints}. {centre_crop(self)} for "
-            f"held-out and test images. Source: {recipe.source}.{ours}{differs}"
+            f"held-out and test images. Source: {recipe.source}.{ours}{departures(self.changed())}"
         )
 
     def run(

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from eval_tasks._finetune import Rates
-from eval_tasks.semisup import Fitted, Semisup, task
+from eval_tasks.semisup import Fitted, Semisup, settings_of
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import ImageSet
 from hsa_bench.core.data_error import DataError
@@ -87,4 +87,4 @@ def confident(logits: Tensor, most: float) -> Tensor:
     return entropy <= most * math.log(logits.shape[1]) + torch.finfo(torch.float32).eps
 
 
-TASKS = tuple(SelfTrain(**task(name)) for name in NAMES)
+TASKS = tuple(SelfTrain(**settings_of(name, "swav")) for name in NAMES)

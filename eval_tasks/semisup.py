@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from eval_tasks._finetune import Diverged, Rates, fine_tune, logits, with_head
 from eval_tasks._schedule import Schedule, Shape
 from eval_tasks._scored import scored
-from eval_tasks._semisup_recipes import RECIPES, SMALL_DATA_RATES
-from eval_tasks._words import centre_crop, random_crop
+from eval_tasks._semisup_recipes import RECIPES, SMALL_DATA_RATES, Recipe
+from eval_tasks._words import centre_crop, departures, random_crop
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet, balanced, label_subset, listed_subset, subset_hash
 from hsa_bench.core.data_error import DataError
@@ -109,8 +109,7 @@ class Semisup(ClassificationTask):
     @property
     def recipe(self) -> str:
         """Name of the published recipe."""
-        words = self.name.split("-")
-        return words[2] if len(words) > 2 else "swav"
+        return _recipe_of(self.name)
 
     @property
     def published_rates(self) -> Rates:
@@ -124,8 +123,22 @@ class Semisup(ClassificationTask):
         return Schedule(self.schedule, self.milestones, self.gamma)
 
     @property
+    def _source(self) -> Recipe:
+        return RECIPES[self.recipe, share_of(self.name)]
+
+    def changed(self) -> dict[str, Any]:
+        """Settings that are not the recipe's, where its budget is used."""
+        own = {"fraction": share_of(self.name), "momentum": 0.9, "weight_decay": 0.0, "smallest": 0.08}
+        recipe = {**self._source.settings(), **own, "flip": True}
+        if self.budget != "published":
+            return {}
+        if self.subset:
+            del recipe["fraction"]
+        return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
+
+    @property
     def protocol(self) -> str:
-        recipe = RECIPES[self.recipe, 0.01 if self.name.split("-")[1] == "1" else 0.1]
+        recipe = self._source
         share = f"{self.fraction * 100:g} % of each class (at least one image), drawn by the seed"
         labels = f"the images listed in {Path(self.subset).name}" if self.subset else share
         nesterov = ", Nesterov" if self.nesterov else ""
@@ -136,13 +149,13 @@ class Semisup(ClassificationTask):
             f"SGD (momentum {self.momentum:g}{nesterov}, weight decay {self.weight_decay:g}), head with "
             f"{init}, batch norm in train mode, {random_crop(self.smallest, self.flip)}. "
             f"{centre_crop(self)} for test images, after the last step. Source: {recipe.source}. Ours "
-            f"differs: {recipe.departures}."
+            f"differs: {recipe.departures}.{departures(self.changed())}"
         )
 
     @property
     def _budget_in_words(self) -> str:
         if self.budget == "published":
-            return f"{self.epochs} epochs at rates {self.published_rates}"
+            return f"epochs: {self.epochs}, at rates {self.published_rates}"
         if len(self.rates) == 1:
             ours = f"{self.steps} steps (ours; the recipe: {self.epochs} epochs)"
             return f"{ours} at rates {Rates(*self.rates[0])}"
@@ -309,12 +322,19 @@ def _spare(labelled: ImageSet, share: float, seed: int) -> list[int]:
     return [row for row in drawn if counts[int(labelled.labels[row])] > 1]
 
 
-def task(name: str, **further: Any) -> dict[str, Any]:
-    """Settings of a name: its recipe's."""
-    words = name.split("-")
-    fraction = {"1": 0.01, "10": 0.1}[words[1]]
-    recipe = RECIPES[words[2] if len(words) > 2 and (words[2], fraction) in RECIPES else "swav", fraction]
-    return {"name": name, "fraction": fraction, **recipe.settings(), **further}
+def share_of(name: str) -> float:
+    """Share of the labels that a task's name means, e.g. 0.01 for `semisup-1-simclr`."""
+    return {"1": 0.01, "10": 0.1}[name.split("-")[1]]
 
 
-TASKS = tuple(Semisup(**task(name)) for name in NAMES)
+def settings_of(name: str, recipe: str) -> dict[str, Any]:
+    """Name and settings of a task: its recipe's."""
+    fraction = share_of(name)
+    return {"name": name, "fraction": fraction, **RECIPES[recipe, fraction].settings()}
+
+
+def _recipe_of(name: str) -> str:
+    return "".join(name.split("-")[2:]) or "swav"
+
+
+TASKS = tuple(Semisup(**settings_of(name, _recipe_of(name))) for name in NAMES)

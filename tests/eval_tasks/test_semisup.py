@@ -81,7 +81,9 @@ def test_imagenet_has_the_published_budget_and_other_data_a_number_of_steps(
     colours: Classification, ctx: Context
 ) -> None:
     there = ONE.resolved(replace(colours, name="imagenet"), ctx)
-    assert "20 epochs at rates trunk 0.02, head 5" in there.protocol
+    assert "epochs: 20, at rates trunk 0.02, head 5" in there.protocol
+    assert "Not as in" not in there.protocol
+    assert "Not as in the recipe: epochs 1, batch 64." in replace(there, epochs=1, batch=64).protocol
     assert there.length(12_811) == (20 * 51, 51)
     here = ONE.resolved(colours, ctx)
     assert "1000 steps (ours; the recipe's 20 epochs" in here.protocol
