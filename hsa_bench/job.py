@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
 from hsa_bench.core.result import Record
 
 PRESETS = Path(__file__).with_name("presets")
@@ -69,7 +70,7 @@ class Job(Record):
 
 def presets() -> dict[str, Path]:
     """Preset files by name."""
-    return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+    return presets_in(PRESETS)
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -78,16 +79,13 @@ def read_preset(name: str) -> dict[str, Any]:
     Raises:
         UsageError: No such preset, or not a mapping.
     """
-    path = presets().get(name, Path(name))
-    if not path.is_file():
-        raise UsageError(f"--preset {name}: {_suggest(name, presets())} (or the path of a YAML file)")
     try:
-        loaded = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML ({error})") from error
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{path}: a preset is a mapping of fields such as dataset, tasks, seeds")
-    return {**loaded, "preset": name}
+        return {
+            **read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds"),
+            "preset": name,
+        }
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -> Job:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
 
 PRESETS = Path(__file__).with_name("presets")
 FIELDS: dict[str, type] = {"arch": str, "dataset": str, "image_size": int, "settings": dict}
@@ -26,7 +26,7 @@ class Preset:
 
 def presets() -> dict[str, Path]:
     """Preset files by name."""
-    return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+    return presets_in(PRESETS)
 
 
 def text(name: str) -> str:
@@ -35,7 +35,7 @@ def text(name: str) -> str:
     Raises:
         ValueError: No such preset.
     """
-    return _path(name).read_text()
+    return find_preset(name, PRESETS).read_text()
 
 
 def read_preset(name: str) -> Preset:
@@ -44,13 +44,8 @@ def read_preset(name: str) -> Preset:
     Raises:
         ValueError: No such preset, not YAML, or a field that presets do not have.
     """
-    path = _path(name)
-    try:
-        found = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: a preset is a mapping of {', '.join(FIELDS)}")
+    path = find_preset(name, PRESETS)
+    found = read_mapping(path, ", ".join(FIELDS))
     for field, value in found.items():
         if field not in FIELDS:
             near = difflib.get_close_matches(field, FIELDS, n=1) or FIELDS
@@ -58,12 +53,3 @@ def read_preset(name: str) -> Preset:
         if not isinstance(value, FIELDS[field]):
             raise ValueError(f"{path}, field {field}: {value!r} is not of type {FIELDS[field].__name__}")
     return Preset(name=name, **{field: found.get(field, kind()) for field, kind in FIELDS.items()})
-
-
-def _path(name: str) -> Path:
-    path = presets().get(name, Path(name))
-    if path.is_file():
-        return path
-    near = difflib.get_close_matches(name, presets(), n=3)
-    remedy = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(presets())}"
-    raise ValueError(f"--preset {name}: {remedy} (or the path of a YAML file)")

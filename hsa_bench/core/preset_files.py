@@ -1,0 +1,48 @@
+"""Presets as YAML files: one of a folder by name, or anyone's by path."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def presets_in(folder: Path) -> dict[str, Path]:
+    """Preset files by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_preset(name: str, folder: Path) -> Path:
+    """The file of a preset.
+
+    Raises:
+        ValueError: No such preset; the message suggests one.
+    """
+    known = presets_in(folder)
+    path = known.get(name, Path(name))
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(name, known, n=3)
+    remedy = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"--preset {name}: {remedy} (or the path of a YAML file)")
+
+
+def read_mapping(path: Path, fields: str) -> dict[str, Any]:
+    """The content of a preset file.
+
+    Args:
+        path: The file.
+        fields: What it may hold, for the message.
+
+    Raises:
+        ValueError: Not YAML, or not a mapping.
+    """
+    try:
+        found = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: a preset is a mapping of {fields}")
+    return found
