@@ -91,7 +91,7 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
 
     from rich.console import Console
 
-    from hsa_bench.core.processes import rank
+    from hsa_bench.core.processes import leave, rank
     from hsa_bench.display import Display
     from hsa_bench.suite import Suite, dry_run, run_suite
     from reports.markdown import write_report
@@ -105,7 +105,9 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
             dry_run(suite)
             return True
         ok = run_suite(suite)
-        if rank() > 0:
+        first = rank() == 0
+        leave()
+        if not first:
             return ok
         with display.busy("writing the report"):
             report = write_report(place.out)

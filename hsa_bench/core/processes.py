@@ -40,6 +40,12 @@ def join(device: str) -> str:
     return device
 
 
+def leave() -> None:
+    """Part from the other processes, if there are any."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def world() -> int:
     """How many processes there are."""
     joined = dist.is_available() and dist.is_initialized() and not _ALONE.get()
