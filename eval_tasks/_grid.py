@@ -190,6 +190,8 @@ class Grid:
         """
         count = len(self.points)
         finite = self.heads.finite().cpu().view(2, count).all(0)
+        if not len(self.judge.labels):
+            return self._first(finite[:count])
         judged = self.judged(self.judge, slice(count, None))
         good = [g for g in range(count) if finite[g] and torch.isfinite(judged.top1[g])]
         if not good:
@@ -205,6 +207,26 @@ class Grid:
             "diverged": [str(point) for g, point in enumerate(self.points) if g not in good],
         }
         return Choice(best, effective)
+
+    def _first(self, finite: Tensor) -> Choice:
+        """The first setting that has not diverged, where no class has an image to spare."""
+        good = finite.nonzero()[:, 0].tolist()
+        if not good:
+            raise ValueError(
+                f"every head diverged, at {'; '.join(map(str, self.points))}; add lower learning rates"
+            )
+        point = self.points[good[0]]
+        diverged = [str(point) for g, point in enumerate(self.points) if g not in good]
+        return Choice(
+            good[0],
+            {
+                "lr": point.lr,
+                "weight_decay": point.weight_decay,
+                "held_out_top1": {},
+                "held_out_images": 0,
+                "diverged": diverged,
+            },
+        )
 
     def outcome(
         self,
@@ -237,14 +259,9 @@ class Grid:
 def held_out_rows(labels: Labels, share: float) -> Tensor:
     """A fixed class-balanced part of train, the same for every seed and backbone, as bool [N].
 
-    A class with a single image keeps it for training.
-
-    Raises:
-        ValueError: No class has an image to spare.
+    A class with a single image keeps it for training; there may be none to hold out.
     """
     rows = np.zeros(len(labels), dtype=bool)
     rows[label_subset(labels, share, seed=0)] = True
     rows &= np.bincount(labels)[labels] > 1
-    if not rows.any():
-        raise ValueError("no class has two training images, so none can be held out to choose a setting by")
     return torch.from_numpy(rows)

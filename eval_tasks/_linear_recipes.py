@@ -67,7 +67,8 @@ RECIPES = {
         prints="published_last",
         source="SimCLR (Chen et al. 2020, arXiv:2002.05709, app. B.6); google-research/simclr @383d414 "
         "README.md:136-146, model_util.py:31-94, data_util.py:29,322-325",
-        departures="the last batch of an epoch may be smaller; test images are resized, then cropped",
+        departures="an epoch's last batch may be smaller; test images are resized, then cropped; resizing "
+        "smaller is antialiased",
     ),
     "swav": Recipe(
         lr=0.3,

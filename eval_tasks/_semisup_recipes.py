@@ -56,7 +56,8 @@ def _simclr(epochs: int) -> Recipe:
         init_std=0.0,
         source="SimCLR (Chen et al. 2020, arXiv:2002.05709, app. B.5)",
         departures="the paper names no schedule: the cosine is that of google-research/simclr @383d414 "
-        "model_util.py:57-83, the zero head that of README.md:160; an epoch's last batch may be smaller",
+        "model_util.py:57-83, the zero head that of README.md:158; an epoch's last batch may be smaller; "
+        "crops are resized bilinearly, theirs bicubically",
     )
 
 
@@ -76,7 +77,7 @@ def _vicreg(trunk_lr: float, head_lr: float) -> Recipe:
         head_lr=head_lr,
         init_std=0.01,
         source="VICReg (Bardes et al. 2022, arXiv:2105.04906, app. C); facebookresearch/vicreg @4e12602 "
-        "README.md:96-106",
+        "README.md:96-106, evaluate.py:152-153,167-168,180,236-238",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -24,11 +24,10 @@ __all__ = ["KNN", "NAMES", "TASKS", "vote"]
 
 NAMES = ("knn", "knn-instdisc")
 
-LEAST_TEMPERATURE = 0.0113
-"""Below it exp(1 / T) overflows float32."""
+LEAST_TEMPERATURE = 0.0125
+"""Below it a sum of thousands of exp(1 / T) overflows float32."""
 
-BANK_QUERIES = 10_000
-"""Bank entries that choose (k, T): all, or as many spread evenly over the bank."""
+Temperature = Annotated[float, Field(gt=LEAST_TEMPERATURE)]
 
 SOURCES = {
     "dino": "k = 20 and T = 0.07 are DINO's (Caron et al. 2021, arXiv:2104.14294, table 2; "
@@ -53,12 +52,14 @@ class KNN(FrozenTask):
 
     k: PositiveInt
     """Neighbours that vote; the whole training split if it is smaller."""
-    temperature: float = Field(gt=LEAST_TEMPERATURE)
+    temperature: Temperature
     """Of the vote's weights exp(similarity / temperature)."""
-    ks: tuple[PositiveInt, ...] = (1, 5, 10, 20, 50, 100, 200)
+    ks: tuple[PositiveInt, ...] = Field(default=(1, 5, 10, 20, 50, 100, 200), min_length=1)
     """Of the sensitivity grid."""
-    temperatures: tuple[float, ...] = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5)
+    temperatures: tuple[Temperature, ...] = Field(default=(0.02, 0.05, 0.07, 0.1, 0.2, 0.5), min_length=1)
     """Of the sensitivity grid."""
+    choosers: PositiveInt = 10_000
+    """Training images that choose (k, T), spread evenly over train; all of them if there are fewer."""
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
 
     @property
@@ -73,7 +74,8 @@ class KNN(FrozenTask):
             f"on features of {trunk(self)} (unit length), exact search in the whole training split. "
             f"{centre_crop(self)}, no augmentation, no training, no random draw. Vote of Wu et al. 2018 "
             f"(arXiv:1805.01978, sec. 3.4); {SOURCES[self.recipe]}. chosen_top1 has k from "
-            f"{listed(self.ks)} and T from {listed(self.temperatures)}, chosen by classifying training "
+            f"{listed(self.ks)} and T from {listed(self.temperatures)}, chosen by classifying up to "
+            f"{self.choosers:,} training "
             "images by their neighbours other than themselves."
         )
 
@@ -115,7 +117,7 @@ class KNN(FrozenTask):
         ks = [k for k in ks if k < len(bank.labels)]
         if not ks:
             return "", {}
-        rows = torch.linspace(0, len(bank.labels) - 1, min(len(bank.labels), BANK_QUERIES)).long()
+        rows = torch.linspace(0, len(bank.labels) - 1, min(len(bank.labels), self.choosers)).long()
         asked = FeatureSet(bank.features[rows], bank.labels[rows], bank.classes, bank.key)
         found = without(_neighbours(asked, bank, length, ks[-1] + 1, device), rows.to(device))
         sensitivity = self._grid(found, bank.labels.to(device), asked.labels, classes, ks)

@@ -39,8 +39,9 @@ class Linear(GridTask):
     `linear` is MoCo's recipe and a grid around it; the other names are one recipe each, without a grid. What
     a recipe says, and where, is in `_linear_recipes.py`. `top1` comes from the setting that held-out training
     images choose, after the last epoch; `published_last` and `published_best` from the recipe's own rate and
-    decay (missing if that diverged), after the last epoch and after the best one on test. Which of these two
-    the recipe's paper prints is in the protocol; only that one may stand beside the paper's number.
+    decay, after the last epoch (missing if it has diverged by then) and after the best one on test. Which
+    of these two the recipe's paper prints is in the protocol; only that one may stand beside the paper's
+    number.
     """
 
     version: ClassVar[int] = 2
@@ -81,7 +82,9 @@ class Linear(GridTask):
 
     def changed(self) -> dict[str, Any]:
         """Settings that are not the recipe's, the number format aside."""
-        recipe = {**RECIPES[self.recipe].settings(), "smallest": 0.08, "flip": True}
+        shared = {"smallest": 0.08, "flip": True, "gamma": 0.1, "milestones": (0.6, 0.8)}
+        seen = {"image_size": 224, "resize": 256} if self.image_size else {}
+        recipe = {**RECIPES[self.recipe].settings(), **shared, **seen}
         return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
 
     @property
@@ -107,8 +110,9 @@ class Linear(GridTask):
         data = data.limited(limit)
         train, size = data.train, len(data.train)
         rows = held_out_rows(train.labels, self.held_out).nonzero()[:, 0].tolist()
-        judge = self.features_of(backbone, train.subset(rows), ctx)
         test = self.features_of(backbone, data.test, ctx)
+        none = replace(test, features=test.features[:0], labels=test.labels[:0])
+        judge = self.features_of(backbone, train.subset(rows), ctx) if rows else none
         grid = self.grid(train.labels, judge.features.shape[1], judge, seed, ctx.device)
 
         per_epoch = -(-size // self.batch)
@@ -140,14 +144,14 @@ class Linear(GridTask):
         further = {"published_best": max(curve)} if curve else {}
         if len(curve) == self.epochs:
             further["published_last"] = curve[-1]
-        outcome = grid.outcome(data, test, further, self._effective(per_epoch))
+        outcome = grid.outcome(data, test, further, self._effective(per_epoch, limit))
         return replace(outcome, curves={**outcome.curves, "published_top1": curve})
 
-    def _effective(self, per_epoch: int) -> dict[str, Any]:
+    def _effective(self, per_epoch: int, limit: int | None) -> dict[str, Any]:
         return {
             "recipe": self.recipe,
             "paper_prints": RECIPES[self.recipe].prints,
-            "as_published": not self.changed(),
+            "as_published": not self.changed() and limit is None,
             "published_lr": self.published.lr,
             "steps_per_epoch": per_epoch,
         }

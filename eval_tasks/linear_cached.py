@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._grid import GridTask, held_out_rows
@@ -31,10 +31,10 @@ class LinearCached(GridTask):
     version: ClassVar[int] = 2
 
     name: str = "linear-cached"
-    lrs: tuple[float, ...] = Field(
+    lrs: tuple[PositiveFloat, ...] = Field(
         default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), min_length=1
     )
-    weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-6, 5e-4), min_length=1)
+    weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 1e-6, 5e-4), min_length=1)
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
 
     @property

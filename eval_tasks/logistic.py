@@ -40,7 +40,7 @@ class Logistic(FrozenTask):
     """Inverse strengths of the penalty to choose from."""
     folds: int = Field(default=5, ge=2)
     tolerance: PositiveFloat = 1e-4
-    """Largest entry of the mean loss's gradient at which a fit ends; scikit-learn's default."""
+    """Largest entry of the mean loss's gradient, to weights scaled by curvature, at which a fit ends."""
     tolerance_to_choose: PositiveFloat = 1e-3
     """The same, while C is chosen."""
     iterations: PositiveInt = 1000

@@ -31,8 +31,8 @@ class SelfTrain(Semisup):
     unlabelled images are guessed by the fine-tuned network, and those whose entropy exceeds a threshold are
     dropped. Ours: the threshold (1 nat for ImageNet's 1,000 classes, the same share of the largest entropy
     elsewhere), hard labels, guesses from the centre crop, and a second stage that starts from the
-    pretrained trunk again with the same settings, labelled and guessed images mixed evenly. Compare it with
-    other self-training, never with plain fine-tuning.
+    pretrained trunk again with the same settings, labelled and guessed images shuffled together. Compare it
+    with other self-training, never with plain fine-tuning.
     """
 
     version: ClassVar[int] = 1

@@ -129,7 +129,9 @@ class Semisup(ClassificationTask):
     def changed(self) -> dict[str, Any]:
         """Settings that are not the recipe's, where its budget is used."""
         own = {"fraction": share_of(self.name), "momentum": 0.9, "weight_decay": 0.0, "smallest": 0.08}
-        recipe = {**self._source.settings(), **own, "flip": True}
+        shared = {"flip": True, "gamma": 0.2, "milestones": (0.6, 0.8)}
+        seen = {"image_size": 224, "resize": 256} if self.image_size else {}
+        recipe = {**self._source.settings(), **own, **shared, **seen}
         if self.budget != "published":
             return {}
         if self.subset:
@@ -142,12 +144,13 @@ class Semisup(ClassificationTask):
         share = f"{self.fraction * 100:g} % of each class (at least one image), drawn by the seed"
         labels = f"the images listed in {Path(self.subset).name}" if self.subset else share
         nesterov = ", Nesterov" if self.nesterov else ""
+        how = self.fall.words.replace("by epoch", "by step") if self.budget == "steps" else self.fall.words
         init = "torch's initialisation" if self.init_std is None else f"weights from N(0, {self.init_std:g})"
         return (
             f"Fine-tuning of the whole network on the labels of {labels}, recipe {self.recipe}: "
-            f"{self._budget_in_words}, batch {self.batch} or the whole subset if smaller, {self.fall.words}, "
-            f"SGD (momentum {self.momentum:g}{nesterov}, weight decay {self.weight_decay:g}), head with "
-            f"{init}, batch norm in train mode, {random_crop(self.smallest, self.flip)}. "
+            f"{self._budget_in_words}, batch {self.batch} or the whole subset if smaller, "
+            f"{how}, SGD (momentum {self.momentum:g}{nesterov}, weight decay {self.weight_decay:g}), head "
+            f"with {init}, batch norm in train mode, {random_crop(self.smallest, self.flip)}. "
             f"{centre_crop(self)} for test images, after the last step. Source: {recipe.source}. Ours "
             f"differs: {recipe.departures}.{departures(self.changed())}"
         )
@@ -175,6 +178,8 @@ class Semisup(ClassificationTask):
         task = super().resolved(data, ctx)
         if self.budget == "auto":
             task = replace(task, budget="published" if data.name == IMAGENET else "steps")
+        if task.budget == "steps":  # at rates that do not scale with the batch
+            task = replace(task, batch=min(self.batch, 256))
         if not self.subset:
             return task
         return replace(task, subset_digest=subset_hash(data.train.examples, self.listed(data)))

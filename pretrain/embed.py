@@ -34,7 +34,7 @@ def embed(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Contex
         what: For the progress bar.
     """
     share = own_range(len(images))
-    found = batches(trunk, images, share, transform, ctx.device)
+    found = batches(trunk, images, share, transform, ctx)
     features = torch.empty(0)
     done = 0
     for part in ctx.track(found, what, -(-len(share) // BATCH)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
 from hsa_bench.core.precision import Precision, chosen
-from hsa_bench.core.processes import rank, together, world
+from hsa_bench.core.processes import from_first, rank, together, world
 from hsa_bench.core.store import whole_file
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import CentreView, View, centre_view, resizes
@@ -86,7 +87,7 @@ def extract(
     precision = chosen(precision, ctx.device)
     key = _key(backbone, images, view, precision)
     path = ctx.cache / "features" / f"{key}.npy"
-    if not path.exists():
+    if not from_first(path.exists()):
         _make(path, backbone, images, centre_view(view, backbone.card), ctx, precision)
     features = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY // 2 else None)
     return FeatureSet(
@@ -119,7 +120,8 @@ def frozen_forward(module: nn.Module, x: Tensor, device: str, precision: Precisi
     own = next((p.dtype for p in module.parameters()), torch.float32)
     with torch.no_grad(), torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
         # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
-        features = module(x.to(device, own, memory_format=torch.channels_last)).float()
+        x = x.to(device, own, memory_format=torch.channels_last)
+        features = torch.cat([module(part).float() for part in x.split(BATCH)])  # in bounded memory
     bad = int((~torch.isfinite(features).all(1)).sum())
     if bad:
         raise ValueError(f"{bad} of {len(x)} images give NaN or infinite features")
@@ -131,7 +133,7 @@ def batches(
     images: ImageSet,
     rows: Sequence[int],
     view: CentreView,
-    device: str,
+    ctx: Context,
     precision: Precision = "float32",
 ) -> Iterator[Tensor]:
     """Features of some images, [B, D] on the CPU, in their order; the module is left in its mode.
@@ -143,17 +145,19 @@ def batches(
     """
     was = module.training
     try:
-        for pictures in _decoded(images, rows, view):
+        for pictures in _decoded(images, rows, view, ctx.workers):
             x = view.normalise.batch(pictures)
-            yield frozen_forward(module, x, device, precision).cpu()
+            yield frozen_forward(module, x, ctx.device, precision).cpu()
     finally:
         module.train(was)
 
 
-def _decoded(images: ImageSet, rows: Sequence[int], view: CentreView) -> Iterator[Tensor]:
+def _decoded(images: ImageSet, rows: Sequence[int], view: CentreView, workers: int) -> Iterator[Tensor]:
     """Cropped pictures, uint8 [B, H, W, 3], decoded ahead of need."""
     parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    threads = torch.get_num_threads()
+    # torchrun sets torch to one thread a process; decoding has this process's share of the cores.
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = max(1, workers, cores)
 
     def crops(few: Sequence[int]) -> NDArray[np.uint8]:
         return np.stack([np.asarray(view.crop(images.picture(i))) for i in few])
@@ -191,8 +195,10 @@ def _make(
     with together():
         if rank() == 0:
             _join(files, path, len(images))
-    if not path.exists():
-        raise RuntimeError(f"{path}: not seen by process {rank()}; the processes must share the --out folder")
+    with together():
+        if not path.exists():
+            seen = f"not seen by process {rank()}; the processes must share the --out folder"
+            raise RuntimeError(f"{path}: {seen}")
 
 
 def _compute(
@@ -205,7 +211,7 @@ def _compute(
 ) -> None:
     rows = [row for piece, _ in todo for row in piece]
     total = -(-len(rows) // BATCH)
-    found = batches(backbone.module, images, rows, view, ctx.device, precision)
+    found = batches(backbone.module, images, rows, view, ctx, precision)
     computed = ctx.track(found, f"features of {backbone.label}", total)
     for piece, file in todo:
         try:

@@ -15,7 +15,11 @@ def chosen(precision: Precision, device: str) -> Precision:
     """What "auto" means on a device: bfloat16 where the processor computes in it, else float32."""
     if precision != "auto":
         return precision
-    has = torch.cuda.is_bf16_supported() if device.startswith("cuda") else _cpu_has_bfloat16()
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = _cpu_has_bfloat16()
     return "bfloat16" if has else "float32"
 
 

@@ -45,8 +45,7 @@ def test_the_held_out_part_is_class_balanced_and_fixed() -> None:
 
 def test_a_class_keeps_its_only_image_for_training() -> None:
     assert held_out_rows(np.array([0, 1, 1]), 0.1)[0].item() is False
-    with pytest.raises(ValueError, match="no class has two training images"):
-        held_out_rows(np.array([0, 1, 2]), 0.1)
+    assert not held_out_rows(np.array([0, 1, 2]), 0.1).any()
 
 
 def test_head_b_never_learns_from_what_it_is_judged_on() -> None:

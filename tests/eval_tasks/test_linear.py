@@ -197,6 +197,15 @@ def test_features_that_are_no_numbers_are_refused(
         run(TASK, wrap(Broken()), colours, ctx)
 
 
+def test_with_one_image_a_class_the_published_setting_is_taken(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=3, ctx=ctx)
+    assert (outcome.effective["lr"], outcome.effective["held_out_images"]) == (0.3, 0)
+    assert outcome.metrics["top1"] == outcome.metrics["published_last"]
+    assert not outcome.effective["as_published"]
+
+
 def test_a_flip_of_false_changes_the_views(tiny: Backbone, colours: Classification, ctx: Context) -> None:
     mirrored, straight = (run(replace(TASK, flip=f), tiny, colours, ctx) for f in (True, False))
     assert not np.array_equal(scores(mirrored), scores(straight))

@@ -80,7 +80,7 @@ def test_a_recipe_has_its_papers_numbers(
 def test_imagenet_has_the_published_budget_and_other_data_a_number_of_steps(
     colours: Classification, ctx: Context
 ) -> None:
-    there = ONE.resolved(replace(colours, name="imagenet"), ctx)
+    there = ONE.resolved(replace(colours, name="imagenet", image_size=224, resize=256), ctx)
     assert "epochs: 20, at rates trunk 0.02, head 5" in there.protocol
     assert "Not as in" not in there.protocol
     assert "Not as in the recipe: epochs 1, batch 64." in replace(there, epochs=1, batch=64).protocol

@@ -62,7 +62,7 @@ def test_embedding_is_the_pooled_features_in_memory_or_on_disk(
     found = embed(trunk, images, plain_view, ctx, "x")
     assert trunk.training
     expected = F.normalize(
-        torch.cat(list(batches(trunk, images, range(len(images)), plain_view, "cpu"))), dim=1
+        torch.cat(list(batches(trunk, images, range(len(images)), plain_view, ctx))), dim=1
     )
     assert torch.equal(found, expected)
     assert not ctx.cache.exists() or not list(ctx.cache.iterdir())  # the scratch file has no name
