@@ -229,6 +229,15 @@ def test_labels_held_out_of_the_subset_choose_the_rates(
     assert np.array_equal(scores(outcome), scores(single))  # then all of the subset is learnt from
 
 
+def test_of_equally_good_pairs_the_first_is_taken(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    alike = ((0.0, 1e-9), (0.0, 1e-8), (0.0, 1e-7))  # nothing is learnt
+    outcome = run(replace(TASK, rates=alike, steps=2), tiny, colours, ctx)
+    assert len(set(outcome.effective["held_out_top1"].values())) == 1
+    assert outcome.effective["rates"] == "trunk 0, head 1e-09"
+
+
 def test_the_first_pair_is_taken_where_no_label_can_be_spared(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
