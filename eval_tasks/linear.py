@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -79,6 +79,11 @@ class Linear(GridTask):
     @property
     def trust_coefficient(self) -> float:
         return self.trust
+
+    def resolved(self, data: Classification, ctx: Context) -> Self:
+        # A rate that scales with the batch follows the images a step really has.
+        task = super().resolved(data, ctx)
+        return replace(task, batch=min(self.batch, len(data.train)))
 
     def changed(self) -> dict[str, Any]:
         """Settings that are not the recipe's, the number format aside."""

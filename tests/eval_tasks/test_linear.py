@@ -91,6 +91,15 @@ def test_a_recipe_has_its_papers_numbers_and_batch_rule(
     assert task.changed() == {}
 
 
+def test_on_fewer_images_than_a_batch_the_rate_follows_the_real_batch(
+    colours: Classification, ctx: Context
+) -> None:
+    task = next(task for task in linear.TASKS if task.recipe == "simsiam").resolved(colours, ctx)
+    assert task.batch == 36
+    assert task.published.lr == pytest.approx(0.1 * 36 / 256)
+    assert "batch 36" in task.protocol.split("Not as in the recipe")[1]
+
+
 def test_a_departure_from_the_recipe_is_said() -> None:
     task = replace(MOCO, epochs=10, precision="bfloat16")
     assert task.changed() == {"epochs": 10}
