@@ -28,7 +28,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
     """All remarks there are, most serious first; kinds without a remark are left out."""
     groups = (
         Notes("Failed", tuple(map(_failed, _having(collected, "failed")))),
-        Notes("Skipped", tuple(map(_skipped, _having(collected, "skipped")))),
+        Notes("Skipped", tuple(dict.fromkeys(map(_skipped, _having(collected, "skipped"))))),
         Notes("Blocked or not run yet", _absent(collected)),
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
