@@ -96,3 +96,19 @@ RECIPES: dict[tuple[str, float], Recipe] = {
 SMALL_DATA_RATES = ((0.01, 0.2), (0.02, 5.0), (0.005, 0.5), (0.03, 0.08))
 """Trunk and head rates tried where a published number of epochs would be a few dozen steps: those of SwAV on
 10 % and 1 %, of Barlow Twins and of VICReg on 1 %."""
+
+
+def share_of(name: str) -> float:
+    """Share of the labels that a task's name means, e.g. 0.01 for `semisup-1-simclr`."""
+    return {"1": 0.01, "10": 0.1}[name.split("-")[1]]
+
+
+def settings_of(name: str, recipe: str) -> dict[str, Any]:
+    """Name and settings of a task: its recipe's."""
+    fraction = share_of(name)
+    return {"name": name, "fraction": fraction, **RECIPES[recipe, fraction].settings()}
+
+
+def recipe_of(name: str) -> str:
+    """Recipe that a task's name means: SwAV's where it names none."""
+    return "".join(name.split("-")[2:]) or "swav"

@@ -10,7 +10,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._grid import GridTask, Point, held_out_rows
+from eval_tasks._grid import Point, held_out_rows
+from eval_tasks._grid_task import GridTask
 from eval_tasks._linear_recipes import RECIPES
 from eval_tasks._words import centre_crop, departures, random_crop, trunk
 from hsa_bench.core.backbone import Backbone

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from eval_tasks._grid import GridTask, held_out_rows
+from eval_tasks._grid import held_out_rows
+from eval_tasks._grid_task import GridTask
 from eval_tasks._words import centre_crop, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification

@@ -13,7 +13,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from eval_tasks._finetune import Rates
-from eval_tasks.semisup import Fitted, Semisup, settings_of
+from eval_tasks._semisup_recipes import settings_of
+from eval_tasks.semisup import Fitted, Semisup
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import ImageSet
 from hsa_bench.core.data_error import DataError
