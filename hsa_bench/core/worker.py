@@ -51,7 +51,7 @@ def _private_streams() -> tuple[IO[str], IO[str]]:
     """
     events, lines = os.fdopen(os.dup(1), "w", buffering=1), os.fdopen(os.dup(0))
     os.dup2(2, 1)
-    sys.stdin = open(os.devnull)  # noqa: SIM115
+    sys.stdin = open(os.devnull)  # noqa: SIM115 (open as long as the process)
     os.dup2(sys.stdin.fileno(), 0)
     return events, lines
 
