@@ -1,57 +1,98 @@
-"""A detector's findings as rows of COCO's results format (https://cocodataset.org/#format-results)."""
+"""A detector's findings in every test image, in original pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pycocotools.mask as run_lengths
 import torch
 from numpy.typing import NDArray
-from torchvision.models.detection import MaskRCNN
+from torch.utils.data import DataLoader, Dataset
 
-from eval_tasks._detection.samples import TestImages, test_batches
-from hsa_bench.core.card import Preprocess
+from eval_tasks._detection.engine import Detector, Found, Size
+from eval_tasks._detection.samples import TestImages, resized_size
 from hsa_bench.core.detection_data import DetectionSplit
+from hsa_bench.core.processes import gathered_lists, own_range
 from hsa_bench.core.task import Context
 
-Row = dict[str, Any]
-"""image_id, category_id, score, bbox as x, y, w, h in px, segmentation as run lengths."""
-
 BATCH = 8
-"""Test images that run together; changes no number, as batch norm stands still."""
+"""Test images that run together at most; all of one size, so that no number depends on it."""
 
 
-def detect(
-    model: MaskRCNN, split: DetectionSplit, card: Preprocess, test_size: int, ctx: Context
-) -> list[Row]:
-    """Detections in every picture of a split, in original pixels, best first within a picture."""
-    model.to(ctx.device).eval()
-    model.transform.min_size = (test_size,)
-    loader = test_batches(TestImages(split, card), BATCH, ctx.workers)
-    rows: list[Row] = []
-    photos = iter(split.photos)
+@dataclass(frozen=True)
+class Findings:
+    """Detections in one image, best first."""
+
+    image: int
+    """Its index in the split."""
+    boxes: NDArray[np.float32]
+    """[n, 4] as x0, y0, x1, y1, px."""
+    labels: NDArray[np.int64]
+    """[n], index among the split's categories."""
+    scores: NDArray[np.float32]
+    """[n]."""
+    masks: list[dict[str, Any]] | None
+    """Run lengths as pycocotools has them, [n]; None for a detector of boxes."""
+
+
+def detect(detector: Detector, images: TestImages, ctx: Context) -> list[Findings]:
+    """Findings in every picture of a split, in its order; several processes share the pictures."""
+    detector.to(ctx.device).eval()
+    split, task = images.split, images.task
+    sizes = [resized_size(p.width, p.height, task.test_size, task.max_size) for p in split.photos]
+    every = _of_one_size(sizes)
+    own = [every[i] for i in own_range(len(every))]
+    loader: DataLoader[list[torch.Tensor]] = DataLoader(
+        cast("Dataset[list[torch.Tensor]]", images),  # a list a batch
+        batch_sampler=own,
+        num_workers=ctx.workers,
+        collate_fn=list,
+    )
+    findings: list[Findings] = []
     with torch.inference_mode():
-        for images in ctx.track(loader, "detector: test images", len(loader)):
-            for found in model([image.to(ctx.device) for image in images]):
-                photo = next(photos)
-                for category, score, box, mask in _items(found):
-                    rows.append(
-                        {
-                            "image_id": photo.id,
-                            "category_id": split.categories[category - 1].id,
-                            "score": score,
-                            "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                            "segmentation": mask,
-                        }
-                    )
-    return rows
+        for batch, indices in zip(ctx.track(loader, "detector: test images", len(own)), own, strict=True):
+            original = [(split.photos[i].height, split.photos[i].width) for i in indices]
+            found = detector.found([image.to(ctx.device) for image in batch], original)
+            findings += [_packed(i, one) for i, one in zip(indices, found, strict=True)]
+    return sorted(gathered_lists(findings), key=lambda one: one.image)
 
 
-def _items(found: dict[str, torch.Tensor]) -> Iterator[tuple[int, float, list[float], Any]]:
-    inked: NDArray[np.uint8] = (found["masks"][:, 0] > 0.5).byte().cpu().numpy()  # [n, H, W]
-    packed = [run_lengths.encode(np.asfortranarray(mask)) for mask in inked]
-    return zip(
-        found["labels"].tolist(), found["scores"].tolist(), found["boxes"].tolist(), packed, strict=True
+def coco_rows(findings: list[Findings], split: DetectionSplit) -> list[dict[str, Any]]:
+    """Findings in COCO's results format (https://cocodataset.org/#format-results)."""
+    return [
+        {
+            "image_id": split.photos[one.image].id,
+            "category_id": split.categories[label].id,
+            "score": score,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            **({"segmentation": one.masks[i]} if one.masks is not None else {}),
+        }
+        for one in findings
+        for i, (label, score, (x0, y0, x1, y1)) in enumerate(
+            zip(one.labels.tolist(), one.scores.tolist(), one.boxes.tolist(), strict=True)
+        )
+    ]
+
+
+def _of_one_size(sizes: list[Size]) -> list[list[int]]:
+    """Indices in batches of pictures that have one size."""
+    alike: dict[Size, list[int]] = {}
+    for index, size in enumerate(sizes):
+        alike.setdefault(size, []).append(index)
+    return [rows[i : i + BATCH] for rows in alike.values() for i in range(0, len(rows), BATCH)]
+
+
+def _packed(index: int, found: Found) -> Findings:
+    masks = None
+    if found.masks is not None:
+        inked = found.masks.byte().cpu().numpy()  # [n, H, W]
+        masks = [run_lengths.encode(np.asfortranarray(mask)) for mask in inked]
+    return Findings(
+        image=index,
+        boxes=found.boxes.cpu().numpy(),
+        labels=found.labels.cpu().numpy(),
+        scores=found.scores.cpu().numpy(),
+        masks=masks,
     )

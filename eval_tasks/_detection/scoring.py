@@ -78,20 +78,33 @@ def _found(row: Mapping[str, Any], kind: Kind, photo: Mapping[str, Any]) -> dict
     return found
 
 
-def outcomes(examples: Mapping[int, str], bbox: COCOeval, segm: COCOeval) -> DetectionOutcomes:
+def outcomes(examples: Mapping[int, str], bbox: COCOeval, segm: COCOeval | None = None) -> DetectionOutcomes:
     """The matches of all sizes, at most 100 detections an image and class.
 
     Args:
         examples: Name of each test image by its id.
         bbox: Boxes after `evaluate`.
-        segm: Masks after `evaluate`.
+        segm: Masks after `evaluate`; None for a task of boxes.
     """
     images = sorted(examples)
     return DetectionOutcomes(
         example=np.array([examples[number] for number in images]),
         **_matches("bbox", bbox, images),
-        **_matches("segm", segm, images),
+        **(_no_matches("segm", len(images)) if segm is None else _matches("segm", segm, images)),
     )
+
+
+def _no_matches(kind: Kind, images: int) -> dict[str, NDArray[Any]]:
+    """The arrays of a kind that a task does not have."""
+    none = np.zeros(0)
+    return {
+        f"{kind}_image": none.astype(np.int32),
+        f"{kind}_class": none.astype(np.int32),
+        f"{kind}_score": none.astype(np.float32),
+        f"{kind}_matched": np.zeros((0, 10), dtype=np.bool_),
+        f"{kind}_ignored": np.zeros((0, 10), dtype=np.bool_),
+        f"{kind}_objects": np.zeros((images, 0), dtype=np.int32),
+    }
 
 
 def _matches(kind: Kind, evaluation: COCOeval, images: list[int]) -> dict[str, NDArray[Any]]:

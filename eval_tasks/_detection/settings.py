@@ -1,37 +1,65 @@
-"""Settings of Mask R-CNN fine-tuning; the defaults are MoCo's COCO FPN 1x as far as torchvision has it."""
+"""Settings of detection transfer; the defaults are MoCo's with R50-C4 (facebookresearch/moco@132aea9)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from hsa_bench.core.task import SETTINGS, Task
+from eval_tasks._detection.engine import Engine, chosen
+from eval_tasks._detection.solver import Published, Solver, scaled
+from hsa_bench.core.architectures import has_bottlenecks
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.task import SETTINGS, Context, Task
 
 Share = Annotated[float, Field(gt=0, le=1)]
+
+FPN: dict[str, Any] = {
+    "head": "fpn",
+    "rpn_candidates": (2000, 1000),
+    "proposals": (1000, 1000),
+}
+"""What differs under a feature pyramid (Detectron2's Base-RCNN-FPN.yaml)."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class DetectionTask(Task):
-    """Fine-tuning of the whole trunk under a feature pyramid and Mask R-CNN's heads."""
+    """Fine-tuning of the whole trunk under R-CNN's heads."""
 
-    iterations: PositiveInt = 90_000
+    frozen: ClassVar[bool] = False
+    together: ClassVar[bool] = True
+    pyramid_variant: ClassVar[str]
+    """The variant for backbones that C4 does not take."""
+
+    engine: Engine = "auto"
+    """Whose detector it is; `auto` takes Detectron2 where it is installed. Resolved in the key."""
+    head: Literal["c4", "fpn"] = "c4"
+    """`c4`: regions are cut out of the third stage and go through the fourth; `fpn`: a feature pyramid."""
+    masks: bool = True
+    """Mask R-CNN; else Faster R-CNN, boxes only."""
+
+    published: Published = "2x"
+    """The schedule that `batch` scales: 24k, 90k (1x) or 180k (2x) iterations of 16 images."""
     batch: PositiveInt = 16
-    """Images an iteration."""
+    """Images an iteration. Another than 16 scales learning rate, iterations, warm-up and decay."""
+    iterations: PositiveInt | None = None
+    """None: the published ones x 16 / batch."""
+    lr: PositiveFloat | None = None
+    """None: 0.02 x batch / 16."""
+    warmup: NonNegativeInt | None = None
+    """Iterations over which the learning rate rises linearly from a thousandth; None: the published share."""
+    decay_at: tuple[PositiveInt, ...] | None = None
+    """Iterations after which `steps` multiplies the learning rate by `decay`; None: the published shares."""
+    decay: Share = 0.1
+    schedule: Literal["steps", "cosine"] = "steps"
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    lr: PositiveFloat = 0.02
     momentum: NonNegativeFloat = 0.9
     """Of SGD; AdamW takes it for its first beta."""
     weight_decay: NonNegativeFloat = 1e-4
     norm_weight_decay: NonNegativeFloat = 0.0
     """Of the parameters of batch norm."""
-    warmup: NonNegativeInt = 1000
-    """Iterations over which the learning rate rises linearly from a thousandth."""
-    schedule: Literal["steps", "cosine"] = "steps"
-    decay_at: tuple[Share, ...] = (2 / 3, 8 / 9)
-    """Shares of the iterations after which `steps` multiplies the learning rate by `decay`."""
-    decay: Share = 0.1
     clip: NonNegativeFloat = 0.0
     """Largest norm of the gradient; 0 for no limit."""
 
@@ -43,35 +71,41 @@ class DetectionTask(Task):
     """Shorter side of a test image, px."""
     max_size: PositiveInt = 1333
     """Limit of the longer side, px; it wins over the shorter one's."""
+    alike: PositiveInt = 2
+    """So many images in a row are all upright or all wide, as on each of the reference's eight GPUs."""
 
     norm: Literal["batch", "frozen"] = "batch"
-    """`batch`: trained in trunk and pyramid; `frozen`: the trunk's as pretrained, none in the pyramid."""
+    """`batch`: over all processes, trained in trunk and pyramid, and a further one after the fourth stage
+    of C4; `frozen`: the trunk's as pretrained, no other.
+    """
     precise_batches: NonNegativeInt = 200
     """Batches over which batch norm's statistics are taken anew after training; 0 keeps the running ones."""
     stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
     """Stages of the trunk under the pyramid; stems for small images keep the first at full size."""
     pyramid_dim: PositiveInt = 256
     anchor_sizes: tuple[PositiveInt, ...] = (32, 64, 128, 256, 512)
-    """Side of the anchors on each level of the pyramid, px of the resized image: one for each stage, and
+    """Side of the anchors, px of the resized image. C4: all at every place. FPN: one for each stage, and
     one for the last stage subsampled.
     """
     anchor_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
     """Height by width."""
     rpn_batch: PositiveInt = 256
     """Anchors an image on which proposing is trained."""
-    rpn_candidates: tuple[PositiveInt, PositiveInt] = (2000, 1000)
-    """Best anchors of each level that go into suppression, training and test."""
-    proposals: tuple[PositiveInt, PositiveInt] = (1000, 1000)
+    rpn_candidates: tuple[PositiveInt, PositiveInt] = (12_000, 6000)
+    """Best anchors, of each level, that go into suppression, training and test."""
+    proposals: tuple[PositiveInt, PositiveInt] = (2000, 1000)
     """Proposals an image, training and test."""
     roi_batch: PositiveInt = 512
     """Proposals an image on which the heads are trained."""
     roi_positive: Share = 0.25
     """Largest share of objects among them."""
-    roi_samples: PositiveInt = 2
-    """Points along each side of a cell from which a proposal's features are interpolated."""
+    roi_samples: NonNegativeInt = 0
+    """Points along each side of a cell from which a region's features are interpolated; 0: by its size."""
     box_dim: PositiveInt = 1024
+    """Width of the two layers over a region under FPN; C4 has the fourth stage instead."""
     mask_dim: PositiveInt = 256
-    mask_layers: PositiveInt = 4
+    mask_layers: NonNegativeInt = 4
+    """Convolutions before a mask is enlarged, under FPN; C4 has none."""
 
     score_threshold: NonNegativeFloat = 0.05
     nms: Share = 0.5
@@ -83,9 +117,40 @@ class DetectionTask(Task):
         if not self.stages or list(self.stages) != sorted(set(self.stages)):
             raise ValueError(f"stages must name some of 1, 2, 3, 4 in order, not {self.stages}")
         levels = len(self.stages) + 1
-        if len(self.anchor_sizes) != levels:
+        if self.head == "fpn" and len(self.anchor_sizes) != levels:
             raise ValueError(
                 f"anchor_sizes needs {levels} sizes, one for each level, not {len(self.anchor_sizes)}"
             )
-        if not self.train_sizes or not self.anchor_ratios:
-            raise ValueError("train_sizes and anchor_ratios must not be empty")
+        if not self.train_sizes or not self.anchor_ratios or not self.anchor_sizes:
+            raise ValueError("train_sizes, anchor_sizes and anchor_ratios must not be empty")
+
+    @property
+    def solver(self) -> Solver:
+        """Learning rate and iterations in force."""
+        return scaled(self.published, self.batch, self.lr, self.iterations, self.warmup, self.decay_at)
+
+    def resolved(self, data: Any, ctx: Context) -> Self:
+        """Engine and schedule as they stand in the key."""
+        solver = self.solver
+        return replace(
+            self,
+            engine=chosen(self.engine),
+            lr=solver.lr,
+            iterations=solver.iterations,
+            warmup=solver.warmup,
+            decay_at=solver.decay_at,
+        )
+
+    def unsupported(self, backbone: Backbone) -> str:
+        if not backbone.trunk:
+            return f"{backbone.arch} has no stages and nothing to fine-tune"
+        if self.head == "c4" and not has_bottlenecks(backbone.module):
+            return (
+                f"{backbone.arch} has no bottleneck blocks, and C4 is made for these (ResNet-50, 101); "
+                f"use {self.pyramid_variant}"
+            )
+        if self.engine == "detectron2":
+            from eval_tasks._detection.detectron2_names import refusal
+
+            return refusal(backbone.module)
+        return ""

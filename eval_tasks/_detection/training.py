@@ -1,102 +1,137 @@
-"""The training loop of a detector: seeded, with its schedule as a pure function."""
+"""The training loop of a detector: seeded by iteration, resumed where it was killed."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
-from torchvision.models.detection import MaskRCNN
+from torch.utils.data import DataLoader, Dataset
 
-from eval_tasks._detection.samples import Draws, TrainingSamples, training_batches, with_objects
+from eval_tasks._detection.batches import Batches
+from eval_tasks._detection.engine import Detector, Target
+from eval_tasks._detection.precise_norm import take_statistics
+from eval_tasks._detection.resume import Losses, Training, due, load, save
+from eval_tasks._detection.samples import Sample, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
-from hsa_bench.core.card import Preprocess
+from eval_tasks._detection.solver import rate
 from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionSplit
+from hsa_bench.core.processes import average_gradients, mean_of_all, rank, together
 from hsa_bench.core.seed import derive, forked
 from hsa_bench.core.task import Context
 
 
-def train(
-    model: MaskRCNN, split: DetectionSplit, card: Preprocess, task: DetectionTask, seed: int, ctx: Context
-) -> list[float]:
-    """Fine-tune a detector in place.
+@dataclass(frozen=True)
+class FineTuning:
+    """What there is to train, on what, and how.
 
-    What is drawn in iteration i depends on (seed, i) alone.
-
-    Returns:
-        Loss of each iteration.
-
-    Raises:
-        FloatingPointError: The loss is NaN or infinite; the message names the iteration.
+    What is drawn in iteration i depends on (seed, i) and the process alone.
     """
-    model.to(ctx.device, memory_format=torch.channels_last).train()  # a tenth faster on CPU
-    model.transform.min_size = task.train_sizes
-    rows = with_objects(split)
-    if not rows:
-        raise DataError(f"{split.annotation_file}: no image has an object to learn")
-    samples = TrainingSamples(split, card, task.flip, derive(seed, "samples"))
-    draws = Draws(rows, task.iterations * task.batch, derive(seed, "draws"))
-    optimiser = _optimiser(model, task)
-    losses: list[float] = []
-    started = time.perf_counter()
-    for i, batch in enumerate(training_batches(samples, draws, task.batch, ctx.workers)):
-        for group in optimiser.param_groups:
-            group["lr"] = task.lr * rate(i, task)
-        images = [image.to(ctx.device) for image, _ in batch]
-        targets = [{key: value.to(ctx.device) for key, value in target.items()} for _, target in batch]
-        with forked(seed, "iteration", i):  # sizes, anchors and proposals are drawn from the global generator
-            parts = model(images, targets)
-        loss = torch.stack(list(parts.values())).sum()
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} in iteration {i}; lower lr or set clip")
-        optimiser.zero_grad()
-        loss.backward()
-        if task.clip:
-            nn.utils.clip_grad_norm_(model.parameters(), task.clip)
-        optimiser.step()
-        speed = (i + 1) / (time.perf_counter() - started)
-        ctx.progress(f"detector: loss {losses[-1]:.2f}, {speed:.1f} it/s", i + 1, task.iterations)
-    if task.precise_batches and task.norm == "batch":
-        count = min(task.precise_batches * task.batch, len(rows))
-        with forked(seed, "precise"), torch.no_grad():
-            inputs = _inputs(model, samples, Draws(rows, count, derive(seed, "precise")), task, ctx)
-            update_bn(inputs, model.backbone)
-    return losses
+
+    detector: Detector
+    samples: TrainingSamples
+    task: DetectionTask
+    seed: int
+    ctx: Context
+
+    def run(self) -> Losses:
+        """Fine-tune in place, from the checkpoint in the cell's folder if there is one.
+
+        Returns:
+            The parts of each iteration's loss, mean over the processes; "loss" is their sum.
+
+        Raises:
+            DataError: No image has an object to learn.
+            FloatingPointError: The loss is NaN or infinite; the message names the iteration.
+        """
+        if not with_objects(self.samples.split):
+            raise DataError(f"{self.samples.split.annotation_file}: no image has an object to learn")
+        self.detector.to(self.ctx.device).to(
+            memory_format=torch.channels_last
+        ).train()  # a tenth faster on CPU
+        training = self._iterate()
+        if self.task.precise_batches and self.task.norm == "batch":
+            self._take_statistics()
+        return training.losses
+
+    def _iterate(self) -> Training:
+        """Run the iterations that are left."""
+        iterations = self.task.solver.iterations
+        optimiser = _optimiser(self.detector, self.task)
+        checkpoint = self.ctx.scratch("training")
+        training = load(checkpoint, self.detector, optimiser)
+        start, began = training.iteration, time.perf_counter()
+        loader = iter(self._loader("batches", iterations, start))
+        for i in range(start, iterations):
+            for group in optimiser.param_groups:
+                group["lr"] = self.task.solver.lr * rate(i, self.task)
+            with together():
+                batch = next(loader)
+            optimiser.zero_grad()
+            training.note(self._step(i, batch))
+            optimiser.step()
+            if due(i + 1, iterations):
+                save(checkpoint, training, self.detector, optimiser)
+            speed = (i + 1 - start) / (time.perf_counter() - began)
+            left = timedelta(seconds=round((iterations - i - 1) / speed))
+            self.ctx.progress(f"detector: {training}, {speed:.2g} it/s, {left} left", i + 1, iterations)
+        return training
+
+    def _step(self, iteration: int, batch: list[Sample]) -> dict[str, float]:
+        """Leave the gradient of a batch, and return its loss in parts."""
+        seeded = derive(self.seed, "iteration", iteration, rank())
+        # anchors and proposals are drawn from the global generators
+        with forked(self.seed, "iteration", iteration, rank()):
+            if self.ctx.device.startswith("cuda"):
+                torch.cuda.manual_seed(seeded)
+            parts = self.detector.losses(*_on(self.ctx.device, batch))
+        values = mean_of_all(torch.stack([part.detach() for part in parts.values()])).tolist()
+        named = dict(zip(parts, values, strict=True))
+        if not math.isfinite(sum(values)):
+            raise FloatingPointError(
+                f"the loss is not finite in iteration {iteration}: {named}; lower lr or set clip"
+            )
+        torch.stack(list(parts.values())).sum().backward()
+        average_gradients(self.detector.parameters())
+        if self.task.clip:
+            nn.utils.clip_grad_norm_(self.detector.parameters(), self.task.clip)
+        return named
+
+    def _take_statistics(self) -> None:
+        loader = self._loader("precise", self.task.precise_batches, 0)
+        with forked(self.seed, "precise", rank()):
+            batches = self.ctx.track(loader, "detector: statistics of batch norm", len(loader))
+            take_statistics(
+                self.detector, lambda batch: self.detector.losses(*_on(self.ctx.device, batch)), batches
+            )
+
+    def _loader(self, purpose: str, iterations: int, start: int) -> DataLoader[list[Sample]]:
+        photos, rows = self.samples.split.photos, with_objects(self.samples.split)
+        wide = [photos[i].width > photos[i].height for i in rows]
+        seed = derive(self.seed, purpose)
+        batches = Batches(rows, wide, self.task.batch, self.task.alike, iterations, seed, start)
+        samples = cast("Dataset[list[Sample]]", self.samples)  # drawn by (epoch, index), a list a batch
+        return DataLoader(samples, batch_sampler=batches, num_workers=self.ctx.workers, collate_fn=list)
 
 
-def rate(iteration: int, task: DetectionTask) -> float:
-    """The learning rate of an iteration, counted from 0, as a share of `lr`."""
-    if iteration < task.warmup:
-        return 0.001 + 0.999 * iteration / task.warmup
-    if task.schedule == "steps":
-        return task.decay ** sum(iteration >= share * task.iterations for share in task.decay_at)
-    done = (iteration - task.warmup) / max(1, task.iterations - task.warmup)
-    return 0.5 * (1 + math.cos(math.pi * done))
+def _on(device: str, batch: list[Sample]) -> tuple[list[Tensor], list[Target]]:
+    images = [image.to(device) for image, _ in batch]
+    return images, [{name: value.to(device) for name, value in target.items()} for _, target in batch]
 
 
-def _optimiser(model: nn.Module, task: DetectionTask) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, task: DetectionTask) -> torch.optim.Optimizer:
     norms = {
-        id(p) for m in model.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters(recurse=False)
+        id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters(recurse=False)
     }
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if id(p) not in norms], "weight_decay": task.weight_decay},
         {"params": [p for p in trained if id(p) in norms], "weight_decay": task.norm_weight_decay},
     ]
     if task.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=task.lr, betas=(task.momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=task.lr, momentum=task.momentum)
-
-
-def _inputs(
-    model: MaskRCNN, samples: TrainingSamples, draws: Draws, task: DetectionTask, ctx: Context
-) -> Iterator[Tensor]:
-    """Batches as the pyramid sees them in training, each [B, 3, H, W]."""
-    for batch in training_batches(samples, draws, min(task.batch, len(draws)), ctx.workers):
-        resized, _ = model.transform([image.to(ctx.device) for image, _ in batch])
-        yield resized.tensors
+        return torch.optim.AdamW(groups, lr=task.solver.lr, betas=(task.momentum, 0.999), fused=True)
+    return torch.optim.SGD(groups, lr=task.solver.lr, momentum=task.momentum)

@@ -60,6 +60,11 @@ class Pixels(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, self.side).flatten(1)
 
 
+def has_bottlenecks(trunk: nn.Module) -> bool:
+    """Whether it is a ResNet whose blocks have three convolutions: of 50, 101 or 152 layers."""
+    return any(name.endswith("conv3.weight") for name, _ in trunk.named_parameters())
+
+
 def build(arch: str, seed: int = 0) -> ResNetTrunk | Pixels:
     """A randomly initialised trunk.
 

@@ -15,7 +15,7 @@ from hsa_bench.core.plan import Cell
 from hsa_bench.core.processes import rank
 from hsa_bench.core.result import Failure, Provenance, Status, TaskResult
 from hsa_bench.core.store import Store
-from hsa_bench.core.task import Context, Outcome, Task
+from hsa_bench.core.task import SCRATCH, Context, Outcome, Task
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         seconds=time.perf_counter() - start,
         peak_memory_mb=peak_mb(),
     )
-    return _write(result, bench)
+    _write(result, bench)
+    if rank() == 0:
+        for left in path.parent.glob(f"{path.stem}.*{SCRATCH}"):
+            left.unlink(missing_ok=True)
+    return result
 
 
 def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult:

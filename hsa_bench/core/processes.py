@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 _ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
@@ -91,6 +93,15 @@ def gathered_arrays(part: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
+def gathered_lists(part: list[T]) -> list[T]:
+    """The lists of all processes, in their order, as one."""
+    if world() == 1:
+        return part
+    parts: list[Any] = [None] * world()
+    dist.all_gather_object(parts, part)
+    return [item for one in parts for item in one]
+
+
 def own_range(count: int) -> range:
     """This process's consecutive share of `count` things; shares differ by one at most."""
     return range(count * rank() // world(), count * (rank() + 1) // world())
@@ -153,6 +164,19 @@ def mean_of_all(x: Tensor) -> Tensor:
 def mean_over_neighbours(x: Tensor, share: int) -> Tensor:
     """Mean over each `share` consecutive processes, e.g. 0 and 1, 2 and 3. Gradients flow to all of them."""
     return x if share == 1 else _Mean.apply(x, share)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Give all processes the mean of their gradients; one that has none counts as 0."""
+    if world() == 1:
+        return
+    trained = [p for p in parameters if p.requires_grad]
+    whole = torch.cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in trained])
+    dist.all_reduce(whole)
+    parts = whole.div_(world()).split([p.numel() for p in trained])
+    for parameter, gradient in zip(trained, parts, strict=True):
+        parameter.grad = gradient.view_as(parameter)
 
 
 @torch.no_grad()

@@ -23,6 +23,10 @@ SETTINGS = ConfigDict(extra="forbid", validate_default=True)
 """Config of every settings dataclass: an unknown field is refused."""
 
 
+SCRATCH = ".part"
+"""How the names of files end that are of no use once a result is written."""
+
+
 class Data(Protocol):
     """What a task measures on."""
 
@@ -67,6 +71,10 @@ class Context:
         """Path of a file that belongs to this run, e.g. suffix ".pth"; its folder exists."""
         self.artefacts.parent.mkdir(parents=True, exist_ok=True)
         return self.artefacts.with_name(self.artefacts.name + suffix)
+
+    def scratch(self, name: str) -> Path:
+        """Path of a file that helps a repeated run to go on; it is removed once the result is written."""
+        return self.artefact(f".{name}{SCRATCH}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""What a detector can do, whoever built it: losses of a batch in training, findings in test images."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from eval_tasks._detection.settings import DetectionTask
+
+Engine = Literal["auto", "detectron2", "torchvision"]
+
+Target = dict[str, Tensor]
+"""boxes [n, 4] as x0, y0, x1, y1 in px; labels [n] in [0, classes); with masks: masks [n, H, W], uint8."""
+
+Size = tuple[int, int]
+"""Height and width, px."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Detections in one image, best first."""
+
+    boxes: Tensor
+    """[n, 4] as x0, y0, x1, y1, px of the original image."""
+    labels: Tensor
+    """[n], int64 in [0, classes)."""
+    scores: Tensor
+    """[n], in [0, 1]."""
+    masks: Tensor | None
+    """[n, H, W], bool, at the size of the original image; None for a detector of boxes."""
+
+
+class Detector(nn.Module, ABC):
+    """A whole network for detection; it takes images that are resized and normalised already."""
+
+    @abstractmethod
+    def losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+        """The parts of a batch's loss; the network is in train mode.
+
+        Args:
+            images: Each [3, H, W], of any size.
+            targets: Objects of each; an image may have none.
+        """
+
+    @abstractmethod
+    def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
+        """Detections in each image; the network is in eval mode.
+
+        Args:
+            images: Each [3, H, W], of any size.
+            sizes: Size of each original image, to which boxes and masks are scaled back.
+        """
+
+
+def chosen(engine: Engine) -> Engine:
+    """What "auto" means here: Detectron2 where it is installed, else torchvision."""
+    if engine != "auto":
+        return engine
+    return "detectron2" if importlib.util.find_spec("detectron2") else "torchvision"
+
+
+def build_detector(trunk: nn.Module, classes: int, task: DetectionTask) -> Detector:
+    """A detector over a trunk, by the engine of the task's settings.
+
+    Args:
+        trunk: Becomes part of the detector; hand in a copy. Heads draw from torch's global generator.
+        classes: Kinds of objects, background not counted.
+        task: Its settings, resolved.
+    """
+    if task.engine == "detectron2":
+        from eval_tasks._detection.detectron2_engine import detectron2_detector
+
+        return detectron2_detector(trunk, classes, task)
+    from eval_tasks._detection.torchvision_engine import torchvision_detector
+
+    return torchvision_detector(trunk, classes, task)

@@ -1,0 +1,62 @@
+"""A detector's training on disk, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hsa_bench.core.processes import from_first, rank
+from hsa_bench.core.store import whole_file
+
+SAVES = 20
+"""A checkpoint is written after each such part of the iterations."""
+
+Losses = dict[str, list[float]]
+"""Each part of the loss by its name, of every iteration; "loss" is their sum."""
+
+
+@dataclass
+class Training:
+    """How far training is; weights and momenta are elsewhere."""
+
+    iteration: int = 0
+    """Iterations done."""
+    losses: Losses = field(default_factory=dict)
+
+    def note(self, parts: Mapping[str, float]) -> None:
+        """One more iteration is done."""
+        self.iteration += 1
+        for name, value in {"loss": sum(parts.values()), **parts}.items():
+            self.losses.setdefault(name, []).append(value)
+
+    def __str__(self) -> str:
+        last = {name.removeprefix("loss_"): values[-1] for name, values in self.losses.items()}
+        total = last.pop("loss")
+        return f"loss {total:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in last.items())})"
+
+
+def save(path: Path, training: Training, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Write a checkpoint, whole or not at all; the first process does it for all."""
+    if rank() == 0:
+        state = {**asdict(training), "network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        with whole_file(path) as file:
+            torch.save(state, file)
+
+
+def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Training:
+    """Take up a checkpoint, if there is one; the file belongs to one result key and so to these settings."""
+    if not from_first(path.exists()):
+        return Training()
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return Training(state["iteration"], state["losses"])
+
+
+def due(done: int, iterations: int) -> bool:
+    """Whether a checkpoint is due after so many iterations."""
+    return done % max(1, iterations // SAVES) == 0

@@ -1,0 +1,83 @@
+"""One backbone fine-tuned for detection: what the VOC and COCO tasks share."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval_tasks._detection.engine import build_detector
+from eval_tasks._detection.picture import draw_detections
+from eval_tasks._detection.prediction import Findings, detect
+from eval_tasks._detection.resume import Losses
+from eval_tasks._detection.samples import TestImages, TrainingSamples, with_objects
+from eval_tasks._detection.settings import DetectionTask
+from eval_tasks._detection.training import FineTuning
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.detection_data import DetectionData
+from hsa_bench.core.processes import rank
+from hsa_bench.core.seed import derive, forked
+from hsa_bench.core.task import Context
+
+CURVE_POINTS = 200
+"""Loss curves are averaged down to about this many points."""
+
+NAMED = 10
+"""Dropped objects that a result names; the others it counts."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A fine-tuned detector's findings, and how it came about."""
+
+    findings: list[Findings]
+    curves: dict[str, list[float]]
+    picture: Path
+    effective: dict[str, Any]
+
+
+def transfer(
+    backbone: Backbone, data: DetectionData, task: DetectionTask, seed: int, ctx: Context
+) -> Transfer:
+    """Fine-tune a copy of the trunk and look for objects in every test image.
+
+    Raises:
+        DataError: No training image has an object to learn, or no test image one to find.
+    """
+    if not with_objects(data.val):
+        raise DataError(f"{data.val.annotation_file}: no test image has an object to find")
+    with forked(seed, "heads"):
+        detector = build_detector(copy.deepcopy(backbone.module), len(data.categories), task)
+    samples = TrainingSamples(data.train, backbone.card, task, derive(seed, "samples"))
+    losses = FineTuning(detector, samples, task, seed, ctx).run()
+    findings = detect(detector, TestImages(data.val, backbone.card, task), ctx)
+    picture = ctx.artefact("-detections.png")
+    if rank() == 0:
+        draw_detections(picture, data.val, findings)
+    return Transfer(findings, _thinned(losses), picture, _effective(data, task, findings))
+
+
+def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:
+    learnt = len(with_objects(data.train))
+    return {
+        "train_images": learnt,
+        "train_images_without_objects": len(data.train) - learnt,
+        "val_images": len(data.val),
+        "classes": len(data.categories),
+        "epochs": round(task.solver.iterations * task.batch / learnt, 2),
+        "dropped_objects": {"train": data.train.dropped, "val": data.val.dropped},
+        "detections": sum(len(one.scores) for one in findings),
+    }
+
+
+def _thinned(losses: Losses) -> Losses:
+    """Means over windows of equal length, so that a long run's curves stay small."""
+    window = max(1, len(losses["loss"]) // CURVE_POINTS)
+    return {
+        name: [
+            sum(part) / len(part) for part in (values[i : i + window] for i in range(0, len(values), window))
+        ]
+        for name, values in losses.items()
+    }
