@@ -115,3 +115,10 @@ TASKS = (
     Coco(name="coco-fpn-1x", published="1x", **FPN),
     Coco(name="coco-fpn-2x", published="2x", **FPN),
 )
+
+if __name__ == "__main__":
+    from typer import run
+
+    from eval_tasks._detection.preflight import command
+
+    run(command(TASKS))

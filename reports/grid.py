@@ -27,6 +27,11 @@ class Cell:
         return tuple(result for result in self.results if result.status == "ok")
 
     @property
+    def engine(self) -> str:
+        """Whose code computed it, where a task has several; one column never mixes them."""
+        return next((str(r.spec.settings["engine"]) for r in self.results if "engine" in r.spec.settings), "")
+
+    @property
     def values(self) -> list[float]:
         """The task's main metric of each run, percent."""
         return [run.metrics[run.main_metric] for run in self.runs]
@@ -129,7 +134,7 @@ def _column_variant(result: TaskResult) -> tuple[str, ...]:
     spec = result.spec
     limit = "all images" if spec.limit is None else f"limit {spec.limit}"
     rest = _digest((spec.data.fingerprint, sorted(spec.settings.items())))
-    return f"v{spec.version}", spec.data.name, limit, rest
+    return f"v{spec.version}", str(spec.settings.get("engine", "")), spec.data.name, limit, rest
 
 
 def _apart(names: Sequence[str], variants: Sequence[tuple[str, ...]]) -> list[str]:

@@ -53,7 +53,9 @@ def _with_difference(cell: Cell, comparison: Comparison) -> str:
 
 
 def _metric(grid: Grid, column: str) -> str:
-    return next((f"<br>{plain(result.main_metric)}" for result in grid.in_column(column)), "")
+    engines = sorted({grid.at(row, column).engine for row in grid.rows} - {""})
+    engine = f" ({', '.join(map(plain, engines))})" if engines else ""
+    return next((f"<br>{plain(result.main_metric)}{engine}" for result in grid.in_column(column)), "")
 
 
 def _cost(cell: Cell) -> str:

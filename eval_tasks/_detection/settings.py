@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,6 +13,7 @@ from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
 from hsa_bench.core.architectures import has_bottlenecks
 from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.detection_data import DetectionData
 from hsa_bench.core.task import SETTINGS, Context, Task
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -123,6 +125,14 @@ class DetectionTask(Task):
             )
         if not self.train_sizes or not self.anchor_ratios or not self.anchor_sizes:
             raise ValueError("train_sizes, anchor_sizes and anchor_ratios must not be empty")
+
+    @abstractmethod
+    def data(self, dataset: str, ctx: Context) -> DetectionData:
+        """Open its own data; the run's data set has no boxes.
+
+        Raises:
+            DataError: Something is missing or broken; the message names it.
+        """
 
     @property
     def solver(self) -> Solver:

@@ -17,7 +17,7 @@ from eval_tasks._detection.training import FineTuning
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData
-from hsa_bench.core.processes import rank
+from hsa_bench.core.processes import rank, together
 from hsa_bench.core.seed import derive, forked
 from hsa_bench.core.task import Context
 
@@ -54,8 +54,9 @@ def transfer(
     losses = FineTuning(detector, samples, task, seed, ctx).run()
     findings = detect(detector, TestImages(data.val, backbone.card, task), ctx)
     picture = ctx.artefact("-detections.png")
-    if rank() == 0:
-        draw_detections(picture, data.val, findings)
+    with together():  # so that all find the picture
+        if rank() == 0:
+            draw_detections(picture, data.val, findings)
     return Transfer(findings, _thinned(losses), picture, _effective(data, task, findings))
 
 

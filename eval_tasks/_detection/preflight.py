@@ -1,0 +1,169 @@
+"""What a detection task needs and this machine lacks, before hours are spent: `--check`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from eval_tasks._detection.samples import with_objects
+from eval_tasks._detection.settings import DetectionTask
+from hsa_bench.core.changed_settings import changed
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.task import Context
+
+INSTALL = (
+    "git clone https://github.com/facebookresearch/detectron2 && "
+    "pip install --no-build-isolation ./detectron2 (torch, setuptools, wheel and a C++ compiler first)"
+)
+
+GIB_PER_IMAGE = {"c4": 7.0, "fpn": 5.0}
+"""Training memory an image of 800 x 1216 px, ResNet-50, 512 regions, masks; measured on a CPU."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    subject: str
+    good: bool
+    text: str
+    needed: bool = True
+    """Whether the task cannot run without it."""
+
+    def __str__(self) -> str:
+        sign = "ok" if self.good else "MISSING" if self.needed else "note"
+        return f"{sign:8} {self.subject}: {self.text}"
+
+
+def checks(task: DetectionTask, ctx: Context) -> Iterator[Check]:
+    """Look at packages, compiled operations, data and memory.
+
+    Args:
+        task: With the settings it will run with.
+        ctx: Where data is, and the device.
+    """
+    yield from _packages(task)
+    try:
+        data = task.data("", ctx)
+        resolved = task.resolved(data, ctx)
+    except DataError as error:
+        yield Check("data", False, str(error))
+        return
+    for name, split in (("train", data.train), ("test", data.val)):
+        objects = sum(map(len, split.objects))
+        text = (
+            f"{len(split):,} images ({len(with_objects(split)):,} with objects), {objects:,} objects of "
+            f"{len(split.categories)} classes in {split.annotation_file}"
+        )
+        yield Check(f"{name} images", bool(with_objects(split)), text)
+        if split.dropped:
+            yield Check(f"{name} images", False, f"{split.dropped} objects are left out", needed=False)
+    yield _memory(resolved, ctx)
+    solver = resolved.solver
+    after = ", ".join(f"{at:,}" for at in solver.decay_at)
+    yield Check(
+        "plan",
+        True,
+        f"engine {resolved.engine}, {solver.iterations:,} iterations of {task.batch} images, learning rate "
+        f"{solver.lr:g}, warm-up {solver.warmup:,}, decay after {after}",
+    )
+
+
+def _packages(task: DetectionTask) -> Iterator[Check]:
+    from torchvision.ops import nms
+
+    yield Check("torchvision", callable(nms), f"{_version('torchvision')}, with its compiled operations")
+    yield Check("pycocotools", True, _version("pycocotools"))
+    needed = task.engine == "detectron2"
+    if importlib.util.find_spec("detectron2") is None:
+        instead = "" if needed else "; the torchvision engine is used. "
+        yield Check("detectron2", False, f"not installed{instead or '; '}to install: {INSTALL}", needed)
+        return
+    with warnings.catch_warnings():  # of its own imports, nothing a user can mend
+        warnings.simplefilter("ignore")
+        try:
+            importlib.import_module("detectron2._C")
+        except ImportError as error:
+            text = f"its compiled operations do not load ({error}); build it with this torch: {INSTALL}"
+            yield Check("detectron2", False, text, task.engine != "torchvision")
+            return
+    yield Check("detectron2", True, f"{_version('detectron2')}, with its compiled operations")
+
+
+def _memory(task: DetectionTask, ctx: Context) -> Check:
+    """Compare a rough need with what there is."""
+    area = max(task.train_sizes) * min(task.max_size, 1.52 * max(task.train_sizes)) / (800 * 1216)
+    need = GIB_PER_IMAGE[task.head] * task.batch * area * max(0.3, task.roi_batch / 512)
+    there = _available(ctx.device)
+    text = (
+        f"about {need:.0f} GiB for {task.batch} images at once with ResNet-50, {there:.0f} GiB free on "
+        f"{ctx.device}; several processes (torchrun) share a batch, and a smaller one scales the schedule"
+    )
+    return Check("memory", need < there, text, needed=False)
+
+
+def _available(device: str) -> float:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0] / 2**30
+    about = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(about["MemAvailable"].split()[0]) / 2**20
+
+
+def _version(package: str) -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version(package)
+
+
+def command(tasks: Sequence[DetectionTask]) -> Callable[..., None]:
+    """The `--check` command of a detection plug-in's tasks."""
+
+    def main(
+        check: Annotated[bool, typer.Option("--check", help="Say what is missing; start nothing.")] = False,
+        task: Annotated[str, typer.Option(help="Which variant.")] = tasks[0].name,
+        data: Annotated[Path, typer.Option(help="Folder that holds the data.")] = Path("data"),
+        settings: Annotated[list[str] | None, typer.Option("--set", help="field=value; repeatable.")] = None,
+        device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    ) -> None:
+        """Name what a detection task needs and this machine lacks.
+
+        Exit code 0: it can run; 1: something is missing; 2: wrong usage.
+        """
+        if not check:
+            typer.echo("to check: --check; to run: python -m hsa_bench.run --tasks " + task, err=True)
+            raise typer.Exit(2)
+        try:
+            chosen = _with(tasks, task, settings or [])
+        except ValueError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        bad = False
+        for one in checks(chosen, Context(data_root=data, cache=data, device=device)):
+            typer.echo(str(one))
+            bad |= one.needed and not one.good
+        raise typer.Exit(1 if bad else 0)
+
+    return main
+
+
+def _with(tasks: Sequence[DetectionTask], name: str, settings: Sequence[str]) -> DetectionTask:
+    named = {task.name: task for task in tasks}
+    if name not in named:
+        raise ValueError(f"--task {name}: there are {', '.join(named)}")
+    changes: dict[str, Any] = {}
+    for text in settings:
+        field, sign, value = text.partition("=")
+        if not sign:
+            raise ValueError(f"--set {text}: write field=value")
+        changes[field.rpartition(".")[2]] = yaml.safe_load(value)
+    return changed(named[name], changes, name)

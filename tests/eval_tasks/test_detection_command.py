@@ -1,0 +1,107 @@
+"""Detection through the whole command: killed and repeated, and shared by two processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hsa_bench.core.result import TaskResult
+from hsa_bench.core.store import Store
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+SETTINGS = {
+    "engine": "torchvision",
+    "root": "digit-scenes",
+    "iterations": 30,
+    "batch": 2,
+    "lr": 0.005,
+    "clip": 1.0,
+    "train_sizes": "[64]",
+    "test_size": 64,
+    "precise_batches": 2,
+    "pyramid_dim": 8,
+    "rpn_candidates": "[20,20]",
+    "proposals": "[10,10]",
+    "roi_batch": 8,
+    "box_dim": 8,
+    "mask_dim": 8,
+    "mask_layers": 1,
+}
+
+
+def arguments(out: Path, processes: int = 1, **changes: object) -> list[str]:
+    fields = {**SETTINGS, **changes}
+    preset = out.with_suffix(".yaml")
+    preset.write_text("random_controls: 1\npixels_control: false\n")
+    return [
+        *(sys.executable, *(TORCHRUN if processes == 2 else ()), "-m", "hsa_bench.run"),
+        *("--dataset", "digits", "--arch", "resnet18-w8", "--tasks", "coco-fpn-1x", "--limit", "12"),
+        *("--out", str(out), "--preset", str(preset)),
+        *(part for name, value in fields.items() for part in ("--set", f"coco-fpn-1x.{name}={value}")),
+    ]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def results(out: Path) -> list[TaskResult]:
+    store = Store(out)
+    found = [store.get(p.parent.parent.name, p.parent.name, p.stem) for p in store.paths()]
+    return [r for r in found if r is not None and r.label == "random"]
+
+
+def whole(out: Path, **options: object) -> TaskResult:
+    done = subprocess.run(
+        arguments(out, **options),  # type: ignore[arg-type]
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (result,) = results(out)
+    assert result.status == "ok", result.failure
+    return result
+
+
+def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    running = subprocess.Popen(
+        arguments(out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("results/random/coco-fpn-1x/*.part")):
+        assert running.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not results(out)
+
+    resumed = whole(out)
+
+    assert not list(out.rglob("*.part"))
+    undisturbed = whole(tmp_path / "undisturbed")
+    assert resumed.spec == undisturbed.spec
+    assert resumed.curves == undisturbed.curves
+    assert resumed.metrics == undisturbed.metrics
+
+
+def test_two_processes_share_a_batch(tmp_path: Path) -> None:
+    alone = whole(tmp_path / "alone", iterations=6)
+    together = whole(tmp_path / "together", processes=2, iterations=6)
+
+    assert together.spec == alone.spec
+    assert together.curves.keys() == alone.curves.keys()
+    assert together.effective["val_images"] == 12
+    # the first iteration has the same weights and images; which regions are learnt is drawn by each process
+    assert together.curves["loss"][0] == pytest.approx(alone.curves["loss"][0], rel=0.05)
+    assert together.curves["loss"][-1] < together.curves["loss"][0]
