@@ -15,6 +15,7 @@ from eval_tasks._detection.scoring import average_precisions, evaluate, outcomes
 from eval_tasks._detection.settings import FPN, DetectionTask
 from eval_tasks._detection.transfer import transfer
 from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData, open_coco
 from hsa_bench.core.digit_scenes import digit_scenes
 from hsa_bench.core.task import SETTINGS, Context, Outcome
@@ -56,7 +57,13 @@ class Coco(DetectionTask):
         if self.root == DIGIT_SCENES:
             return open_coco(digit_scenes(ctx.cache), DIGIT_SCENES)
         root = Path(self.root).expanduser() if self.root else ctx.data_root / "coco"
-        return open_coco(root, root.name)
+        data = open_coco(root, root.name)
+        for split in (data.train, data.val) if self.masks else ():
+            if any(one.segmentation is None for objects in split.objects for one in objects):
+                raise DataError(
+                    f"{split.annotation_file}: has boxes without masks; set {self.name}.masks=false"
+                )
+        return data
 
     def run(
         self, backbone: Backbone, data: DetectionData, seed: int, limit: int | None, ctx: Context

@@ -62,13 +62,15 @@ def transfer(
 
 def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:
     learnt = len(with_objects(data.train))
+    dropped = {"train": data.train.dropped, "val": data.val.dropped}
     return {
         "train_images": learnt,
         "train_images_without_objects": len(data.train) - learnt,
         "val_images": len(data.val),
         "classes": len(data.categories),
         "epochs": round(task.solver.iterations * task.batch / learnt, 2),
-        "dropped_objects": {"train": data.train.dropped, "val": data.val.dropped},
+        "dropped_objects": {split: len(texts) for split, texts in dropped.items()},
+        "dropped": [text for texts in dropped.values() for text in texts[:NAMED]],
         "detections": sum(len(one.scores) for one in findings),
     }
 

@@ -1,4 +1,4 @@
-"""COCO's average precision from stored matches, over any resample of the images (arXiv:1405.0312)."""
+"""Average precision from stored matches, over any resample of the images; COCO's and PASCAL VOC's."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hsa_bench.core.outcomes import DetectionOutcomes
 
-RECALLS = np.linspace(0, 1, 101)
-"""Recalls at which COCO reads the precision: 0, .01 … 1."""
+RECALLS = {"coco": np.linspace(0, 1, 101), "voc07": np.arange(0.0, 1.1, 0.1)}
+"""Recalls at which the precision is read (arXiv:1405.0312; VOC 2007's as py-faster-rcnn counts them)."""
 
 IOU_50, IOU_75 = 0, 5
 """Where AP50 and AP75 stand among the ten IoUs."""
@@ -35,6 +35,8 @@ class Ranked:
     """Whether it counts as wrong; an ignored one is neither, [D, 10]."""
     objects: NDArray[np.int64]
     """Objects in each image, [I]."""
+    interpolation: str
+    """How the precision is read: a key of `RECALLS`, or "voc-area"."""
 
 
 def ranked(outcomes: DetectionOutcomes, kind: Literal["bbox", "segm"]) -> tuple[Ranked, ...]:
@@ -52,10 +54,10 @@ def ranked(outcomes: DetectionOutcomes, kind: Literal["bbox", "segm"]) -> tuple[
     image, label = arrays["image"][order].astype(np.int64), arrays["class"][order]
     matched, ignored = arrays["matched"][order], arrays["ignored"][order]  # [D, 10]
     objects = arrays["objects"].astype(np.int64)  # [I, C]
-    classes = np.flatnonzero(objects.sum(0))
+    classes, how = np.flatnonzero(objects.sum(0)), str(outcomes.interpolation)
     start, stop = np.searchsorted(label, classes), np.searchsorted(label, classes, side="right")
     return tuple(
-        Ranked(image[a:b], (matched & ~ignored)[a:b], (~matched & ~ignored)[a:b], objects[:, c])
+        Ranked(image[a:b], (matched & ~ignored)[a:b], (~matched & ~ignored)[a:b], objects[:, c], how)
         for c, a, b in zip(classes, start, stop, strict=True)
     )
 
@@ -89,7 +91,7 @@ def average_precision(classes: Sequence[Ranked], counts: Counts) -> NDArray[np.f
 
 
 def _of_class(ranked: Ranked, counts: Counts, objects: Counts) -> NDArray[np.float64]:
-    """Mean over `RECALLS` of the precision at that recall or beyond, [W, 10]; 0 without objects.
+    """Mean over recalls of the precision at that recall or beyond, [W, 10]; 0 without objects.
 
     Copies of an image stand together in the ranking, so a detection simply weighs as often as it is there.
     """
@@ -100,9 +102,13 @@ def _of_class(ranked: Ranked, counts: Counts, objects: Counts) -> NDArray[np.flo
     precision = right / np.maximum(right + wrong, 1)
     best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = right / np.maximum(objects, 1)[:, None, None]
-    reached = np.searchsorted(RECALLS, recall, side="right")  # recalls passed so far
-    newly = np.diff(reached, axis=1, prepend=0)
-    found = (newly * best_from_here).sum(axis=1) / len(RECALLS)
+    if ranked.interpolation == "voc-area":
+        found = (np.diff(recall, axis=1, prepend=0) * best_from_here).sum(axis=1)
+    else:
+        recalls = RECALLS[ranked.interpolation]
+        reached = np.searchsorted(recalls, recall, side="right")  # recalls passed so far
+        newly = np.diff(reached, axis=1, prepend=0)
+        found = (newly * best_from_here).sum(axis=1) / len(recalls)
     return np.where(objects[:, None] > 0, found, 0)
 
 

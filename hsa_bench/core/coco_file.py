@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -59,9 +60,13 @@ class Instance:
     """Left, top, width, height, px."""
     area: float
     """Of the mask, px²; decides whether the object counts as small, medium or large."""
-    segmentation: list[list[float]] | RunLengths
-    """Polygons as x, y, x, y, …, or run lengths."""
+    segmentation: list[list[float]] | RunLengths | None = None
+    """Polygons as x, y, x, y, …, or run lengths; None where there are boxes alone."""
     iscrowd: int = 0
+    difficult: bool = False
+    """VOC's mark for objects that the test does not ask for."""
+    id: int | str = ""
+    """As the file numbers it; for messages."""
 
     def drawn(self) -> list[list[float]] | dict[str, Any]:
         """The mask as pycocotools takes it, less polygons of fewer than three points.
@@ -70,7 +75,7 @@ class Instance:
         """
         if isinstance(self.segmentation, RunLengths):
             return self.segmentation.packed()
-        return [polygon for polygon in self.segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
+        return [polygon for polygon in self.segmentation or () if _is_drawable(polygon)]
 
     def mask(self, width: int, height: int) -> NDArray[np.uint8]:
         """The pixels it covers, [height, width], 0 or 1."""
@@ -79,12 +84,26 @@ class Instance:
             drawn = run_lengths.merge(run_lengths.frPyObjects(drawn, height, width))
         return unpacked(drawn)
 
-    def usable_in(self, photo: Photo) -> bool:
-        """Whether it has a mask, and a box with an area inside its picture."""
+    def trouble_in(self, photo: Photo) -> str:
+        """Why it cannot be used: its box holds nothing of the picture, or its mask is broken; else empty."""
+        if not all(map(math.isfinite, self.bbox)):
+            return f"its box {list(self.bbox)} is not a number"
         x, y, w, h = self.bbox
-        across = min(x + w, photo.width) - max(x, 0)
-        down = min(y + h, photo.height) - max(y, 0)
-        return across > 0 and down > 0 and bool(self.drawn())
+        if w <= 0 or h <= 0:
+            return f"its box {list(self.bbox)} has no area"
+        if min(x + w, photo.width) <= max(x, 0) or min(y + h, photo.height) <= max(y, 0):
+            return f"its box {list(self.bbox)} lies outside the picture of {photo.width} x {photo.height} px"
+        if self.segmentation is not None and not self.drawn():
+            return "its mask has no polygon of three points or more"
+        return ""
+
+
+def _is_drawable(polygon: list[float]) -> bool:
+    """Whether it has three points, all of them numbers, and some area."""
+    if len(polygon) < 6 or len(polygon) % 2 or not all(map(math.isfinite, polygon)):
+        return False
+    x, y = polygon[::2], polygon[1::2]
+    return max(x) > min(x) and max(y) > min(y)
 
 
 def unpacked(rle: dict[str, Any]) -> NDArray[np.uint8]:

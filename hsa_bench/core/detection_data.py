@@ -1,14 +1,19 @@
-"""Pictures with boxes and masks in COCO's folder layout (Lin et al. 2014, arXiv:1405.0312).
+"""Pictures with boxes and masks; COCO's folder layout (Lin et al. 2014, arXiv:1405.0312).
 
 `annotations/instances_train*.json` and `annotations/instances_val*.json` name the splits; the pictures of
-`instances_train2017.json` stand in `train2017/`, and so on.
+`instances_train2017.json` stand in `train2017/`, and so on. The order of a file's rows changes nothing.
+
+Refused, before work starts: a missing picture, an unknown image or category, an id that occurs twice, a
+file that is not what it should be. Left out and named in the result: an object whose box has no area or lies
+outside its picture, and one whose mask is broken. A box that reaches over the edge stays as it is for the
+test and ends at the edge in training.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +32,9 @@ class DetectionSplit:
     """One split: pictures, and the objects in each."""
 
     annotation_file: Path
+    """Where the objects are from: a file, or a list of images with a file each."""
+    annotations: str
+    """Hash of what the annotations say."""
     images: FileImages
     photos: tuple[Photo, ...]
     """What the file says of each of `images`."""
@@ -34,8 +42,8 @@ class DetectionSplit:
     """Objects in each of `images`, crowds included."""
     categories: tuple[Category, ...]
     """By ascending id."""
-    dropped: int
-    """Objects of the file that are left out: box empty or outside its picture, or no mask."""
+    dropped: tuple[str, ...]
+    """Why objects are left out, a text each that names file and object."""
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -68,7 +76,7 @@ class DetectionSplit:
                     "bbox": list(instance.bbox),
                     "area": instance.area,
                     "iscrowd": instance.iscrowd,
-                    "segmentation": instance.drawn(),
+                    **({} if instance.segmentation is None else {"segmentation": instance.drawn()}),
                 }
                 for objects in self.objects
                 for instance in objects
@@ -77,7 +85,7 @@ class DetectionSplit:
 
     def fingerprint(self) -> str:
         """Hash over the annotation file and the pictures of the split."""
-        total = hashlib.sha256(self.annotation_file.read_bytes())
+        total = hashlib.sha256(self.annotations.encode())
         total.update(self.images.digest().encode())
         return total.hexdigest()[:16]
 
@@ -131,19 +139,44 @@ def _open_split(root: Path, split: str) -> DetectionSplit:
     for photo in file.images:
         if photo.file_name not in present and not (folder / photo.file_name).is_file():
             raise DataError(f"{folder / photo.file_name}: no such picture, though {path} lists it")
-    objects: dict[int, list[Instance]] = {photo.id: [] for photo in file.images}
-    by_id = {photo.id: photo for photo in file.images}
-    for instance in file.annotations:
-        if instance.usable_in(by_id[instance.image_id]):
-            objects[instance.image_id].append(instance)
+    photos = sorted(file.images, key=lambda photo: photo.id)
+    objects, dropped = usable(path, photos, sorted(file.annotations, key=_order))
     return DetectionSplit(
         annotation_file=path,
-        images=FileImages(folder, tuple(photo.file_name for photo in file.images)),
-        photos=tuple(file.images),
-        objects=tuple(tuple(objects[photo.id]) for photo in file.images),
+        annotations=hashlib.sha256(path.read_bytes()).hexdigest(),
+        images=FileImages(folder, tuple(photo.file_name for photo in photos)),
+        photos=tuple(photos),
+        objects=objects,
         categories=tuple(sorted(file.categories, key=lambda category: category.id)),
-        dropped=len(file.annotations) - sum(map(len, objects.values())),
+        dropped=dropped,
     )
+
+
+def usable(
+    path: Path, photos: Sequence[Photo], instances: Iterable[Instance]
+) -> tuple[tuple[tuple[Instance, ...], ...], tuple[str, ...]]:
+    """Sort objects to their pictures.
+
+    Returns:
+        The objects in each picture, and why others are left out.
+    """
+    by_id = {photo.id: photo for photo in photos}
+    objects: dict[int, list[Instance]] = {photo.id: [] for photo in photos}
+    dropped = []
+    for instance in instances:
+        photo = by_id[instance.image_id]
+        trouble = instance.trouble_in(photo)
+        if trouble:
+            named = f"object {instance.id}" if instance.id != "" else "an object"
+            dropped.append(f"{path.name}: {named} in {photo.file_name}: {trouble}")
+        else:
+            objects[photo.id].append(instance)
+    return tuple(tuple(objects[photo.id]) for photo in photos), tuple(dropped)
+
+
+def _order(instance: Instance) -> tuple[Any, ...]:
+    """Of a file's objects, whatever their order there."""
+    return instance.image_id, str(instance.id).zfill(20), instance.category_id, instance.bbox
 
 
 def _annotation_file(root: Path, split: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,8 @@ class DetectionOutcomes:
     """As `bbox_ignored`. [D, 10]."""
     segm_objects: NDArray[np.int32]
     """As `bbox_objects`. [I, C]."""
+    interpolation: NDArray[np.str_] = field(default_factory=lambda: np.array("coco"))
+    """How AP reads the precision, one word: "coco" at 101 recalls, "voc07" at 11, "voc-area" as an area."""
 
 
 Outcomes = ClassificationOutcomes | DetectionOutcomes
@@ -80,6 +82,8 @@ def load(path: Path) -> Outcomes:
     """
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
+    if "bbox_image" in arrays:
+        arrays.setdefault("interpolation", np.array("coco"))  # of files before there was VOC
     for kind in (ClassificationOutcomes, DetectionOutcomes):
         if set(arrays) == {f.name for f in fields(kind)}:
             return kind(**arrays)

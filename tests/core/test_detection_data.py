@@ -56,7 +56,26 @@ def test_a_coco_folder_is_opened_by_its_annotation_files(tmp_path: Path, suffix:
 def test_boxes_that_hold_nothing_of_their_picture_are_dropped_and_counted(tmp_path: Path) -> None:
     write_coco(tmp_path)
 
-    assert opened(tmp_path).train.dropped == 2
+    assert opened(tmp_path).train.dropped == (
+        "instances_train.json: an object in 0.png: its box [2.0, 1.0, 0.0, 3.0] has no area",
+        "instances_train.json: an object in 0.png: its box [9.0, 1.0, 4.0, 3.0] lies outside the picture of "
+        "8 x 5 px",
+    )
+
+
+def test_the_order_of_rows_in_the_file_changes_nothing(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    data = opened(tmp_path)
+    path = tmp_path / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: rows[::-1] for name, rows in content.items()}))
+
+    again = opened(tmp_path)
+
+    assert again.train.photos == data.train.photos
+    assert again.train.objects == data.train.objects
+    assert again.train.images == data.train.images
+    assert again.categories == data.categories
 
 
 def test_limit_draws_the_same_pictures_of_each_split_every_time(tmp_path: Path) -> None:
@@ -128,6 +147,6 @@ def test_real_coco_annotations_are_read_whole() -> None:
 
     assert (len(data.train), len(data.val), len(data.categories)) == (100, 100, 80)
     assert sum(map(len, data.val.objects)) == 712
-    assert data.train.dropped == data.val.dropped == 0
+    assert data.train.dropped == data.val.dropped == ()
     photo, instance = data.val.photos[0], data.val.objects[0][0]
     assert instance.mask(photo.width, photo.height).sum() == pytest.approx(instance.area, rel=0.02)

@@ -23,7 +23,7 @@ def test_scenes_are_a_coco_folder_with_ten_categories(tmp_path: Path) -> None:
 
     assert (len(data.train), len(data.val)) == (6, 4)
     assert [category.name for category in data.categories] == list("0123456789")
-    assert data.train.dropped == data.val.dropped == 0
+    assert data.train.dropped == data.val.dropped == ()
     assert data.train.images[0].size == (SIDE, SIDE)
     assert all(1 <= len(objects) <= module.MOST for objects in data.train.objects)
 

@@ -50,7 +50,11 @@ DOG = in_image(2, 8, **box(60, 20, 20, 20))
 def test_scores_of_the_reference_detections_are_those_of_pycocotools(kind: str) -> None:
     expected = json.loads((SHARED / "conformance" / "expected.json").read_text())["coco_val2017"]
 
-    assert score(REFERENCE, COCO_MINI)[kind] == pytest.approx(expected[kind], abs=1e-4)
+    scores = score(REFERENCE, COCO_MINI)
+
+    assert {name: scores[f"{kind}/{name}"] for name in expected[kind]} == pytest.approx(
+        expected[kind], abs=1e-4
+    )
 
 
 def test_finding_everything_exactly_scores_100_and_sizes_without_objects_are_left_out() -> None:
@@ -60,23 +64,25 @@ def test_finding_everything_exactly_scores_100_and_sizes_without_objects_are_lef
 
     # 40 x 40 px is medium, 20 x 20 small, nothing is large
     complete = dict.fromkeys(["AP", "AP50", "AP75", "APs", "APm"], 100.0)
-    assert scores == {"bbox": pytest.approx(complete), "segm": pytest.approx(complete)}
+    assert scores == pytest.approx(
+        {f"{k}/{name}": v for k in ("bbox", "segm") for name, v in complete.items()}
+    )
 
 
 def test_iou_decides_at_which_thresholds_a_detection_counts() -> None:
     shifted = in_image(1, 3, **box(20, 10, 40, 40), score=0.9)  # IoU 30 / 50 = 0.6
 
-    scores = score([shifted], truth([CAT]))["bbox"]
+    scores = score([shifted], truth([CAT]))
 
-    assert scores["AP50"] == pytest.approx(100)
-    assert scores["AP75"] == 0
-    assert scores["AP"] == pytest.approx(30)  # .50, .55, .60 of ten thresholds
+    assert scores["bbox/AP50"] == pytest.approx(100)
+    assert scores["bbox/AP75"] == 0
+    assert scores["bbox/AP"] == pytest.approx(30)  # .50, .55, .60 of ten thresholds
 
 
 def test_a_wrong_detection_before_the_right_one_halves_the_precision() -> None:
     wrong = in_image(1, 3, **box(100, 90, 40, 40), score=0.9)
 
-    assert score([wrong, {**CAT, "score": 0.5}], truth([CAT]))["bbox"]["AP"] == pytest.approx(50)
+    assert score([wrong, {**CAT, "score": 0.5}], truth([CAT]))["bbox/AP"] == pytest.approx(50)
 
 
 def test_detections_inside_a_crowd_count_neither_way() -> None:
@@ -85,31 +91,31 @@ def test_detections_inside_a_crowd_count_neither_way() -> None:
 
     scores = score([*inside, {**CAT, "score": 0.5}], truth([CAT, crowd]))
 
-    assert scores["bbox"]["AP"] == pytest.approx(100)
-    assert scores["segm"]["AP"] == pytest.approx(100)
+    assert scores["bbox/AP"] == pytest.approx(100)
+    assert scores["segm/AP"] == pytest.approx(100)
 
 
 def test_a_detection_in_an_image_without_objects_is_wrong() -> None:
     stray = in_image(2, 3, **box(10, 10, 40, 40), score=0.9)
 
-    assert score([stray, {**CAT, "score": 0.5}], truth([CAT]))["bbox"]["AP"] == pytest.approx(50)
+    assert score([stray, {**CAT, "score": 0.5}], truth([CAT]))["bbox/AP"] == pytest.approx(50)
 
 
 def test_objects_numbered_from_0_are_found_too() -> None:
     """`truth` numbers from 0; pycocotools alone takes a match with object 0 for none."""
-    assert score([{**CAT, "score": 0.9}], truth([CAT]))["bbox"]["AP"] == pytest.approx(100)
+    assert score([{**CAT, "score": 0.9}], truth([CAT]))["bbox/AP"] == pytest.approx(100)
 
 
 def test_finding_nothing_scores_0() -> None:
     scores = score([], truth([CAT, DOG]))
 
-    assert scores == {"bbox": dict.fromkeys(["AP", "AP50", "AP75", "APs", "APm"], 0.0)}
+    assert scores == {f"bbox/{name}": 0.0 for name in ("AP", "AP50", "AP75", "APs", "APm")}
 
 
 def test_boxes_alone_are_scored_without_masks() -> None:
     bare = {key: value for key, value in CAT.items() if key != "segmentation"}
 
-    assert set(score([{**bare, "score": 0.9}], truth([CAT]))) == {"bbox"}
+    assert {name.split("/")[0] for name in score([{**bare, "score": 0.9}], truth([CAT]))} == {"bbox"}
 
 
 def test_masks_may_be_run_lengths_written_out_or_packed() -> None:
@@ -120,7 +126,7 @@ def test_masks_may_be_run_lengths_written_out_or_packed() -> None:
     packed = run_lengths.frPyObjects(written, 150, 200)
     for mask in (written, packed, {**packed, "counts": packed["counts"].decode()}):
         row = in_image(1, 3, segmentation=mask, bbox=CAT["bbox"], score=0.9)
-        assert score([row], truth([CAT]))["segm"]["AP"] == pytest.approx(100)
+        assert score([row], truth([CAT]))["segm/AP"] == pytest.approx(100)
 
 
 def test_files_are_read_and_nothing_given_is_changed(tmp_path: Path) -> None:
