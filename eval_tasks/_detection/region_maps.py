@@ -43,12 +43,12 @@ class RegionMaps(nn.Module):
         sides = ((regions[:, 3] - regions[:, 1]) * (regions[:, 4] - regions[:, 2])).sqrt()
         level = torch.floor(CANONICAL_LEVEL + torch.log2(sides / CANONICAL_SIDE + 1e-8))
         level = level.clamp(levels[0], levels[-1])
-        some = next(iter(maps.values()))
-        cut = some.new_zeros(len(regions), some.shape[1], self.side, self.side)
-        for (name, stride), own in zip(self.strides.items(), levels, strict=True):
-            here = torch.nonzero(level == own)[:, 0]
-            cut = cut.index_put((here,), self._cut(maps[name], regions[here], stride))
-        return cut
+        own = [torch.nonzero(level == one)[:, 0] for one in levels]
+        cut = [
+            self._cut(maps[name], regions[here], stride)
+            for (name, stride), here in zip(self.strides.items(), own, strict=True)
+        ]
+        return torch.cat(cut)[torch.cat(own).argsort()]  # back in the order of the boxes
 
     def _cut(self, one: Tensor, regions: Tensor, stride: int) -> Tensor:
         return roi_align(one, regions, self.side, 1 / stride, self.samples, aligned=True)

@@ -61,7 +61,7 @@ class FineTuning:
     def _iterate(self) -> Training:
         """Run the iterations that are left."""
         iterations = self.task.solver.iterations
-        optimiser = _optimiser(self.detector, self.task)
+        optimiser = optimiser_of(self.detector, self.task)
         checkpoint = self.ctx.scratch("training")
         training = load(checkpoint, self.detector, optimiser)
         start, began = training.iteration, time.perf_counter()
@@ -123,7 +123,8 @@ def _on(device: str, batch: list[Sample]) -> tuple[list[Tensor], list[Target]]:
     return images, [{name: value.to(device) for name, value in target.items()} for _, target in batch]
 
 
-def _optimiser(network: nn.Module, task: DetectionTask) -> torch.optim.Optimizer:
+def optimiser_of(network: nn.Module, task: DetectionTask) -> torch.optim.Optimizer:
+    """SGD or AdamW over all that is trained, batch norm with a weight decay of its own."""
     norms = {
         id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters(recurse=False)
     }
@@ -134,4 +135,4 @@ def _optimiser(network: nn.Module, task: DetectionTask) -> torch.optim.Optimizer
     ]
     if task.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=task.solver.lr, betas=(task.momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=task.solver.lr, momentum=task.momentum)
+    return torch.optim.SGD(groups, lr=task.solver.lr, momentum=task.momentum, fused=True)
