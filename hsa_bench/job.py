@@ -99,7 +99,7 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     Raises:
         UsageError: Something is unknown or of the wrong kind.
     """
-    if not preset and not options.get("checkpoints") and not options.get("dataset"):
+    if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
     chosen = {**base, **options, "set": {**base.get("set", {}), **parse_settings(settings)}}
@@ -110,8 +110,6 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
         where = ".".join(map(str, first["loc"]))
         hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
         raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
-    if not job.dataset:
-        raise UsageError(f"--dataset is needed with --checkpoint, for example --dataset {SHIPPED}")
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.set if name.startswith("pretrain.")]

@@ -54,7 +54,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 ) -> None:
     """Measure how well self-supervised backbones transfer, and write a comparison report.
 
-    With neither --checkpoint nor --dataset nor --preset, the demo runs: it pretrains HSA, MoCo v2 and
+    With none of --checkpoint, --arch, --dataset and --preset, the demo runs: it pretrains HSA, MoCo v2 and
     SimCLR for a few minutes on data that ships with scikit-learn, and evaluates them.
 
     Exit code 0: every cell has a number or is skipped with a reason; 1: some cell failed; 2: wrong usage.

@@ -18,8 +18,9 @@ from hsa_bench.core.processes import from_first, rank, world
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.result import PlanFile, PlannedCell, TaskResult
 from hsa_bench.core.runner import finished, run_cells, run_together
+from hsa_bench.core.task import ClassificationTask
 from hsa_bench.display import Display
-from hsa_bench.job import Job, UsageError
+from hsa_bench.job import SHIPPED, Job, UsageError
 
 PRETRAIN = "pretrain.task"
 RANDOM = "random"
@@ -40,13 +41,20 @@ class Suite:
         Raises:
             UsageError: An unknown task, setting, value or data set.
         """
+        chosen = choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
+        need = [one.task.name for one in chosen if isinstance(one.task, ClassificationTask)]
+        if self.job.pretrain.backbones:
+            need.insert(0, "pretraining")
+        if need and not self.job.dataset:
+            raise UsageError(f"--dataset is needed for {', '.join(need)}; for example --dataset {SHIPPED}")
         try:
-            open_dataset(self.job.dataset, self.bench.ctx.data_root)
+            if need:
+                open_dataset(self.job.dataset, self.bench.ctx.data_root)
         except DataError:
             pass  # planning blocks the cells that need it and says why
         except ValueError as error:
             raise UsageError(f"--dataset {error}") from error
-        return choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
+        return chosen
 
     def pretraining(self) -> list[Cell]:
         """One cell for each backbone to pretrain and each pretraining seed."""

@@ -130,6 +130,15 @@ def test_dry_run_shows_the_plan_and_does_nothing(tmp_path: Path) -> None:
     assert not Store(tmp_path / "out").paths()
 
 
+def test_a_data_set_is_asked_for_only_by_tasks_that_have_none_of_their_own(tmp_path: Path) -> None:
+    plan = ("--dry-run", "--arch", "resnet18-w16", "--out", "out", "--set", "coco.root=digit-scenes")
+    shown = command(*plan, "--tasks", "coco-fpn-1x", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    refused = command(*plan, "--tasks", "coco-fpn-1x,knn", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--dataset is needed for knn; for example --dataset digits" in refused.stderr
+
+
 def test_a_limited_run_says_so_and_is_another_number(tmp_path: Path) -> None:
     arguments = ("--arch", "pixels", "--dataset", "digits", "--tasks", "knn", "--out", "out")
     assert command(*arguments, cwd=tmp_path).returncode == 0

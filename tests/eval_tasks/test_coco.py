@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -206,26 +204,3 @@ def test_eight_scenes_are_learnt_by_heart(small_backbone: Backbone, ctx: Context
 
     assert outcome.metrics["bbox/AP50"] > 50
     assert outcome.metrics["segm/AP50"] > 50
-
-
-COCO_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco-mini"
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="needs the shared coco-mini beside the repository")
-def test_real_pictures_run_through_the_whole_chain(ctx: Context) -> None:
-    backbone = BackboneRequest(label="random", arch="resnet18").load()
-    settings: dict[str, Any] = {"iterations": 4, "batch": 2, "train_sizes": (320,), "test_size": 320}
-    task = replace(
-        VARIANTS["coco-fpn-1x"],
-        root=str(COCO_MINI),
-        max_size=533,
-        precise_batches=2,
-        roi_batch=64,
-        **settings,
-    )
-
-    outcome = run(backbone, ctx, task, limit=10)
-
-    assert outcome.metrics["bbox/AP"] >= 0
-    assert len(outcome.examples.example) == 10  # type: ignore[union-attr]

@@ -42,7 +42,7 @@ def arguments(out: Path, processes: int = 1, **changes: object) -> list[str]:
     preset.write_text("random_controls: 1\npixels_control: false\n")
     return [
         *(sys.executable, *(TORCHRUN if processes == 2 else ()), "-m", "hsa_bench.run"),
-        *("--dataset", "digits", "--arch", "resnet18-w8", "--tasks", "coco-fpn-1x", "--limit", "12"),
+        *("--arch", "resnet18-w8", "--tasks", "coco-fpn-1x", "--limit", "12"),
         *("--out", str(out), "--preset", str(preset)),
         *(part for name, value in fields.items() for part in ("--set", f"coco-fpn-1x.{name}={value}")),
     ]

@@ -1,0 +1,63 @@
+"""Real pictures learnt by heart: the chain from files to AP, minutes each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval_tasks import coco, voc
+from eval_tasks._detection.settings import DetectionTask
+from hsa_bench.core.detection_data import DetectionData
+from hsa_bench.core.outcomes import DetectionOutcomes
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.task import Context
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+SMALL: dict[str, Any] = {
+    "engine": "torchvision",
+    "batch": 4,
+    "iterations": 250,
+    "optimiser": "adamw",
+    "schedule": "cosine",
+    "lr": 0.001,
+    "weight_decay": 0.05,
+    "warmup": 20,
+    "clip": 5.0,
+    "flip": False,
+    "train_sizes": (192,),
+    "test_size": 192,
+    "max_size": 320,
+    "precise_batches": 10,
+    "anchor_sizes": (16, 32, 64, 128, 256),
+    "rpn_candidates": (500, 300),
+    "proposals": (200, 100),
+    "roi_batch": 64,
+    "pyramid_dim": 64,
+    "box_dim": 256,
+    "mask_dim": 64,
+    "mask_layers": 2,
+}
+TASKS: dict[str, DetectionTask] = {task.name: task for task in (*coco.TASKS, *voc.TASKS)}
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data sets beside the repository"),
+]
+
+
+@pytest.mark.parametrize(("name", "folder"), [("coco-fpn-1x", "coco-mini"), ("voc-fpn", "voc-mini")])
+def test_eight_real_pictures_are_learnt_by_heart(ctx: Context, name: str, folder: str) -> None:
+    task = replace(TASKS[name], root=str(DATA / folder), **SMALL)  # type: ignore[call-arg]
+    few: DetectionData = task.data("", ctx).limited(8)
+    backbone = BackboneRequest(label="random", arch="resnet18").load()
+
+    outcome = task.run(backbone, replace(few, val=few.train), 0, None, ctx)
+
+    losses = outcome.curves["loss"]
+    assert sum(losses[-20:]) < 0.6 * sum(losses[:20])
+    assert outcome.metrics["bbox/AP50"] > 50
+    assert isinstance(outcome.examples, DetectionOutcomes)
+    assert len(outcome.examples.example) == 8
