@@ -17,6 +17,15 @@ from eval_tasks._detection.settings import DetectionTask
 PLACES = {"c4": {"": "backbone.", "res5.": "roi_heads.res5."}, "fpn": {"": "backbone.bottom_up."}}
 """Where the trunk's tensors stand in the whole network, by the beginnings of their names."""
 
+LOSSES = {
+    "loss_rpn_cls": "loss_objectness",
+    "loss_rpn_loc": "loss_proposal_box",
+    "loss_cls": "loss_class",
+    "loss_box_reg": "loss_box",
+    "loss_mask": "loss_mask",
+}
+"""The parts of the loss, by Detectron2's names."""
+
 
 class Detectron2Detector(Detector):
     """Detectron2's network behind our interface."""
@@ -34,7 +43,7 @@ class Detectron2Detector(Detector):
             for image, target in zip(images, targets, strict=True)
         ]
         with _quiet(), EventStorage():  # its losses write statistics into one
-            return self.network(inputs)
+            return {LOSSES[name]: value for name, value in self.network(inputs).items()}
 
     def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
         inputs = [

@@ -40,7 +40,7 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-        """The parts of a batch's loss; the network is in train mode.
+        """The parts of a batch's loss, under names that all engines share; the network is in train mode.
 
         Args:
             images: Each [3, H, W], of any size.

@@ -36,7 +36,11 @@ class TorchvisionDetector(Detector):
         maps = self.body(batch.tensors)
         from_1 = [{**target, "labels": target["labels"] + 1} for target in targets]  # 0 is the background
         regions, losses = self.rpn(batch, maps, from_1)
-        return {**losses, **self.heads.losses(maps, regions, from_1)}
+        return {
+            "loss_objectness": losses["loss_objectness"],
+            "loss_proposal_box": losses["loss_rpn_box_reg"],
+            **self.heads.losses(maps, regions, from_1),
+        }
 
     def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
         batch = _padded(images, self.divisor)

@@ -69,7 +69,13 @@ def test_the_whole_network_is_trained(name: str, arch: str) -> None:
     )
     torch.stack(list(losses.values())).sum().backward()
 
-    assert set(losses) == {"loss_cls", "loss_box_reg", "loss_mask", "loss_rpn_cls", "loss_rpn_loc"}
+    assert set(losses) == {
+        "loss_objectness",
+        "loss_proposal_box",
+        "loss_class",
+        "loss_box",
+        "loss_mask",
+    }
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in detector.parameters())
 
 
