@@ -13,6 +13,7 @@ from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
 from hsa_bench.core.architectures import has_bottlenecks
 from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData
 from hsa_bench.core.task import SETTINGS, Context, Task
 
@@ -140,7 +141,16 @@ class DetectionTask(Task):
         return scaled(self.published, self.batch, self.lr, self.iterations, self.warmup, self.decay_at)
 
     def resolved(self, data: Any, ctx: Context) -> Self:
-        """Engine and schedule as they stand in the key."""
+        """Engine and schedule as they stand in the key.
+
+        Raises:
+            DataError: The engine that was asked for is not installed.
+        """
+        if self.engine == "detectron2" and chosen("auto") != "detectron2":
+            raise DataError(
+                f"{self.name}: Detectron2 is not installed (docs/detection.md says how); or set "
+                f"{self.name}.engine=torchvision"
+            )
         solver = self.solver
         return replace(
             self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -83,11 +85,7 @@ class FineTuning:
 
     def _step(self, iteration: int, batch: list[Sample]) -> dict[str, float]:
         """Leave the gradient of a batch, and return its loss in parts."""
-        seeded = derive(self.seed, "iteration", iteration, rank())
-        # anchors and proposals are drawn from the global generators
-        with forked(self.seed, "iteration", iteration, rank()):
-            if self.ctx.device.startswith("cuda"):
-                torch.cuda.manual_seed(seeded)
+        with self._seeded("iteration", iteration):
             parts = self.detector.losses(*_on(self.ctx.device, batch))
         values = mean_of_all(torch.stack([part.detach() for part in parts.values()])).tolist()
         named = dict(zip(parts, values, strict=True))
@@ -103,11 +101,19 @@ class FineTuning:
 
     def _take_statistics(self) -> None:
         loader = self._loader("precise", self.task.precise_batches, 0)
-        with forked(self.seed, "precise", rank()):
+        with self._seeded("precise", 0):
             batches = self.ctx.track(loader, "detector: statistics of batch norm", len(loader))
             take_statistics(
                 self.detector, lambda batch: self.detector.losses(*_on(self.ctx.device, batch)), batches
             )
+
+    @contextmanager
+    def _seeded(self, purpose: str, number: int) -> Iterator[None]:
+        """Anchors and regions are drawn from the global generators, of the CPU and of the device."""
+        with forked(self.seed, purpose, number, rank()):
+            if self.ctx.device.startswith("cuda"):
+                torch.cuda.manual_seed(derive(self.seed, purpose, number, rank()))
+            yield
 
     def _loader(self, purpose: str, iterations: int, start: int) -> DataLoader[list[Sample]]:
         photos, rows = self.samples.split.photos, with_objects(self.samples.split)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from eval_tasks._detection.solver import Solver, rate
 from eval_tasks.coco import TASKS, Coco
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.task import Context
 
 VARIANTS = {task.name: task for task in TASKS}
@@ -59,6 +60,15 @@ def test_engine_and_solver_stand_resolved_in_the_key() -> None:
     assert settings.settings()["iterations"] == 360_000
     assert settings.settings()["decay_at"] == (240_000, 320_000)
     assert VARIANTS["coco"].resolved(None, Context(Path(), Path())).engine in {"detectron2", "torchvision"}
+
+
+def test_an_engine_that_is_not_there_is_told_before_work_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    task = replace(VARIANTS["coco"], engine="detectron2")
+
+    with pytest.raises(DataError, match=r"Detectron2 is not installed .* set coco\.engine=torchvision"):
+        task.resolved(None, Context(Path(), Path()))
+    assert VARIANTS["coco"].resolved(None, Context(Path(), Path())).engine == "torchvision"
 
 
 def test_learning_rate_warms_up_and_falls_as_in_the_schedule() -> None:
