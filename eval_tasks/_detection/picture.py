@@ -44,9 +44,10 @@ def draw_detections(path: Path, split: DetectionSplit, findings: Sequence[Findin
                 x0,
                 y0,
                 f"{split.categories[label].name} {one.scores[i]:.2f}",
-                fontsize=7,
+                fontsize=6,
                 color="white",
-                backgroundcolor=colour,
+                verticalalignment="bottom",
+                bbox={"facecolor": colour, "linewidth": 0, "pad": 0.8},
             )
             if one.masks is not None:
                 mask = unpacked(one.masks[i])[:, :, None]  # [H, W, 1]

@@ -19,8 +19,9 @@ ENGINES = {
 def training(task: DetectionTask) -> str:
     """Network and training."""
     network = "Mask R-CNN" if task.masks else "Faster R-CNN"
+    tuned = "nothing is frozen" if task.norm == "batch" else "all but batch norm is trained"
     return (
-        f"{network} {ENGINES[task.engine]}, {_body(task)}; the whole network is fine-tuned, nothing frozen. "
+        f"{network} {ENGINES[task.engine]}, {_body(task)}; the whole network is fine-tuned, {tuned}. "
         f"{_norm(task)} {_solver(task)} {_sizes(task)}"
     )
 
