@@ -73,7 +73,14 @@ def whole(out: Path, **options: object) -> TaskResult:
     return result
 
 
-def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> TaskResult:
+    return whole(tmp_path_factory.mktemp("runs") / "undisturbed")
+
+
+def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
+    tmp_path: Path, undisturbed: TaskResult
+) -> None:
     out = tmp_path / "killed"
     running = subprocess.Popen(
         arguments(out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
@@ -89,15 +96,13 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(tmp
     resumed = whole(out)
 
     assert not list(out.rglob("*.part"))
-    undisturbed = whole(tmp_path / "undisturbed")
     assert resumed.spec == undisturbed.spec
     assert resumed.curves == undisturbed.curves
     assert resumed.metrics == undisturbed.metrics
 
 
-def test_two_processes_share_a_batch(tmp_path: Path) -> None:
-    alone = whole(tmp_path / "alone", iterations=6)
-    together = whole(tmp_path / "together", processes=2, iterations=6)
+def test_two_processes_share_a_batch(tmp_path: Path, undisturbed: TaskResult) -> None:
+    alone, together = undisturbed, whole(tmp_path / "together", processes=2)
 
     assert together.spec == alone.spec
     assert together.curves.keys() == alone.curves.keys()
