@@ -1,5 +1,6 @@
 """Intervals of scores and of paired differences, against closed forms."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +119,9 @@ def test_runs_without_usable_outcomes_have_no_interval_and_say_why(tmp_path: Pat
     assert "different test images" in measure([small, whole], folder).reason
 
 
-def test_detection_is_resampled_by_image_and_scored_by_ap(tmp_path: Path) -> None:
-    kept = detected(1.0, np.random.default_rng(0))
+@pytest.mark.parametrize("how", ["coco", "voc07", "voc-area"])
+def test_detection_is_resampled_by_image_and_scored_by_ap(tmp_path: Path, how: str) -> None:
+    kept = replace(detected(1.0, np.random.default_rng(0)), interpolation=np.array(how))
     ranking = ranked(kept, "bbox")
     ap = average_precision(ranking, np.ones((1, SCENES), np.int64))
     run = write(tmp_path, result("a", "coco", metrics={"bbox/AP": float(ap.mean())}), kept)

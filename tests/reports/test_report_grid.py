@@ -37,6 +37,11 @@ def test_runs_that_differ_in_weights_are_averaged_too() -> None:
             {"data": DataId(name="cifar10", fingerprint="b")},
             ("knn (digits)", "knn (cifar10)"),
         ),
+        (
+            {"settings": {"engine": "detectron2"}},
+            {"settings": {"engine": "torchvision"}},
+            ("knn (detectron2)", "knn (torchvision)"),
+        ),
     ],
 )
 def test_runs_under_other_protocols_stand_in_columns_of_their_own(

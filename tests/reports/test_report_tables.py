@@ -202,3 +202,10 @@ def test_settings_read_short(value: object, text: str) -> None:
 )
 def test_durations_read_in_their_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_main_table_names_the_engine_of_a_column() -> None:
+    grid = laid_out(result("moco", "coco", settings={"engine": "torchvision"}))
+    comparison = Comparison(baseline="", scores={}, differences={})
+
+    assert main_table(grid, comparison).header[1] == "coco<br>bbox/AP (torchvision)"
