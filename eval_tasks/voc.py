@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
@@ -42,9 +43,9 @@ class Voc(DetectionTask):
     root: str = ""
     """A VOCdevkit folder or any folder in VOC's layout; empty for `VOCdevkit` below the data root."""
     train: tuple[str, ...] = ("VOC2007/trainval", "VOC2012/trainval")
-    """Image lists, `folder/list`; a root without such folders has its own `trainval` or `train`."""
+    """Image lists, `folder/list`; a root without such folders has `list` alone, `trainval` or `train`."""
     test: str = "VOC2007/test"
-    """As `train`; a root without such folders has its own `test` or `val`."""
+    """As `train`; a root without such folders has `test` or `val`."""
     classes: Literal["voc", "auto"] | tuple[str, ...] = "voc"
     """The twenty of VOC, those that occur in the annotations, or names."""
     use_07_metric: bool = True
@@ -65,6 +66,14 @@ class Voc(DetectionTask):
         """Open its own data; the run's data set has no boxes."""
         root = Path(self.root).expanduser() if self.root else ctx.data_root / "VOCdevkit"
         return open_voc(root, self.train, self.test, self.classes)
+
+    def resolved(self, data: DetectionData, ctx: Context) -> Self:
+        """Engine and schedule, and the lists of a folder of one's own, as they stand in the key."""
+        resolved = super().resolved(data, ctx)
+        if (data.train.images.root / "Annotations").is_dir() and "/" in self.test:
+            lists = data.train.annotation_file.stem, data.val.annotation_file.stem
+            resolved = replace(resolved, train=lists[:1], test=lists[1])
+        return resolved
 
     def run(
         self, backbone: Backbone, data: DetectionData, seed: int, limit: int | None, ctx: Context

@@ -32,6 +32,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
         Notes("Blocked or not run yet", _absent(collected)),
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
+        Notes("Objects left out of the data", _dropped(grid)),
         Notes("Remarked in pretraining", _remarked(grid)),
         Notes(
             "Not shown to be better than an untrained network (the interval of the difference reaches zero)",
@@ -92,6 +93,17 @@ def _limited(collected: Collected) -> tuple[str, ...]:
         f"This run was limited{drawn}, to try things out. Its numbers belong in no comparison table, so no "
         "differences are shown.",
     )
+
+
+def _dropped(grid: Grid) -> tuple[str, ...]:
+    """Objects that a detection task could not use: how many, and the first of them by file and number."""
+    lines: dict[str, None] = {}
+    for column in grid.columns:
+        for result in grid.in_column(column):
+            if named := result.effective.get("dropped"):
+                counts = ", ".join(f"{n:,} of {s}" for s, n in result.effective["dropped_objects"].items())
+                lines[f"{plain(column)}: {counts}, such as: {plain('; '.join(named))}."] = None
+    return tuple(lines)
 
 
 def _remarked(grid: Grid) -> tuple[str, ...]:

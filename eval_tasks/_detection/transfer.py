@@ -63,6 +63,7 @@ def transfer(
 def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:
     learnt = len(with_objects(data.train))
     dropped = {"train": data.train.dropped, "val": data.val.dropped}
+    named = [text for texts in dropped.values() for text in texts[:NAMED]]
     return {
         "train_images": learnt,
         "train_images_without_objects": len(data.train) - learnt,
@@ -70,7 +71,7 @@ def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings
         "classes": len(data.categories),
         "epochs": round(task.solver.iterations * task.batch / learnt, 2),
         "dropped_objects": {split: len(texts) for split, texts in dropped.items()},
-        "dropped": [text for texts in dropped.values() for text in texts[:NAMED]],
+        **({"dropped": named} if named else {}),
         "detections": sum(len(one.scores) for one in findings),
     }
 

@@ -40,8 +40,9 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
 
     Args:
         root: A VOCdevkit, a folder that holds one, or a folder with `Annotations/` of its own.
-        train: Lists of a VOCdevkit to learn from, as `VOC2007/trainval`; a folder of one's own has its own.
-        test: The list to be tested on.
+        train: Lists of a VOCdevkit to learn from, as `VOC2007/trainval`, or of a folder of one's own, as
+            `train`; there, VOCdevkit's names stand for `trainval` or `train`.
+        test: The list to be tested on, alike.
         classes: "voc" for the twenty, "auto" for those in the annotations, or names.
 
     Raises:
@@ -49,7 +50,7 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
     """
     home = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
     if (home / "Annotations").is_dir():
-        lists = {"train": [_own_list(home, "train")], "test": [_own_list(home, "test")]}
+        lists = {"train": _own_lists(home, "train", train), "test": _own_lists(home, "test", (test,))}
     else:
         lists = {"train": [_list(home, name) for name in train], "test": [_list(home, test)]}
     files = {split: _read(paths) for split, paths in lists.items()}
@@ -73,11 +74,13 @@ def image_list(folder: Path, name: str) -> list[str]:
     return ids
 
 
-def _own_list(home: Path, split: str) -> Path:
+def _own_lists(home: Path, split: str, names: tuple[str, ...]) -> list[Path]:
     folder = home / "ImageSets" / "Main"
+    if not any("/" in name for name in names):
+        return [folder / f"{name}.txt" for name in names]
     for name in PLAIN[split]:
         if (folder / f"{name}.txt").is_file():
-            return folder / f"{name}.txt"
+            return [folder / f"{name}.txt"]
     raise DataError(
         f"{folder}: has no {' or '.join(f'{name}.txt' for name in PLAIN[split])}, to {split} with"
     )

@@ -63,6 +63,8 @@ def test_a_folder_of_ones_own_has_its_own_lists_and_classes(tmp_path: Path) -> N
     assert data.name == "birds"
     assert (len(data.train), len(data.val)) == (1, 1)
     assert [c.name for c in opened(root, ("wren", "kite")).categories] == ["wren", "kite"]
+    turned = open_voc(root, ("val",), "train", "auto")
+    assert turned.train.images.names == data.val.images.names
 
 
 def test_the_order_of_the_list_changes_nothing(tmp_path: Path) -> None:

@@ -85,3 +85,17 @@ def test_data_are_looked_for_below_the_data_root_or_where_told(ctx: Context, tmp
     write_devkit(tmp_path / "mine")
 
     assert replace(QUICK, root=str(tmp_path / "mine")).data("imagenet", ctx).name == "mine"
+
+
+def test_the_lists_of_a_folder_of_ones_own_stand_in_key_and_protocol(ctx: Context, tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    write_voc(root, "train", {"a": [("wren", (1, 1, 9, 9), False)]})
+    write_voc(root, "val", {"b": [("kite", (1, 1, 9, 9), False)]})
+    task = replace(QUICK, root=str(root))
+    data = task.data("", ctx)
+
+    resolved = task.resolved(data, ctx)
+
+    assert (resolved.train, resolved.test) == (("train",), "val")
+    assert "Trained on train, tested on val." in resolved.protocol
+    assert resolved.data("", ctx).fingerprint() == data.fingerprint()

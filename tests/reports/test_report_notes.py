@@ -131,3 +131,15 @@ def test_the_presets_departures_are_repeated(tmp_path: Path) -> None:
     plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), baseline="", command="", cells=())
 
     assert noted(tmp_path, plan=plan)["Departures and remarks of the preset"] == ("SGD instead of LARS",)
+
+
+def test_objects_that_were_left_out_are_counted_and_named(tmp_path: Path) -> None:
+    effective = {
+        "dropped_objects": {"train": 0, "val": 2},
+        "dropped": ["val.txt: object 3 in b0.jpg: its box has no area"],
+    }
+    runs = [result(label, "coco", effective=effective) for label in ("hsa", "moco")]
+
+    assert noted(tmp_path, *runs)["Objects left out of the data"] == (
+        "coco: 0 of train, 2 of val, such as: val.txt: object 3 in b0.jpg: its box has no area.",
+    )
