@@ -49,6 +49,7 @@ class KNN(FrozenTask):
 
     version: ClassVar[int] = 2
     seeded: ClassVar[bool] = False
+    cheap: ClassVar[bool] = True
 
     k: PositiveInt
     """Neighbours that vote; the whole training split if it is smaller."""

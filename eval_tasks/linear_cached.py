@@ -30,6 +30,7 @@ class LinearCached(GridTask):
     """
 
     version: ClassVar[int] = 2
+    cheap: ClassVar[bool] = True
 
     name: str = "linear-cached"
     lrs: tuple[PositiveFloat, ...] = Field(

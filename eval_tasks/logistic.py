@@ -33,6 +33,7 @@ class Logistic(FrozenTask):
     """
 
     version: ClassVar[int] = 1
+    cheap: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
 
     name: str = "logistic"

@@ -36,6 +36,8 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     *,
     label: str = "backbone",
     arch: str = "",
+    file_format: str = "",
+    branch: str = "",
     card: Preprocess | None = None,
     seeds: Sequence[int] = (0,),
     limit: int | None = None,
@@ -49,13 +51,16 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     """Measure one backbone, in this process, with the command's keys and the command's store.
 
     Args:
-        module_or_path: A module that maps [B, 3, H, W] to [B, D], or a checkpoint file. It is copied, so
-            a training loop can go on with it.
+        module_or_path: A module that maps [B, 3, H, W] to [B, D]; or a checkpoint file, or "timm:NAME" and
+            the like. A module is copied, so a training loop can go on with it.
         tasks: Names as for `--tasks`.
         dataset: As for `--dataset`.
         label: Name of the backbone in the table.
         arch: Of a file, where its tensors do not tell.
-        card: Preprocessing a module expects; ImageNet's mean and standard deviation if None.
+        file_format: Of a file, where it is not recognised.
+        branch: Network of a file: "key", "teacher" …
+        card: Preprocessing it expects; if None, ImageNet's mean and standard deviation for a module, and
+            what a file and its format say for a file.
         seeds: Evaluation seeds.
         limit: Draw this many training and test images.
         image_size: Side of the crops, px; 0: the data set's.
@@ -79,7 +84,14 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         backbone = from_module(module_or_path, label, card)
         request = BackboneRequest(label=label, arch=backbone.arch)
     else:
-        request = BackboneRequest(label=label, path=str(module_or_path), arch=arch)
+        request = BackboneRequest(
+            label=label,
+            path=str(module_or_path),
+            arch=arch,
+            file_format=file_format,
+            branch=branch,
+            card=card.as_dict() if card else {},
+        )
         backbone = request.load()
     plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
     if plan.blocked:

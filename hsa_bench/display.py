@@ -20,8 +20,9 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 
+from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.plan import Cell
-from hsa_bench.core.result import PlannedCell, Source, TaskResult
+from hsa_bench.core.result import PlannedCell, TaskResult
 
 
 class Display:
@@ -83,13 +84,15 @@ class Display:
         self.done += 1
         self.say(f"[{self.done}/{self.total}] {_name(result)}: {_verdict(result)}")
 
-    def loaded(self, label: str, arch: str, source: Source) -> None:
+    def loaded(self, label: str, backbone: Backbone) -> None:
         """A checkpoint has been read: the proof that all of it was."""
-        coverage = source.coverage
-        assert coverage is not None
+        source, coverage = backbone.source, backbone.source.coverage
+        if coverage is None:
+            self.say(f"{label}: {source.format} {source.path}, weights as it brings them")
+            return
         branch = f", {source.branch} branch" if source.branch else ""
         self.say(
-            f"{label}: {source.format} checkpoint{branch}, {arch}, "
+            f"{label}: {source.format} checkpoint{branch}, {backbone.arch}, "
             f"{coverage.matched} of {coverage.total} trunk tensors loaded, "
             f"0 missing, {len(coverage.dropped)} keys dropped by rule"
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -13,10 +14,16 @@ from pydantic import Field, ValidationError
 from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
 from hsa_bench.core.result import Record
 
+if TYPE_CHECKING:
+    from hsa_bench.core.request import BackboneRequest
+
 PRESETS = Path(__file__).with_name("presets")
 DEMO = "demo"
 SHIPPED = "digits"
 """A data set that ships inside a dependency."""
+
+NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""Backbones by name instead of a file."""
 
 
 class UsageError(ValueError):
@@ -52,12 +59,19 @@ class Job(Record):
     """Departures from papers and other remarks, printed in the report."""
     dataset: str = ""
     arch: str = ""
-    """Of the checkpoints where their tensors do not tell, or of the controls alone."""
+    """Of the checkpoints where their tensors do not tell, or of the controls alone. This and the next two
+    are one word for all checkpoints, or `NAME=word,NAME=word`."""
     file_format: str = ""
+    branch: str = ""
+    """Which network of the files."""
+    card: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By backbone's name ("": all): fields of the card that are known better than the file says."""
     image_size: int = 0
     baseline: str = ""
     random_controls: int = 3
     """Random initialisations of each architecture to measure beside the checkpoints."""
+    controls_on: Literal["cheap", "all"] = "cheap"
+    """The tasks that controls are measured on: those that take seconds once features are there, or all."""
     pixels_control: bool = True
     pretrain: Pretraining = Pretraining()
     checkpoints: tuple[CheckpointOption, ...] = ()
@@ -66,6 +80,26 @@ class Job(Record):
     limit: int | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     """`task.field: value`; the task is a plug-in's name (all its variants) or one variant's."""
+
+    def requests(self) -> list[BackboneRequest]:
+        """The backbones named by the user; a module of one's own without a file is named by its function."""
+        from hsa_bench.core.own_module import is_own
+        from hsa_bench.core.request import BackboneRequest
+
+        named = [(option.label, option.path, self.arch) for option in self.checkpoints]
+        if not named and not self.pretrain.backbones and is_own(self.arch):
+            named = [(self.arch.partition(":")[2], self.arch, "")]
+        return [
+            BackboneRequest(
+                label=label,
+                path=path,
+                arch=_for(label, arch),
+                file_format=_for(label, self.file_format),
+                branch=_for(label, self.branch),
+                card={**self.card.get("", {}), **self.card.get(label, {})},
+            )
+            for label, path, arch in named
+        ]
 
 
 def presets() -> dict[str, Path]:
@@ -110,6 +144,9 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
         where = ".".join(map(str, first["loc"]))
         hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
         raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
+    unknown = set(job.card) - {"", *(c.label for c in job.checkpoints), *(r.label for r in job.requests())}
+    if unknown:
+        raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.set if name.startswith("pretrain.")]
@@ -120,8 +157,16 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     return job
 
 
+def _for(label: str, words: str) -> str:
+    """What `word`, or `NAME=word,NAME=word`, says of one backbone."""
+    if "=" not in words:
+        return words
+    pairs = dict(part.strip().partition("=")[::2] for part in words.split(","))
+    return pairs.get(label, "")
+
+
 def parse_checkpoint(text: str) -> CheckpointOption:
-    """`NAME=PATH`.
+    """`NAME=PATH`, where the path may also be timm:NAME and the like, or `package.module:function`.
 
     Raises:
         UsageError: Another form.
@@ -129,7 +174,10 @@ def parse_checkpoint(text: str) -> CheckpointOption:
     label, found, path = text.partition("=")
     if not (label and found and path) or "/" in label:
         raise UsageError(f"--checkpoint {text}: write NAME=PATH, for example mine=runs/mine.pth")
-    return CheckpointOption(label=label, path=str(Path(path).expanduser().absolute()))
+    place = Path(path).expanduser()
+    if NAMED.fullmatch(path) and not place.exists():
+        return CheckpointOption(label=label, path=path)
+    return CheckpointOption(label=label, path=str(place.absolute()))
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,15 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise UsageError(f"--seeds {text}: write whole numbers, for example 0,1,2") from None
 
 
+def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
+    from hsa_bench.core.card import parse_card
+
+    try:
+        return parse_card(texts)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -29,10 +38,20 @@ def _words(text: str) -> tuple[str, ...]:
 def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     tasks: Annotated[str, typer.Option(help="Comma-separated task names; see --list.")] = "",
     checkpoint: Annotated[
-        list[str] | None, typer.Option(help="NAME=PATH of a backbone to evaluate; repeatable.")
+        list[str] | None,
+        typer.Option(help="NAME=PATH of a backbone, or NAME=timm:…, torchvision:…, hf:ORG/…; repeatable."),
     ] = None,
-    arch: Annotated[str, typer.Option(help="Architecture, if the file's tensors do not tell.")] = "",
-    file_format: Annotated[str, typer.Option("--format", help="Checkpoint format, if not recognised.")] = "",
+    arch: Annotated[
+        str, typer.Option(help="Architecture, if the tensors do not tell; or my_lab.nets:build.")
+    ] = "",
+    file_format: Annotated[
+        str, typer.Option("--format", help="Checkpoint format, if not recognised; or NAME=format,….")
+    ] = "",
+    branch: Annotated[str, typer.Option(help="Network of the file: key, teacher …; or NAME=branch,….")] = "",
+    card: Annotated[
+        list[str] | None,
+        typer.Option(help="field=value or NAME.field=value of mean, std, channels, value_range, tokens."),
+    ] = None,
     dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
     data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
     image_size: Annotated[int, typer.Option(help="Side of the crops, px; 0: the data set's.")] = 0,
@@ -68,6 +87,8 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "checkpoints": tuple(parse_checkpoint(text) for text in checkpoint or ()),
             "arch": arch,
             "file_format": file_format,
+            "branch": branch,
+            "card": _card(card or []),
             "dataset": dataset,
             "image_size": image_size,
             "baseline": baseline,

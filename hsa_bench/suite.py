@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from hsa_bench.choose_tasks import choose_tasks, with_settings
-from hsa_bench.core.architectures import PIXELS
+from hsa_bench.controls import control_requests, control_tasks
 from hsa_bench.core.checkpoint import CheckpointError
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.execute import Bench
@@ -23,7 +23,6 @@ from hsa_bench.display import Display
 from hsa_bench.job import SHIPPED, Job, UsageError
 
 PRETRAIN = "pretrain.task"
-RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -76,30 +75,16 @@ class Suite:
         return cells
 
     def checkpoints(self) -> list[LoadedBackbone]:
-        """The files given by the user, loaded completely or refused."""
+        """The backbones named by the user, loaded completely or refused."""
         loaded = []
-        for option in self.job.checkpoints:
-            request = BackboneRequest(
-                label=option.label, path=option.path, arch=self.job.arch, file_format=self.job.file_format
-            )
+        for request in self.job.requests():
             loaded.append(_load(request))
-            self.display.loaded(option.label, loaded[-1].backbone.arch, loaded[-1].backbone.source)
+            self.display.loaded(request.label, loaded[-1].backbone)
         return loaded
 
     def controls(self, checkpoints: Sequence[LoadedBackbone]) -> list[LoadedBackbone]:
-        """Random initialisations of every architecture in the run, and raw pixels."""
-        job = self.job
-        archs = dict.fromkeys([job.pretrain.arch, job.arch, *(b.backbone.arch for b in checkpoints)])
-        archs = {arch: None for arch in archs if arch not in {"", PIXELS}}
-        labels = {arch: RANDOM if len(archs) == 1 else f"{RANDOM} {arch}" for arch in archs}
-        requests = [
-            BackboneRequest(label=labels[arch], arch=arch, init=init)
-            for arch in archs
-            for init in range(job.random_controls)
-        ]
-        if job.pixels_control:
-            requests.append(BackboneRequest(label=PIXELS, arch=PIXELS))
-        return [_load(request) for request in requests]
+        """Untrained twins and raw pixels."""
+        return [_load(request) for request in control_requests(self.job, checkpoints)]
 
     def run(self, cells: Sequence[Cell]) -> list[TaskResult]:
         """Results of all cells: those on file, and the rest by running them."""
@@ -123,13 +108,21 @@ class Suite:
                 folder = self.bench.store.path(result.label, result.spec.task, result.spec.key).parent
                 path = (folder / result.artefacts["checkpoint"]).absolute()
                 loaded.append(_load(BackboneRequest(label=result.label, path=str(path))))
-                self.display.loaded(result.label, loaded[-1].backbone.arch, loaded[-1].backbone.source)
+                self.display.loaded(result.label, loaded[-1].backbone)
         return loaded
 
-    def evaluation(self, tasks: Sequence[ChosenTask], backbones: Sequence[LoadedBackbone]) -> Plan:
-        """Every number wanted of the loaded backbones."""
+    def evaluation(
+        self,
+        tasks: Sequence[ChosenTask],
+        backbones: Sequence[LoadedBackbone],
+        controls: Sequence[LoadedBackbone],
+    ) -> Plan:
+        """Every number wanted of the loaded backbones, and of the controls."""
         job = self.job
-        return make_plan(tasks, backbones, job.dataset, job.seeds, job.limit, self.bench.ctx)
+        rest = job.dataset, job.seeds, job.limit, self.bench.ctx
+        plan = make_plan(tasks, backbones, *rest)
+        beside = make_plan(control_tasks(job, tasks), controls, *rest)
+        return Plan((*plan.cells, *beside.cells), (*plan.blocked, *beside.blocked))
 
     def baseline(self, controls: Sequence[LoadedBackbone]) -> str:
         """The row that the others are compared with: as asked, else moco, simclr, or the first there is.
@@ -137,7 +130,7 @@ class Suite:
         Raises:
             UsageError: The one asked for is not in the run.
         """
-        files = [*self.job.pretrain.backbones, *(c.label for c in self.job.checkpoints)]
+        files = [*self.job.pretrain.backbones, *(r.label for r in self.job.requests())]
         labels = list(dict.fromkeys([*files, *(c.request.label for c in controls)]))
         if self.job.baseline in labels:
             return self.job.baseline
@@ -180,10 +173,10 @@ def run_suite(suite: Suite) -> bool:
         checkpoints = suite.checkpoints()
         controls = suite.controls(checkpoints)
         suite.baseline(controls)
-        _refuse_if_all_blocked(suite.evaluation(tasks, [*checkpoints, *controls]))
+        _refuse_if_all_blocked(suite.evaluation(tasks, checkpoints, controls))
     results = suite.run(pretraining)
     with suite.display.busy("planning"):
-        plan = suite.evaluation(tasks, [*suite.pretrained(results), *checkpoints, *controls])
+        plan = suite.evaluation(tasks, [*suite.pretrained(results), *checkpoints], controls)
     lost = _lost(suite, tasks, results)
     planned = [c.planned() for c in (*pretraining, *plan.cells)] + [*plan.blocked, *lost]
     if rank() == 0:
@@ -202,7 +195,7 @@ def dry_run(suite: Suite) -> None:
     done = [result for result in on_file if result is not None]
     checkpoints = suite.checkpoints()
     controls = suite.controls(checkpoints)
-    plan = suite.evaluation(tasks, [*suite.pretrained(done), *checkpoints, *controls])
+    plan = suite.evaluation(tasks, [*suite.pretrained(done), *checkpoints], controls)
     rows = [(c.planned(), _state(c, suite)) for c in (*pretraining, *plan.cells)]
     rows += [(cell, f"blocked: {cell.blocked}") for cell in plan.blocked]
     for cell, result in zip(pretraining, on_file, strict=True):

@@ -33,7 +33,9 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
         Notes("Objects left out of the data", _dropped(grid)),
+        Notes("Test images seen in pretraining", _leaked(grid)),
         Notes("Remarked in pretraining", _remarked(grid)),
+        Notes("Taken for granted, as no file says it", _assumed(grid)),
         Notes(
             "Not shown to be better than an untrained network (the interval of the difference reaches zero)",
             _no_better_than_random(grid, comparison),
@@ -103,6 +105,27 @@ def _dropped(grid: Grid) -> tuple[str, ...]:
             if named := result.effective.get("dropped"):
                 counts = ", ".join(f"{n:,} of {s}" for s, n in result.effective["dropped_objects"].items())
                 lines[f"{plain(column)}: {counts}, such as: {plain('; '.join(named))}."] = None
+    return tuple(lines)
+
+
+def _leaked(grid: Grid) -> tuple[str, ...]:
+    """Test images whose pixels are among those of the pretraining, by the checkpoint's hashes."""
+    lines: dict[str, None] = {}
+    for row in grid.rows:
+        for result in grid.in_row(row):
+            if seen := result.effective.get("test_images_in_pretraining"):
+                of = f"{seen:,} of {result.effective.get('test_images_hashed', 0):,}"
+                text = f"{plain(row)}: {of} test images of {plain(result.spec.data.name)}"
+                lines[f"{text} were pretrained on, by the hashes in its checkpoint."] = None
+    return tuple(lines)
+
+
+def _assumed(grid: Grid) -> tuple[str, ...]:
+    lines: dict[str, None] = {}
+    for row in grid.rows:
+        for result in grid.in_row(row):
+            if result.source.assumed:
+                lines[f"{plain(row)}: {plain('; '.join(result.source.assumed))}."] = None
     return tuple(lines)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from eval_tasks._detection.detectron2_config import ROI_HEADS, detectron2_config
-from eval_tasks._detection.detectron2_names import depth, to_detectron2, to_torchvision
+from eval_tasks._detection.detectron2_holds import depth
 from eval_tasks._detection.engine import Detector, Found, Size, Target
 from eval_tasks._detection.settings import DetectionTask
+from hsa_bench.core.detectron2_names import to_detectron2, to_torchvision
 
 PLACES = {"c4": {"": "backbone.", "res5.": "roi_heads.res5."}, "fpn": {"": "backbone.bottom_up."}}
 """Where the trunk's tensors stand in the whole network, by the beginnings of their names."""

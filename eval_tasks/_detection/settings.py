@@ -16,6 +16,7 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData
 from hsa_bench.core.task import SETTINGS, Context, Task
+from hsa_bench.core.vit import ViTTrunk
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -162,6 +163,11 @@ class DetectionTask(Task):
         )
 
     def unsupported(self, backbone: Backbone) -> str:
+        if isinstance(backbone.module, ViTTrunk):
+            return (
+                f"{backbone.arch} is a vision transformer: its tokens have one scale, and C4 and FPN need "
+                "the four of a ResNet (ViTDet is another protocol)"
+            )
         if not backbone.trunk:
             return f"{backbone.arch} has no stages and nothing to fine-tune"
         if self.head == "c4" and not has_bottlenecks(backbone.module):
@@ -170,7 +176,7 @@ class DetectionTask(Task):
                 f"use {self.pyramid_variant}"
             )
         if self.engine == "detectron2":
-            from eval_tasks._detection.detectron2_names import refusal
+            from eval_tasks._detection.detectron2_holds import refusal
 
             return refusal(backbone.module)
         return ""

@@ -1,4 +1,4 @@
-"""Architecture names to trunks: ResNets of torchvision and timm, small-image stems, narrow widths."""
+"""Architecture names to trunks: ResNets with small-image stems and narrow widths, ViTs, timm's, one's own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,29 @@ import re
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.card import Tokens
+from hsa_bench.core.own_module import build_own, feature_dim, is_own
 from hsa_bench.core.seed import forked
+from hsa_bench.core.vit import ViTTrunk, is_vit
 
 PIXELS = "pixels"
 """The control that has no weights: the picture itself, pooled to 32x32."""
 
-_OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?")
+_OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?(-pad2)?(-samepool)?")
+
+
+class SamePool(nn.Module):
+    """TensorFlow's 'SAME' 3x3 max-pooling of stride 2: pads right and below alone where sides are even.
+
+    As in SimCLR (google-research/simclr, tf2/resnet.py); torch's pads all four sides, one pixel off.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        (high, wide), pads = x.shape[-2:], []
+        for side in (wide, high):
+            whole = max((-(-side // 2) - 1) * 2 + 3 - side, 0)
+            pads += [whole // 2, whole - whole // 2]
+        return nn.functional.max_pool2d(nn.functional.pad(x, pads, value=-torch.inf), 3, 2)
 
 
 class ResNetTrunk(nn.Module):
@@ -65,28 +82,49 @@ def has_bottlenecks(trunk: nn.Module) -> bool:
     return any(name.endswith("conv3.weight") for name, _ in trunk.named_parameters())
 
 
-def build(arch: str, seed: int = 0) -> ResNetTrunk | Pixels:
-    """A randomly initialised trunk.
+def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
+    """A randomly initialised trunk: a module that maps [B, 3, H, W] to [B, dim], in eval mode.
 
     Args:
         arch: `resnet18`, `resnet50`, … ; `-wN` sets the first stage's width (the others are 2, 4, 8
             times that), `-cifar` a 3x3 stem without max-pool for small images, `-s2` the same with
-            stride 2, a quarter of the work: `resnet18-w16-cifar`. Otherwise any ResNet
-            of torchvision or timm by its name there. Or `pixels`.
+            stride 2, a quarter of the work: `resnet18-w16-cifar`; `-pad2` pads that stem by 2,
+            `-samepool` pools as TensorFlow. `vit_small_patch16_224`, … with `-h12` (heads), `-ls`
+            (LayerScale), `-reg4` (registers). Any other model of torchvision's ResNets or of timm by its
+            name there. `package.module:function` for one's own. Or `pixels`.
         seed: Of the initialisation.
+        tokens: What a vision transformer pools; its class token if empty.
 
     Raises:
         ValueError: No such architecture; the message suggests one.
     """
+    if tokens and not is_vit(arch):
+        raise ValueError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
     if arch == PIXELS:
         return Pixels().eval()
+    if is_own(arch):
+        return build_own(arch, seed)
     with forked(seed, "init", arch):
+        if is_vit(arch):
+            return ViTTrunk(arch, tokens).eval()
         ours = _OURS.fullmatch(arch)
         net = _resnet(*ours.groups()) if ours else _by_name(arch)
-        return ResNetTrunk(net).eval()
+        return ResNetTrunk(net).eval() if _is_resnet(net) else net.eval()
 
 
-def _resnet(depth: str, width: str | None, stem: str | None) -> nn.Module:
+def blank(arch: str, tokens: Tokens = "") -> nn.Module:
+    """The trunk for a checkpoint to fill: without memory of its own where the architecture allows."""
+    if _OURS.fullmatch(arch) or is_vit(arch):
+        with torch.device("meta"):
+            return build(arch, tokens=tokens)
+    return build(arch, tokens=tokens)
+
+
+def _is_resnet(net: nn.Module) -> bool:
+    return all(hasattr(net, name) for name in ("conv1", "bn1", "layer1", "layer4"))
+
+
+def _resnet(depth: str, width: str | None, stem: str | None, pad2: str | None, same: str | None) -> nn.Module:
     import torchvision
 
     net = torchvision.models.get_model(f"resnet{depth}", weights=None)
@@ -100,13 +138,16 @@ def _resnet(depth: str, width: str | None, stem: str | None) -> nn.Module:
             setattr(net, f"layer{i + 1}", layer)
     if stem:
         stride = 2 if stem == "-s2" else 1
-        net.conv1 = nn.Conv2d(3, first, 3, stride=stride, padding=1, bias=False)
+        net.conv1 = nn.Conv2d(3, first, 3, stride=stride, padding=2 if pad2 else 1, bias=False)
         net.maxpool = nn.Identity()
     elif first != 64:
         net.conv1 = nn.Conv2d(3, first, 7, stride=2, padding=3, bias=False)
-    for m in net.modules():  # as torchvision initialises its own
-        if isinstance(m, nn.Conv2d):
-            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+    if same and not stem:
+        net.maxpool = SamePool()
+    if not net.conv1.weight.is_meta:
+        for m in net.modules():  # as torchvision initialises its own
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
     return net
 
 
@@ -117,9 +158,12 @@ def _by_name(arch: str) -> nn.Module:
         return torchvision.models.get_model(arch, weights=None)
     import timm
 
-    known = timm.list_models(module="resnet")
-    if arch in known:
+    if arch in timm.list_models(module="resnet"):
         return timm.create_model(arch, pretrained=False, num_classes=0)
+    if arch in (known := timm.list_models()):
+        net = timm.create_model(arch, pretrained=False, num_classes=0)  # its own pooling, no stages
+        net.dim = feature_dim(net, arch)  # type: ignore[assignment]  # a plain number, no buffer
+        return net
     near = difflib.get_close_matches(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known], n=3)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise ValueError(f"--arch {arch}: no such ResNet in torchvision, timm or here{hint}")
+    raise ValueError(f"--arch {arch}: no such architecture in torchvision, timm or here{hint}")

@@ -6,11 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.result import BackboneId, Source
+
+Hashes = NDArray[np.int64]
+"""Of pictures, one 64-bit number each; see `image_hashes`."""
 
 
 class Trunk(Protocol):
@@ -37,6 +42,8 @@ class Backbone:
     weights: str
     """`weights_hash(module)` when it was loaded."""
     source: Source
+    seen: Hashes | None = None
+    """Hashes of the pictures it was pretrained on, sorted int64 [N], where its file has them."""
 
     @property
     def id(self) -> BackboneId:
@@ -50,9 +57,20 @@ class Backbone:
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers.
+
+    Less the counters of batch norms with a fixed momentum: they change no number, and some formats leave
+    them out.
+    """
     total = hashlib.sha256()
+    idle = {
+        f"{name}.num_batches_tracked" if name else "num_batches_tracked"
+        for name, part in module.named_modules()
+        if getattr(part, "momentum", None) is not None
+    }
     for name, tensor in sorted(module.state_dict().items()):
+        if name in idle:
+            continue
         host = tensor.detach().cpu().contiguous()
         total.update(f"{name}:{host.dtype}:{tuple(host.shape)};".encode())
         total.update(host.reshape(-1).view(torch.uint8).numpy().tobytes())

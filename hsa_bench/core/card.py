@@ -1,16 +1,21 @@
-"""The preprocessing a set of weights expects: a checkpoint's card, which no recipe overrides."""
+"""What a set of weights expects and no key name shows: a checkpoint's card, which no recipe overrides."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+import yaml
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
+
+Tokens = Literal["", "cls", "mean", "cls+mean"]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Preprocess:
-    """How pixels become input."""
+    """How pixels become input, and tokens become one vector."""
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Per channel, in units of the value range, in RGB order whatever `channels` says."""
@@ -19,12 +24,63 @@ class Preprocess:
     """Order in which the network takes its channels."""
     value_range: float = 1.0
     """Pixels run from 0 to this before mean and std are applied: 1 or 255."""
+    tokens: Tokens = ""
+    """What of a vision transformer's output is the feature; empty for other networks."""
 
     def as_dict(self) -> dict[str, Any]:
         """For the key and the report."""
-        return {
+        card: dict[str, Any] = {
             "mean": list(self.mean),
             "std": list(self.std),
             "channels": self.channels,
             "value_range": self.value_range,
         }
+        return {**card, "tokens": self.tokens} if self.tokens else card
+
+
+IMAGENET = Preprocess()
+STD_228 = Preprocess(std=(0.228, 0.224, 0.225))
+"""SwAV's and HCSC's: facebookresearch/swav src/multicropdataset.py."""
+UNNORMALISED = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""SimCLR's in TensorFlow: pixels in [0, 1] as they are (google-research/simclr, issue 12)."""
+HALF = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""Google's vision transformers: pixels in [-1, 1]."""
+CAFFE = Preprocess(mean=(123.675, 116.28, 103.53), std=(1.0, 1.0, 1.0), channels="BGR", value_range=255.0)
+"""The MSRA ResNets of Caffe and Detectron."""
+CIFAR = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+
+
+def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
+    """The card with some fields changed.
+
+    Raises:
+        ValueError: It has no such field, or the field does not take that value.
+    """
+    known = [f.name for f in fields(Preprocess)]
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(f"--card {name}: no such field; there are {', '.join(known)}")
+        try:
+            card = replace(card, **{name: value})
+        except ValidationError as error:
+            raise ValueError(f"--card {name}={value}: {error.errors()[0]['msg']}") from error
+    if min(card.std) <= 0 or card.value_range <= 0:
+        raise ValueError("--card: std and value_range must be above 0")
+    return card
+
+
+def parse_card(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """`field=value` or `NAME.field=value` to changes by backbone; "" stands for all of them.
+
+    Raises:
+        ValueError: Another form.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, found, value = text.partition("=")
+        label, _, field = name.rpartition(".")
+        if not found or not field:
+            raise ValueError(f"--card {text}: write field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
+        parsed = [float(part) for part in value.split(",")] if "," in value else yaml.safe_load(value)
+        changes.setdefault(label, {})[field] = parsed
+    return changes

@@ -2,140 +2,163 @@
 
 from __future__ import annotations
 
-import importlib
-import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from hsa_bench.core import registry
-from hsa_bench.core.architectures import build
+from hsa_bench.core.architectures import blank
 from hsa_bench.core.backbone import Backbone, weights_hash
+from hsa_bench.core.card import overridden
+from hsa_bench.core.converted import Converted, Payload
 from hsa_bench.core.formats import own
-from hsa_bench.core.infer_arch import infer_arch
+from hsa_bench.core.infer_arch import infer_arch, inferred
+from hsa_bench.core.match import COUNTER, Match, match
+from hsa_bench.core.own_module import feature_dim
+from hsa_bench.core.recognise import advice, by_name, name_of, recognise
 from hsa_bench.core.result import Coverage, Source
-
-FORMATS = "hsa_bench.core.formats"
+from hsa_bench.core.safe_read import ReadError, read_metadata, safe_read, sha256
+from hsa_bench.core.vit import ViTTrunk
 
 
 class CheckpointError(ValueError):
     """A file that is not loaded; the message says what was expected, what was found, and what to do."""
 
 
-def load_checkpoint(path: Path, label: str, arch: str = "", file_format: str = "") -> Backbone:
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of a checkpoint; empty is what the file says."""
+
+    arch: str = ""
+    file_format: str = ""
+    """One of the format files' names, or the dotted path of one's own."""
+    branch: str = ""
+    """Which network of the file; the names are the format's."""
+    card: Mapping[str, Any] | None = None
+    """Fields of the card that are known better."""
+
+
+def load_checkpoint(path: Path, label: str, wishes: Wishes = Wishes(), origin: str = "") -> Backbone:
     """Load a trunk from a file.
 
     Args:
-        path: A `.pth`/`.pt`/`.tar`/`.ckpt` or `.safetensors` file.
+        path: A file of torch.save, safetensors, or a pickle of arrays.
         label: Name of the backbone in tables.
-        arch: Architecture; if empty it is taken from the file or inferred from tensor shapes.
-        file_format: One of the format files' names; if empty it is recognised.
+        wishes: What the user says of it.
+        origin: Where the file came from, e.g. "timm:resnet50"; its path if empty.
 
     Raises:
         CheckpointError: Unreadable, of unknown format, or not matching the trunk tensor by tensor.
     """
     payload = read(path)
-    form = _by_name(file_format) if file_format else recognise(payload, path)
-    name = form.__name__.rsplit(".", 1)[1]
     try:
-        found = form.convert(payload)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a {name} checkpoint ({error!r}); try another --format") from error
-    try:
-        chosen = arch or found.arch or infer_arch(found.state)
-        module = build(chosen)
+        form = by_name(wishes.file_format) if wishes.file_format else recognise(payload)
+        found = _converted(form, payload, wishes.branch)
+        arch = wishes.arch or found.arch or infer_arch(found.state)
+        card = overridden(found.card, wishes.card or {})
+        module = blank(arch, card.tokens)
+        seen = _fill(module, found.state, f"read as {name_of(form)} into {arch}")
+    except Mismatch as error:
+        raise CheckpointError(f"{path}: {error}. {_remedy(payload, wishes, found, form)}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    coverage = _fill(module, found.state, f"{path}, read as {name} into {chosen}", found.dropped)
+    if isinstance(module, ViTTrunk):
+        card = overridden(card, {"tokens": module.tokens})
     return Backbone(
         label=label,
-        arch=chosen,
+        arch=arch,
         module=module.eval(),
-        dim=module.dim,
-        card=found.card,
+        dim=feature_dim(module, arch),
+        card=card,
         weights=weights_hash(module),
-        source=Source(
-            path=str(path), format=name, branch=found.branch, coverage=coverage, budget=found.budget
-        ),
+        source=_source(path, origin, form, found, seen),
+        seen=found.image_hashes.numpy() if found.image_hashes is not None else None,
     )
 
 
-def read(path: Path) -> Mapping[str, Any]:
+def read(path: Path) -> Payload:
     """Read a file without running anything in it.
 
     Raises:
         CheckpointError: Missing, not a checkpoint, or holding objects other than tensors and plain values.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-                return own.with_metadata(state, file.metadata() or {})
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0][:300]
-        raise CheckpointError(
-            f"{path}: refused, it holds more than tensors and plain values ({reason}). "
-            "Where you trust it, save its state_dict alone and pass that file"
+        return own.with_metadata(safe_read(path), read_metadata(path))
+    except ReadError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+class Mismatch(ValueError):
+    """Tensors that do not fill a trunk."""
+
+
+def _converted(form: ModuleType, payload: Payload, branch: str) -> Converted:
+    known = getattr(form, "BRANCHES", None)
+    if branch and known is not None and branch not in known:
+        raise ValueError(f"--branch {branch}: {name_of(form)} has {', '.join(known)}")
+    try:
+        return form.convert(payload, branch)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
+        told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"not loaded as {name_of(form)}: {told}. {advice(payload, but=name_of(form))}"
         ) from error
-    except Exception as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
-    if not isinstance(payload, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(payload).__name__}, not a dict of tensors")
-    return payload
 
 
-def recognise(payload: Mapping[str, Any], path: Path) -> ModuleType:
-    """The one format that matches.
-
-    Raises:
-        CheckpointError: None or several do.
-    """
-    forms = [_by_name(name) for name in registry.files(FORMATS)]
-    found = [form for form in forms if form.matches(payload)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(f.__name__.rsplit(".", 1)[1] for f in (found or forms))
-    keys = ", ".join(list(map(str, payload))[:6])
-    if found:
-        raise CheckpointError(f"{path}: could be any of {names}; choose with --format")
-    raise CheckpointError(f"{path}: no known format (its keys begin {keys}); known are {names}: see --format")
-
-
-def _by_name(name: str) -> ModuleType:
-    if name not in registry.files(FORMATS):
-        raise CheckpointError(f"--format {name}: unknown; there are {', '.join(registry.files(FORMATS))}")
-    return importlib.import_module(f"{FORMATS}.{name.replace('-', '_')}")
-
-
-def _fill(module: nn.Module, state: Mapping[str, Tensor], what: str, dropped: tuple[str, ...]) -> Coverage:
+def _fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Match:
     """Copy tensors in, if every one of them has its place and every place its tensor."""
     wanted = module.state_dict()
-    missing = [key for key in wanted if key not in state]
-    extra = [key for key in state if key not in wanted]
-    shapes = [
-        f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
-    ]
-    if missing or extra or shapes:
-        matched = len(wanted) - len(missing) - len(shapes)
-        raise CheckpointError(
-            f"{what}: {matched} of {len(wanted)} trunk tensors match; nothing was loaded. "
-            f"Missing: {_few(missing)}. Left over: {_few(extra)}. Wrong shape: {_few(shapes)}. "
-            "Check --arch and --format"
-        )
-    module.load_state_dict(dict(state), strict=True)
-    return Coverage(matched=len(wanted), total=len(wanted), dropped=dropped)
+    seen = match(wanted, state)
+    if not seen.complete or not seen.total:
+        raise Mismatch(f"{what}: {seen}")
+    _check_values(state)
+    counters = {key: torch.zeros((), dtype=torch.long) for key in wanted if key.endswith(COUNTER)}
+    filled = {
+        key: (state[key] if key in state else counters[key]).detach().to(place.dtype, copy=True).contiguous()
+        for key, place in wanted.items()
+    }
+    module.load_state_dict(filled, strict=True, assign=True)
+    assert not any(t.is_meta for t in (*module.parameters(), *module.buffers())), f"{what}: places left empty"
+    return seen
 
 
-def _few(items: list[str]) -> str:
-    shown = ", ".join(items[:4]) or "none"
-    return shown if len(items) <= 4 else f"{shown} and {len(items) - 4} more"
+def _check_values(state: Mapping[str, Tensor]) -> None:
+    """Refuse what no training leaves behind: NaN, infinity, variances below zero."""
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{key} holds NaN or infinity: the training diverged, or the file is damaged")
+        if key.endswith("running_var") and (tensor < 0).any():
+            raise ValueError(f"{key} holds variances below 0: its tensors are exchanged, or damaged")
+
+
+def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType) -> str:
+    shapes = inferred(found.state)
+    if wishes.arch and shapes and shapes != wishes.arch:
+        return f"The tensors are of {shapes}: leave --arch out, or give --arch {shapes}"
+    return f"Check --arch and --format. {advice(payload, wishes.arch, but=name_of(form))}"
+
+
+def _source(path: Path, origin: str, form: ModuleType, found: Converted, seen: Match) -> Source:
+    with path.open("rb") as file:
+        digest = sha256(file)
+    assumed = found.assumed
+    if seen.without_counters:
+        assumed = (*assumed, "batch-norm counters, which the file has not, are 0")
+    return Source(
+        path=origin or str(path),
+        format=name_of(form),
+        branch=found.branch,
+        coverage=Coverage(matched=seen.matched, total=seen.total, dropped=found.dropped),
+        budget=found.budget,
+        sha256=digest,
+        assumed=assumed,
+        images_known=0 if found.image_hashes is None else len(found.image_hashes),
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from hsa_bench.core import outcomes
 from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.leakage import leakage
 from hsa_bench.core.peak_memory import peak_mb, reset_peak
 from hsa_bench.core.plan import Cell
 from hsa_bench.core.processes import rank
@@ -44,7 +45,7 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
     start = time.perf_counter()
     try:
         loaded = backbone or cell.backbone.load()
-        outcome = _measure(cell, task, loaded, ctx)
+        outcome, leaked = _measure(cell, task, loaded, ctx)
         if task.frozen:
             assert_unchanged(loaded)
         if outcome.examples is not None and rank() == 0:
@@ -63,7 +64,7 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         "ok",
         metrics=dict(outcome.metrics),
         curves=dict(outcome.curves),
-        effective=dict(outcome.effective),
+        effective={**outcome.effective, **leaked},
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
         seconds=time.perf_counter() - start,
@@ -92,7 +93,7 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
     )
 
 
-def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> Outcome:
+def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, dict[str, int]]:
     if backbone.weights != cell.spec.backbone.weights:
         raise RuntimeError(
             f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"
@@ -104,7 +105,7 @@ def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> Outcom
     missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
     assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
-    return outcome
+    return outcome, leakage(backbone, data, ctx)
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from hsa_bench.core.backbone import Hashes
 from hsa_bench.core.data import ImageSet
+from hsa_bench.core.images import Images
 from hsa_bench.core.task import Context
 
-Hashes = NDArray[np.int64]
-"""One for each picture, 64 bits of BLAKE2b over its size and RGB bytes."""
 
+def image_hashes(images: ImageSet | Images, ctx: Context) -> Hashes:
+    """Hashes of all pictures, sorted, [N]: 64 bits of BLAKE2b over size and RGB bytes.
 
-def image_hashes(images: ImageSet, ctx: Context) -> Hashes:
-    """Hashes of all pictures, sorted, [N]; equal pixels have equal hashes, whatever the file's format."""
+    Equal pixels have equal hashes, whatever the file's format.
+    """
     loader = DataLoader(
         cast(Dataset[int], _Hashed(images)), batch_size=256, num_workers=ctx.workers, collate_fn=np.array
     )
@@ -33,12 +34,13 @@ def shared(one: Hashes, other: Hashes) -> int:
 
 @dataclass(frozen=True)
 class _Hashed(Dataset[int]):
-    images: ImageSet
+    images: ImageSet | Images
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> int:
-        picture = self.images.picture(index)
+        images = self.images
+        picture = images.picture(index) if isinstance(images, ImageSet) else images[index]
         digest = hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)

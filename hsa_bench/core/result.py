@@ -101,6 +101,12 @@ class Source(Record):
     """Which network of the file was taken, e.g. "query" of a momentum pair."""
     coverage: Coverage | None = None
     budget: Budget | None = None
+    sha256: str = ""
+    """Of the file, as `sha256sum` prints it."""
+    assumed: tuple[str, ...] = ()
+    """What neither file nor format says and was taken for granted, e.g. the preprocessing."""
+    images_known: int = 0
+    """Pictures of its pretraining whose hashes the file holds."""
 
 
 class Failure(Record):

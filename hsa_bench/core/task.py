@@ -106,6 +106,8 @@ class Task(ABC):
     """Whether the trunk must come out as it went in."""
     together: ClassVar[bool] = False
     """Whether several processes work on it; else the first one does it alone."""
+    cheap: ClassVar[bool] = False
+    """Whether it takes seconds once features are extracted, so that untrained twins are measured too."""
     seeded: ClassVar[bool] = True
     """Whether the number depends on the seed; if not, the task runs once."""
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eval_tasks._detection.detectron2_names import depth, refusal, to_detectron2, to_torchvision
+from eval_tasks._detection.detectron2_holds import depth, refusal
 from hsa_bench.core.architectures import build
+from hsa_bench.core.detectron2_names import to_detectron2, to_torchvision
 
 
 @pytest.mark.parametrize("layers", [18, 50, 101])

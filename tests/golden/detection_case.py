@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eval_tasks._detection.detectron2_names import to_detectron2
 from eval_tasks._detection.engine import Found
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.torchvision_engine import TorchvisionDetector, torchvision_detector
 from eval_tasks.coco import TASKS
 from hsa_bench.core.architectures import build
+from hsa_bench.core.detectron2_names import to_detectron2
 from hsa_bench.core.seed import forked
 
 CLASSES = 4

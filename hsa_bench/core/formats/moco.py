@@ -1,25 +1,23 @@
-"""MoCo v1 and v2 training checkpoints (facebookresearch/moco, main_moco.py:389-396).
+"""MoCo v1 and v2, and PCL, which saves the same (facebookresearch/moco, main_moco.py:389-396).
 
-Recognised by `module.encoder_q.` keys in `state_dict`. Keeps the query encoder; drops its head (`fc`: linear
-in v1, an MLP in v2), the key encoder and the queue. Cannot know the preprocessing: MoCo's own is assumed.
+Recognised by `encoder_q.` in `state_dict` and `arch` beside it. Keeps the query encoder, or the key encoder
+by `--branch key`; drops the other, its head (`fc`: linear in v1, an MLP in v2) and the queue. Cannot know
+MoCo from PCL, nor the preprocessing: both use ImageNet's mean and deviation.
 """
 
 from __future__ import annotations
 
-from hsa_bench.core.converted import Converted, Payload, split, unwrapped
+from hsa_bench.core.converted import Converted, Payload, has, state_in, take
 
-PREFIX = "encoder_q."
+BRANCHES = {"query": "encoder_q.", "key": "encoder_k."}
 
 
 def matches(payload: Payload) -> bool:
-    """Whether there is a query encoder of a ResNet."""
-    state = payload.get("state_dict")
-    return isinstance(state, dict) and any(
-        key.removeprefix("module.").startswith(PREFIX + "conv1.") for key in state
-    )
+    """Whether there are a query and a key encoder, and the architecture's name, as MoCo writes it."""
+    state = state_in(payload, "state_dict")
+    return "arch" in payload and has(state, *BRANCHES.values()) and "queue_index" not in state
 
 
-def convert(payload: Payload) -> Converted:
-    """Take the query encoder, without its head."""
-    trunk, dropped = split(unwrapped(payload["state_dict"]), PREFIX, drop=("fc.",))
-    return Converted(state=trunk, dropped=dropped, branch="query")
+def convert(payload: Payload, branch: str = "") -> Converted:
+    """Take one encoder, without its head."""
+    return take(state_in(payload, "state_dict"), BRANCHES, branch, drop=("fc.",))

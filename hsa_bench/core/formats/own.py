@@ -1,6 +1,7 @@
 """Checkpoints that this suite's own pretraining writes.
 
-Recognised by `format: hsa_bench/1`. Nothing is dropped; architecture, card and budget stand in the file.
+Recognised by `format: hsa_bench/1`. Nothing is dropped; architecture, card, budget and the hashes of the
+pictures it was pretrained on stand in the file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.converted import Converted, Payload
+from hsa_bench.core.converted import Converted, Payload, tensors
 from hsa_bench.core.result import Budget
 
 MARK = "hsa_bench/1"
@@ -22,19 +23,22 @@ def matches(payload: Payload) -> bool:
     return payload.get("format") == MARK
 
 
-def convert(payload: Payload) -> Converted:
+def convert(payload: Payload, branch: str = "") -> Converted:
     """Take the file at its word; the loader still matches every tensor."""
+    if branch not in {"", "query"}:
+        raise ValueError(f"--branch {branch}: there is query alone")
+    hashes = payload.get("image_hashes")
     return Converted(
-        state=dict(payload["state_dict"]),
-        dropped=(),
+        state=tensors(payload["state_dict"]),
         branch="query",
         arch=payload["arch"],
         card=Preprocess(**payload["card"]),
         budget=Budget(**payload["budget"]),
+        image_hashes=hashes if isinstance(hashes, Tensor) else None,
     )
 
 
-def with_metadata(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Payload:
+def with_metadata(state: Payload, metadata: Mapping[str, str]) -> Payload:
     """A safetensors file as a payload: our own as its `.pth` twin, any other as its tensors alone."""
     if metadata.get("format") != MARK:
         return state
@@ -42,4 +46,4 @@ def with_metadata(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> P
         name: value if name in {"format", "arch", "data"} else json.loads(value)
         for name, value in metadata.items()
     }
-    return {**about, "state_dict": state}
+    return Payload({**about, "state_dict": dict(state)}, state.beside, state.container)

@@ -1,36 +1,47 @@
 """ResNets as torchvision and timm save them: bare, or under `state_dict`, `model` or their EMA twins.
 
-Recognised by `conv1.` and `layer1.0.` at the top of the keys. Drops the classifier (`fc`). Cannot know the
-preprocessing: ImageNet's mean and standard deviation are assumed.
+Recognised by `conv1.` and `layer1.0.` at the top of the keys; so are the published ResNets of DINO, Barlow
+Twins and VICReg. Drops the classifier (`fc`). Cannot know the preprocessing, nor that a file came from
+TensorFlow's SimCLR (`--format simclr-tf`): ImageNet's mean and deviation are assumed.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from hsa_bench.core.converted import CLASSIFIERS, Converted, Payload, split, unwrapped
+from hsa_bench.core.converted import CLASSIFIERS, Converted, Payload, from_lightning, has, split, state_in
 
 NESTED = ("state_dict", "model", "state_dict_ema", "model_ema")
+BRANCHES = {"model": "", "ema": ""}
 
 
-def _state(payload: Payload) -> tuple[str, dict[str, Tensor]]:
-    inner = next((name for name in NESTED if isinstance(payload.get(name), dict)), "")
-    state = payload[inner] if inner else payload
-    return inner, unwrapped({k: v for k, v in state.items() if isinstance(v, Tensor)})
+def state_of(payload: Payload, branch: str) -> tuple[str, dict[str, Tensor]]:
+    """Name of the entry and its tensors: the model's, or by `branch` those of its moving average."""
+    if branch and branch not in BRANCHES:
+        raise ValueError(f"--branch {branch}: there are {', '.join(BRANCHES)}")
+    names = [name for name in NESTED if isinstance(payload.get(name), dict)]
+    wanted = [name for name in names if not branch or name.endswith("ema") == (branch == "ema")]
+    if names and not wanted:
+        raise ValueError(f"--branch {branch}: the file has {', '.join(names)}")
+    inner = wanted[0] if wanted else ""
+    return inner, state_in(payload, inner)
 
 
 def matches(payload: Payload) -> bool:
-    """Whether a ResNet's first tensors stand at the top, and the file is not this suite's own."""
-    keys = _state(payload)[1]
+    """Whether a ResNet's first tensors stand at the top, and the file is not another format's."""
+    state = state_of(payload, "")[1]
     return (
         "format" not in payload
-        and any(key.startswith("conv1.") for key in keys)
-        and any(key.startswith("layer1.0.") for key in keys)
+        and payload.get("author") != "MMSelfSup"
+        and not from_lightning(payload)
+        and has(state, "conv1.", "layer1.0.")
+        and not has(state, "prototypes.")
     )
 
 
-def convert(payload: Payload) -> Converted:
+def convert(payload: Payload, branch: str = "") -> Converted:
     """Take everything but the classifier."""
-    inner, state = _state(payload)
-    trunk, dropped = split(state, "", drop=CLASSIFIERS)
-    return Converted(state=trunk, dropped=dropped, branch="ema" if inner.endswith("ema") else "")
+    inner, state = state_of(payload, branch)
+    trunk, dropped = split(state, "", CLASSIFIERS)
+    name = "ema" if inner.endswith("ema") else ("model" if branch else "")
+    return Converted(trunk, dropped, name)

@@ -1,11 +1,8 @@
-"""A ResNet's tensors under Detectron2's names, and back (facebookresearch/moco, detection/convert-*)."""
+"""Which ResNets Detectron2 can hold."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
-from torch import Tensor, nn
+from torch import nn
 
 from hsa_bench.core.architectures import ResNetTrunk
 
@@ -16,16 +13,6 @@ BLOCKS = {
     (3, 8, 36, 3): {"bottleneck": 152},
 }
 """Layers of a ResNet by its blocks in each stage and their kind."""
-
-
-def to_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a trunk by Detectron2's names: `layer1.0.bn2.bias` is `res2.0.conv2.norm.bias`."""
-    return {_there(name): tensor for name, tensor in state.items()}
-
-
-def to_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a Detectron2 ResNet by torchvision's names, the inverse of `to_detectron2`."""
-    return {_back(name): tensor for name, tensor in state.items()}
 
 
 def depth(trunk: nn.Module) -> int:
@@ -76,16 +63,3 @@ def _shapes(layers: int | None) -> dict[str, tuple[int, ...]]:
         net = torchvision.models.get_model(f"resnet{layers}", weights=None)
     state = net.state_dict().items()
     return {name: tuple(tensor.shape) for name, tensor in state if not name.startswith("fc.")}
-
-
-def _there(name: str) -> str:
-    name = re.sub(r"^layer(\d)", lambda m: f"res{int(m[1]) + 1}", name)
-    name = name if name.startswith("res") else f"stem.{name}"
-    name = name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
-    return re.sub(r"bn(\d)", r"conv\1.norm", name)
-
-
-def _back(name: str) -> str:
-    name = re.sub(r"conv(\d)\.norm", r"bn\1", name.removeprefix("stem."))
-    name = name.replace("shortcut.norm", "downsample.1").replace("shortcut", "downsample.0")
-    return re.sub(r"^res(\d)", lambda m: f"layer{int(m[1]) - 1}", name)

@@ -1,0 +1,73 @@
+"""A user's own architecture: `--arch my_lab.nets:build`, any function that gives a module."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from hsa_bench.core.seed import forked
+
+PROBED = (64, 224)
+"""Sides of the pictures that a module is tried on, px: some take one size alone."""
+
+
+def is_own(arch: str) -> bool:
+    """Whether an architecture is named `package.module:function`."""
+    module, found, function = arch.partition(":")
+    return bool(found) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def build_own(arch: str, seed: int) -> nn.Module:
+    """What the user's function gives, with torch's generator seeded.
+
+    It maps [B, 3, H, W] to [B, D]. Where it also has `stages(x)`, a list of [B, C, H, W], and `stage_dims`,
+    detection and per-layer tasks use them.
+
+    Raises:
+        ValueError: Not to be imported or called, or no module of that kind.
+    """
+    name, _, function = arch.partition(":")
+    try:
+        maker: Any = getattr(importlib.import_module(name), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"--arch {arch}: cannot be imported ({error})") from error
+    with forked(seed, "init", arch):
+        try:
+            module = maker()
+        except TypeError as error:
+            raise ValueError(f"--arch {arch}: must be callable without arguments ({error})") from error
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"--arch {arch}: gave a {type(module).__name__}, not a torch.nn.Module")
+    if hasattr(module, "stages") != hasattr(module, "stage_dims"):
+        raise ValueError(f"--arch {arch}: a module with stages needs stage_dims too, and the other way round")
+    feature_dim(module, arch)
+    return module.eval()
+
+
+def feature_dim(module: nn.Module, arch: str) -> int:
+    """Length of a module's features, found by trying it.
+
+    Raises:
+        ValueError: It does not give [B, D].
+    """
+    known = getattr(module, "dim", None)
+    if isinstance(known, int):
+        return known
+    was, tried = module.training, []
+    for side in PROBED:
+        try:
+            with torch.inference_mode():
+                found = module.eval()(torch.zeros(2, 3, side, side))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            tried.append(f"{side} px: {str(error)[:100]}")
+            continue
+        finally:
+            module.train(was)
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != 2:
+            raise ValueError(f"{arch}: gives {shape} for [2, 3, {side}, {side}]; wanted is [2, D]")
+        return int(shape[1])
+    raise ValueError(f"{arch}: fails on a picture ({'; '.join(tried)})")
