@@ -89,9 +89,11 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
         arch: `resnet18`, `resnet50`, … ; `-wN` sets the first stage's width (the others are 2, 4, 8
             times that), `-cifar` a 3x3 stem without max-pool for small images, `-s2` the same with
             stride 2, a quarter of the work: `resnet18-w16-cifar`; `-pad2` pads that stem by 2,
-            `-samepool` pools as TensorFlow. `vit_small_patch16_224`, … with `-h12` (heads), `-ls`
-            (LayerScale), `-reg4` (registers). Any other model of torchvision's ResNets or of timm by its
-            name there. `package.module:function` for one's own. Or `pixels`.
+            `-samepool` pools as TensorFlow. `vit_small_patch16_224`, `vit_w256x8_patch4_32`, … with
+            `-h12` (heads), `-mlp512` (hidden width), `-ls` (LayerScale), `-reg4` (registers), `-eps12`
+            (of the norms, 1e-12), `-dinopos` (DINO's resampling of positions). Any other model of
+            torchvision's ResNets or of timm by its name there. `package.module:function` for one's own.
+            Or `pixels`.
         seed: Of the initialisation.
         tokens: What a vision transformer pools; its class token if empty.
 

@@ -99,4 +99,6 @@ def _vit(state: Mapping[str, Tensor]) -> str:
     fc1, fc2 = state.get("blocks.0.mlp.fc1.weight"), state.get("blocks.0.mlp.fc2.weight")
     if fc1 is not None and fc2 is not None and fc1.ndim == fc2.ndim == 2 and len(fc1) == 2 * fc2.shape[1]:
         more.append("swiglu")
+    elif fc1 is not None and len(fc1) != 4 * width:
+        more.append(f"mlp{len(fc1)}")
     return vit_name(width, depth, patch, side * patch, tuple(more))

@@ -26,7 +26,7 @@ _HEADS = {1280: 16}
 """Attention heads by width where a head is not 64 wide."""
 
 _NAME = re.compile(
-    r"vit_(?:(tiny|small|base|large|huge)|w(\d+)x(\d+))_patch(\d+)_(\d+)((?:-(?:h\d+|ls|reg\d+|swiglu|eps12))*)"
+    r"vit_(?:(tiny|small|base|large|huge)|w(\d+)x(\d+))_patch(\d+)_(\d+)((?:-(?:h\d+|ls|reg\d+|swiglu|eps12|mlp\d+|dinopos))*)"
 )
 
 
@@ -40,8 +40,10 @@ class ViTTrunk(VisionTransformer):
         width, depth = _SIZES[found[1]] if found[1] else (int(found[2]), int(found[3]))
         more = set(found[6].split("-")[1:])
         heads = next((int(m[1:]) for m in more if re.fullmatch(r"h\d+", m)), usual_heads(width))
+        hidden = next((int(m[3:]) for m in more if m.startswith("mlp")), 4 * width)
         registers = next((int(m[3:]) for m in more if m.startswith("reg")), 0)
         swiglu: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "mlp_ratio": 16 / 3} if "swiglu" in more else {}
+        form = {"mlp_ratio": hidden / width, **swiglu}
         super().__init__(
             img_size=int(found[5]),
             patch_size=int(found[4]),
@@ -55,8 +57,9 @@ class ViTTrunk(VisionTransformer):
             num_classes=0,
             dynamic_img_size=True,
             dynamic_img_pad=True,
-            **swiglu,
+            **form,
         )
+        self.dinopos = "dinopos" in more
         self.tokens: Tokens = tokens or "cls"
         self.dim = 2 * width if self.tokens == "cls+mean" else width
 
@@ -67,6 +70,27 @@ class ViTTrunk(VisionTransformer):
         if self.tokens == "cls+mean":
             return torch.cat([first, patches], 1)
         return first if self.tokens == "cls" else patches
+
+    def _pos_embed(self, x: Tensor) -> Tensor:
+        """Patches [B, rows, columns, width] with positions and class token, resampled as DINO does it.
+
+        Bicubic, not smoothed, a tenth of a patch off (facebookresearch/dinov2 @b8931f7,
+        dinov2/models/vision_transformer.py:interpolate_pos_encoding); timm smooths it.
+        """
+        _, rows, columns, width = x.shape
+        assert self.pos_embed is not None and self.cls_token is not None
+        side = round((self.pos_embed.shape[1] - 1) ** 0.5)
+        if not self.dinopos or (rows, columns) == (side, side):
+            return super()._pos_embed(x)
+        first, grid = (
+            self.pos_embed[:, :1],
+            self.pos_embed[:, 1:].view(1, side, side, width).permute(0, 3, 1, 2),
+        )
+        factor = ((rows + 0.1) / side, (columns + 0.1) / side)
+        grid = nn.functional.interpolate(grid, scale_factor=factor, mode="bicubic")
+        assert grid.shape[-2:] == (rows, columns), f"{tuple(grid.shape)} for {rows} x {columns} patches"
+        position = torch.cat([first, grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
+        return torch.cat([self.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], 1) + position
 
 
 def is_vit(arch: str) -> bool:

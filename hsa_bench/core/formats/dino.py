@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hsa_bench.core.converted import Converted, Payload, has, state_in, take
+from hsa_bench.core.infer_arch import inferred
+from hsa_bench.core.vit import is_vit
 
 BRANCHES = {"teacher": "teacher", "student": "student"}
 
@@ -27,4 +29,5 @@ def convert(payload: Payload, branch: str = "") -> Converted:
     found = take(state_in(payload, name), {name: "backbone."}, name, drop=("head.", "fc."))
     other = next(b for b in BRANCHES if b != name)
     dropped = (*found.dropped, *(f"{other}.{key}" for key in state_in(payload, other)))
-    return replace(found, dropped=dropped)
+    arch = inferred(found.state)
+    return replace(found, dropped=dropped, arch=f"{arch}-dinopos" if is_vit(arch) else arch)

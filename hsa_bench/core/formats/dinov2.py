@@ -2,8 +2,8 @@
 
 Recognised by LayerScale with a `mask_token`, at the top or in `teacher` under `backbone.`. Drops the mask
 token and the heads `dino_head`, `ibot_head`. With registers the class token's position is added to it and
-taken out of the embedding, as timm has it: the same network. Cannot know the tokens for a task: class
-token.
+taken out of the embedding, as timm has it: the same network; without, other sizes resample positions as its
+code does (`-dinopos`). Cannot know the tokens for a task: class token.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from hsa_bench.core.converted import Converted, Payload, has, split, state_in
+from hsa_bench.core.infer_arch import inferred
 
 NO_TRUNK = ("mask_token", "head.", "dino_head.", "ibot_head.")
 
@@ -29,7 +30,10 @@ def convert(payload: Payload, branch: str = "") -> Converted:
     inner = state_in(payload, "teacher")
     dropped = tuple(key for key in inner if not key.startswith("backbone."))
     trunk, more = split(_state(payload), "", NO_TRUNK)
-    return Converted(_named(trunk), (*dropped, *more), "teacher" if inner else "")
+    named = _named(trunk)
+    arch = inferred(named)
+    arch = arch if "reg_token" in named or not arch else f"{arch}-dinopos"
+    return Converted(named, (*dropped, *more), "teacher" if inner else "", arch)
 
 
 def _state(payload: Payload) -> dict[str, Tensor]:
