@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import lru_cache
 from types import ModuleType
+
+from torch import Tensor
 
 from hsa_bench.core import registry
 from hsa_bench.core.architectures import blank
@@ -69,11 +72,18 @@ def advice(payload: Payload, arch: str = "", but: str = "") -> str:
         f"{named} under {prefix or 'the top'!r}: try --format prefix --branch {prefix.rstrip('.') or '.'}."
         for prefix, named in list(trunks.items())[:3]
     ]
-    scores = {name: _score(form, payload, arch) for name, form in formats().items() if name != but}
+    scores = {
+        name: _score(form, payload, arch) for name, form in formats().items() if name not in {but, "prefix"}
+    }
     best = max(scores, key=lambda name: scores[name], default="")
     if best and scores[best] > 0:
         told.append(f"The nearest format is {best} ({scores[best]:.0%} of its tensors): --format {best}.")
     return " ".join(told) or "No ResNet or ViT by torchvision's or timm's names is in it."
+
+
+@lru_cache(maxsize=8)
+def _places(arch: str) -> Mapping[str, Tensor]:
+    return blank(arch).state_dict()
 
 
 def _score(form: ModuleType, payload: Payload, arch: str) -> float:
@@ -81,8 +91,7 @@ def _score(form: ModuleType, payload: Payload, arch: str) -> float:
     try:
         found = form.convert(payload)
         name = arch or found.arch or infer_arch(found.state)
-        wanted: Mapping[str, object] = blank(name).state_dict() if ":" not in name else {}
-        seen = match(wanted, found.state)  # type: ignore[arg-type]  # tensors
+        seen = match(_places(name), found.state)
     except Exception:  # a format tried on what it is not made for
         return 0.0
     return seen.matched / seen.total if seen.total else 0.0

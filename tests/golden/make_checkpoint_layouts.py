@@ -88,6 +88,12 @@ def _options() -> list[tuple[str, str, list[str]]]:
     return sorted(options, key=lambda option: -len(option[2]))
 
 
+@lru_cache
+def trunk(arch: str, seed: int) -> Mapping[str, Tensor]:
+    """Tensors of a known trunk; not to be changed."""
+    return build(arch, seed).state_dict()
+
+
 def rebuilt(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[str, int]]]:
     """A file of the same layout around known trunks.
 
@@ -103,7 +109,7 @@ def rebuilt(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[s
         for prefix, naming, arch, stem in place["trunks"]:
             narrow, seed = ARCHS[arch] + stem, len(known)
             known[f"{path}:{prefix}"] = narrow, seed
-            state = NAMINGS[naming](dict(build(narrow, seed).state_dict()))
+            state = NAMINGS[naming](dict(trunk(narrow, seed)))
             inner |= {prefix + name: tensor for name, tensor in state.items()}
         for name, (dtype, shape) in place["others"].items():
             inner[name] = torch.zeros([min(n, 4) for n in shape], dtype=getattr(torch, dtype))

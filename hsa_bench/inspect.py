@@ -1,0 +1,139 @@
+"""The command `python -m hsa_bench.inspect PATH`: what a checkpoint is, and proof that all of it loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsa_bench.job import NAMED, SHIPPED, UsageError
+
+if TYPE_CHECKING:
+    from hsa_bench.core.request import BackboneRequest
+    from hsa_bench.core.result import Budget
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+SHOWN = 12
+"""Dropped keys that are named; `--all` names every one."""
+
+
+@app.command()
+def main(  # noqa: PLR0913, PLR0917 (a command's option list)
+    path: Annotated[str, typer.Argument(help="A file, or timm:NAME, torchvision:NAME, hf:ORG/NAME.")] = "",
+    arch: Annotated[str, typer.Option(help="Architecture, if the tensors do not tell.")] = "",
+    file_format: Annotated[str, typer.Option("--format", help="Checkpoint format, if not recognised.")] = "",
+    branch: Annotated[str, typer.Option(help="Network of the file: key, teacher …")] = "",
+    card: Annotated[list[str] | None, typer.Option(help="field=value; see docs/checkpoints.md.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the trunk to this .safetensors or .pkl.")] = None,
+    names: Annotated[str, typer.Option(help="torchvision, timm or detectron2 names for --export.")] = "",
+    probe: Annotated[bool, typer.Option(help="Try plausible cards by a kNN on training images.")] = False,
+    dataset: Annotated[str, typer.Option(help="Data set for --probe.")] = SHIPPED,
+    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
+    image_size: Annotated[int, typer.Option(help="Side of the crops for --probe, px.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Name every dropped key.")] = False,
+    formats: Annotated[bool, typer.Option("--formats", help="Name the formats and their branches.")] = False,
+) -> None:
+    """Say what a checkpoint is: format, branch, architecture, coverage, card, dropped keys, hashes.
+
+    Exit code 0: it loads completely; 2: it does not, and the message says why and what to try.
+    """
+    if formats:
+        _formats()
+        return
+    try:
+        if not path:
+            raise UsageError("name a file; or --formats")
+        _inspect(path, (arch, file_format, branch), card or [], every, export, names)
+        if probe:
+            _probe(path, (arch, file_format, branch), card or [], dataset, data, image_size)
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _request(path: str, wanted: tuple[str, str, str], card: list[str]) -> BackboneRequest:
+    from hsa_bench.core.card import parse_card
+    from hsa_bench.core.request import BackboneRequest
+
+    place = path if NAMED.fullmatch(path) and not Path(path).exists() else str(Path(path).expanduser())
+    arch, file_format, branch = wanted
+    changes = parse_card(card).get("", {})
+    return BackboneRequest(
+        label="it", path=place, arch=arch, file_format=file_format, branch=branch, card=changes
+    )
+
+
+def _inspect(
+    path: str, wanted: tuple[str, str, str], card: list[str], every: bool, export: Path | None, names: str
+) -> None:
+    backbone = _request(path, wanted, card).load()
+    source, coverage = backbone.source, backbone.source.coverage
+    rows = {
+        "file": source.path,
+        "sha256": source.sha256 or "-",
+        "format": source.format,
+        "branch": source.branch or "-",
+        "architecture": backbone.arch,
+        "features": f"{backbone.dim}",
+        "coverage": f"{coverage.matched} of {coverage.total} trunk tensors, 0 missing" if coverage else "-",
+        "weights": f"{backbone.weights} (all tensors of the trunk)",
+        **{f"card: {name}": str(value) for name, value in backbone.card.as_dict().items()},
+        "taken for granted": "; ".join(source.assumed) or "-",
+        "pretraining": _told(source.budget),
+        "pretraining images": f"{source.images_known:,} hashes" if source.images_known else "unknown",
+    }
+    for name, value in rows.items():
+        typer.echo(f"{name + ':':20} {value}")
+    dropped = coverage.dropped if coverage else ()
+    typer.echo(f"{'dropped by rule:':20} {len(dropped)} keys")
+    for key in dropped if every else dropped[:SHOWN]:
+        typer.echo(f"{'':20} {key}")
+    if len(dropped) > SHOWN and not every:
+        typer.echo(f"{'':20} … (--all)")
+    if export:
+        from hsa_bench.core.export_trunk import export_trunk
+
+        used = export_trunk(backbone, export, names or None)  # type: ignore[arg-type]  # checked there
+        typer.echo(f"{'written:':20} {export}, {used} names")
+
+
+def _told(budget: Budget | None) -> str:
+    if budget is None:
+        return "unknown"
+    return f"{budget.method} on {budget.dataset}, {budget.epochs} epochs, {budget.images:,} images, seed {budget.seed}"
+
+
+def _probe(
+    path: str, wanted: tuple[str, str, str], card: list[str], dataset: str, data: Path, image_size: int
+) -> None:
+    import tempfile
+
+    from hsa_bench.core.open_dataset import open_dataset
+    from hsa_bench.core.task import Context
+    from hsa_bench.probe import IMAGES, probe, verdict
+
+    with tempfile.TemporaryDirectory() as cache:
+        opened = open_dataset(dataset, data)
+        found = probe(_request(path, wanted, card), opened, Context(data, Path(cache)), image_size)
+    typer.echo(
+        f"\nkNN on up to {IMAGES:,} training images of {dataset}, each by the others (k = 20, T = 0.07); "
+        "p against the first row, exact McNemar, Holm:"
+    )
+    for one in found:
+        typer.echo(f"  {one.top1:5.1f} %  p = {one.p:<8.2g} {one.name:28} {one.flags}")
+    typer.echo(verdict(found))
+
+
+def _formats() -> None:
+    from hsa_bench.core import registry
+    from hsa_bench.core.recognise import FORMATS, by_name
+
+    for name, path in registry.files(FORMATS).items():
+        branches = ", ".join(getattr(by_name(name), "BRANCHES", {})) or "-"
+        typer.echo(f"{name:20} {registry.summary(path)}\n{'':20} branches: {branches}")
+
+
+if __name__ == "__main__":
+    app()
