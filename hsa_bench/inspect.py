@@ -102,7 +102,8 @@ def _inspect(
 def _told(budget: Budget | None) -> str:
     if budget is None:
         return "unknown"
-    return f"{budget.method} on {budget.dataset}, {budget.epochs} epochs, {budget.images:,} images, seed {budget.seed}"
+    seen = f"{budget.epochs} epochs, {budget.images:,} images, seed {budget.seed}"
+    return f"{budget.method} on {budget.dataset}, {seen}"
 
 
 def _probe(

@@ -18,7 +18,7 @@ from hsa_bench.core.neighbours import cast_votes, search
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import centre_view, eval_view
-from hsa_bench.core.vit import with_heads
+from hsa_bench.core.vit_names import with_heads
 
 IMAGES = 2_000
 """Training images drawn, class-balanced; each is classified by the others."""

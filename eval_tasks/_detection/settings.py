@@ -16,7 +16,7 @@ from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.detection_data import DetectionData
 from hsa_bench.core.task import SETTINGS, Context, Task
-from hsa_bench.core.vit import ViTTrunk
+from hsa_bench.core.vit_names import is_vit
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -163,7 +163,7 @@ class DetectionTask(Task):
         )
 
     def unsupported(self, backbone: Backbone) -> str:
-        if isinstance(backbone.module, ViTTrunk):
+        if is_vit(backbone.arch):
             return (
                 f"{backbone.arch} is a vision transformer: its tokens have one scale, and C4 and FPN need "
                 "the four of a ResNet (ViTDet is another protocol)"

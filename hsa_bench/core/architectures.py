@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hsa_bench.core.card import Tokens
 from hsa_bench.core.own_module import build_own, feature_dim, is_own
 from hsa_bench.core.seed import forked
-from hsa_bench.core.vit import ViTTrunk, is_vit
+from hsa_bench.core.vit_names import is_vit
 
 PIXELS = "pixels"
 """The control that has no weights: the picture itself, pooled to 32x32."""
@@ -108,6 +108,8 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
         return build_own(arch, seed)
     with forked(seed, "init", arch):
         if is_vit(arch):
+            from hsa_bench.core.vit import ViTTrunk
+
             return ViTTrunk(arch, tokens).eval()
         ours = _OURS.fullmatch(arch)
         net = _resnet(*ours.groups()) if ours else _by_name(arch)

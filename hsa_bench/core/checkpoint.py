@@ -22,7 +22,7 @@ from hsa_bench.core.own_module import feature_dim
 from hsa_bench.core.recognise import advice, by_name, name_of, recognise
 from hsa_bench.core.result import Coverage, Source
 from hsa_bench.core.safe_read import ReadError, read_metadata, safe_read, sha256
-from hsa_bench.core.vit import ViTTrunk
+from hsa_bench.core.vit_names import is_vit
 
 
 class CheckpointError(ValueError):
@@ -66,7 +66,7 @@ def load_checkpoint(path: Path, label: str, wishes: Wishes = Wishes(), origin: s
         raise CheckpointError(f"{path}: {error}. {_remedy(payload, wishes, found, form)}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    if isinstance(module, ViTTrunk):
+    if is_vit(arch):
         card = overridden(card, {"tokens": module.tokens})
     return Backbone(
         label=label,

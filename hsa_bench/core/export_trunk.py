@@ -14,7 +14,7 @@ from hsa_bench.core.architectures import ResNetTrunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.detectron2_names import to_detectron2
 from hsa_bench.core.store import whole_file
-from hsa_bench.core.vit import ViTTrunk
+from hsa_bench.core.vit_names import is_vit
 
 Names = Literal["torchvision", "timm", "detectron2"]
 
@@ -47,7 +47,7 @@ def export_trunk(backbone: Backbone, out: Path, names: Names | None = None) -> N
     Raises:
         ValueError: Name and suffix disagree, or the trunk has no such names.
     """
-    vit = isinstance(backbone.module, ViTTrunk)
+    vit = is_vit(backbone.arch)
     chosen: Names = names or ("detectron2" if out.suffix == ".pkl" else "timm" if vit else "torchvision")
     if chosen not in get_args(Names):
         raise ValueError(f"--names {chosen}: there are {', '.join(get_args(Names))}")
@@ -68,7 +68,7 @@ def _named(backbone: Backbone, names: Names) -> dict[str, Tensor]:
     state = {name: tensor.detach().cpu() for name, tensor in backbone.module.state_dict().items()}
     if isinstance(backbone.module, ResNetTrunk):
         return to_detectron2(state) if names == "detectron2" else state
-    if not isinstance(backbone.module, ViTTrunk) or names == "detectron2":
+    if not is_vit(backbone.arch) or names == "detectron2":
         raise ValueError(
             f"--export: {backbone.arch} has no {names} names; ViTs have timm's and torchvision's"
         )

@@ -61,7 +61,7 @@ def _timm(name: str) -> Published:
 
 def _keeps_name(arch: str) -> bool:
     """Whether the architecture is timm's own; plain ResNets and ViTs are told by shapes, as for files."""
-    from hsa_bench.core.vit import is_vit
+    from hsa_bench.core.vit_names import is_vit
 
     plain = {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
     return not (arch in plain or is_vit(arch) or (arch.startswith("vit_") and "dinov2" in arch))

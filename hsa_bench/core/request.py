@@ -49,7 +49,7 @@ class BackboneRequest(Record):
         """
         if not self.path:
             return self._control()
-        if is_own(self.path) and not Path(self.path).exists():
+        if is_own(self.path) and not is_published(self.path) and not Path(self.path).exists():
             return self._own()
         return self._file()
 

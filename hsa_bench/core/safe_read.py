@@ -93,9 +93,8 @@ def safe_read(path: Path) -> Payload:
     except (UnsafePickle, DamagedArchive) as error:
         raise ReadError(str(error)) from error
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)|[Cc]lass(?:es)? ([\w.]+)|Trying to \w+ ([\w.]+)", str(error))
-        names = [name for name in found.groups() if name] if found else []
-        reason = _forbidden(names[0], path) if names else f"damaged ({str(error)[:100]})"
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = _forbidden(named[1], path) if named else f"damaged ({str(error)[:100]})"
         raise ReadError(reason) from error
     except Exception as error:  # whatever a damaged file makes of its reader
         raise ReadError(f"damaged ({type(error).__name__}: {str(error)[:100]})") from error

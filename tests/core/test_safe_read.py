@@ -11,7 +11,6 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -162,7 +161,9 @@ def test_folders_devices_and_missing_files_are_named(tmp_path: Path) -> None:
         safe_read(Path("/dev/zero"))
     with pytest.raises(ReadError, match="no such file"):
         safe_read(tmp_path / "absent.pth")
-    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "script.pt")
+    with zipfile.ZipFile(tmp_path / "script.pt", "w") as script:
+        for name in ("s/data.pkl", "s/constants.pkl", "s/code/__torch__.py"):
+            script.writestr(name, b"x")
     with pytest.raises(ReadError, match="TorchScript"):
         safe_read(tmp_path / "script.pt")
     np.savez(tmp_path / "jax.npz", w=np.ones(2))
@@ -244,13 +245,12 @@ def fuzz(folder: Path, count: int) -> dict[str, int]:
         target.write_bytes(mutations(rng, path.read_bytes(), other.read_bytes()))
         start = time.monotonic()
         try:
-            found: Any = load_checkpoint(target, "x").weights
-        except CheckpointError as refusal:
-            assert "Traceback" not in str(refusal)
-            found = None
+            found = load_checkpoint(target, "x").weights
+        except CheckpointError:  # anything else ends the test
+            found = ""
         assert time.monotonic() - start < SECONDS, target
-        ends["refused" if found is None else "unchanged" if found == weights else "changed"] += 1
-        if found is not None and path.name == "zip.pth":
+        ends["refused" if not found else "unchanged" if found == weights else "changed"] += 1
+        if found and path.name == "zip.pth":
             assert found == weights, "a damaged archive gave other weights"
     assert not Path("executed").exists()
     return ends

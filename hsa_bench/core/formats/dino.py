@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hsa_bench.core.converted import Converted, Payload, has, state_in, take
 from hsa_bench.core.infer_arch import inferred
-from hsa_bench.core.vit import is_vit
+from hsa_bench.core.vit_names import is_vit
 
 BRANCHES = {"teacher": "teacher", "student": "student"}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from hsa_bench.core.converted import Converted, Payload, split, state_in
 from hsa_bench.core.hf_card import card_beside
 from hsa_bench.core.infer_arch import inferred
-from hsa_bench.core.vit import with_heads
+from hsa_bench.core.vit_names import with_heads
 
 NO_TRUNK = ("pooler.", "classifier.", "embeddings.mask_token", "decoder.", "lm_head.")
 

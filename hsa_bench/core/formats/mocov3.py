@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hsa_bench.core.converted import Converted, Payload, has, state_in, take
 from hsa_bench.core.infer_arch import inferred
-from hsa_bench.core.vit import is_vit, with_heads
+from hsa_bench.core.vit_names import is_vit, with_heads
 
 BRANCHES = {"base": "base_encoder.", "momentum": "momentum_encoder."}
 HEADS = 12

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from hsa_bench.core.architectures import build
+from hsa_bench.core.backbone import weights_hash
+from hsa_bench.core.checkpoint import CheckpointError
+from hsa_bench.core.request import BackboneRequest
+
+
+def hub(folder: Path, repository: str, files: dict[str, Path]) -> None:
+    """A cache of huggingface_hub as it lies on disk, for use offline."""
+    base = folder / ("models--" + repository.replace("/", "--"))
+    snapshot = base / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (base / "refs").mkdir()
+    (base / "refs" / "main").write_text("abc")
+    for name, path in files.items():
+        os.link(path, snapshot / name)
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path
+
+
+def test_a_model_of_timm_comes_from_the_cache(offline: Path) -> None:
+    net = build("resnet18", 4).state_dict()
+    save_file({**net, "fc.weight": torch.ones(2, 2), "fc.bias": torch.ones(2)}, offline / "w")
+    hub(offline / "hub", "timm/resnet18.a1_in1k", {"model.safetensors": offline / "w"})
+    found = BackboneRequest(label="x", path="timm:resnet18.a1_in1k").load()
+    assert found.weights == weights_hash(build("resnet18", 4))
+    assert (found.source.path, found.arch) == ("timm:resnet18.a1_in1k", "resnet18")
+    assert BackboneRequest(label="x", path="timm:resnet18").load().weights == found.weights
+
+
+def test_a_model_of_hugging_face_comes_with_its_card(offline: Path) -> None:
+    from tests.golden.trunk_namings import NAMINGS
+
+    state = NAMINGS["hf-resnet"](dict(build("resnet18-w16", 4).state_dict()))
+    save_file({f"resnet.{k}": v.contiguous() for k, v in state.items()}, offline / "w")
+    (offline / "c").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}')
+    hub(
+        offline / "hub",
+        "lab/net",
+        {"model.safetensors": offline / "w", "preprocessor_config.json": offline / "c"},
+    )
+    found = BackboneRequest(label="x", path="hf:lab/net").load()
+    assert found.weights == weights_hash(build("resnet18-w16", 4))
+    assert found.card.mean == (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="no weights to be had in lab/other"):
+        BackboneRequest(label="x", path="hf:lab/other").load()
+
+
+def test_a_model_of_torchvision_comes_from_the_cache(offline: Path) -> None:
+    weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+    place = offline / "torch" / "hub" / "checkpoints" / Path(weights.url).name
+    place.parent.mkdir(parents=True)
+    torch.save(torchvision.models.resnet18().state_dict(), place)
+    found = BackboneRequest(label="x", path="torchvision:resnet18.IMAGENET1K_V1").load()
+    assert found.source.coverage is not None
+    assert found.source.coverage.matched == 120
+    assert found.card.std == (0.229, 0.224, 0.225)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("timm:resnt18", "timm has no such model"),
+        ("torchvision:resnet19", "no such model or weights"),
+        ("torchvision:resnet18.V9", "no such model or weights"),
+        ("hf:nonsense", "write hf:ORG/NAME"),
+    ],
+)
+def test_a_model_that_is_not_published_is_named(path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BackboneRequest(label="x", path=path).load()
+
+
+def test_a_module_of_ones_own_is_measured_as_it_is_or_filled_from_a_file(tmp_path: Path) -> None:
+    from my_lab.nets import build as own
+
+    whole = BackboneRequest(label="x", path="my_lab.nets:build").load()
+    assert whole.weights == weights_hash(own())
+    assert (whole.dim, whole.source.format) == (12, "module")
+    assert whole.trunk is not None
+    state = {f"encoder.{k}": v + 1 for k, v in own().state_dict().items()}
+    torch.save({"state_dict": {**state, "head.weight": torch.ones(2)}}, tmp_path / "f.pth")
+    filled = BackboneRequest(
+        label="x",
+        path=str(tmp_path / "f.pth"),
+        arch="my_lab.nets:build",
+        file_format="prefix",
+        branch="state_dict.encoder",
+    ).load()
+    assert filled.source.coverage is not None
+    assert filled.source.coverage.matched == 4
+    assert filled.weights != whole.weights
+
+
+def test_the_twin_of_a_module_of_ones_own_has_other_weights() -> None:
+    twins = [BackboneRequest(label="x", arch="my_lab.nets:build", init=i).load().weights for i in (0, 1, 0)]
+    whole = BackboneRequest(label="x", path="my_lab.nets:build").load().weights
+    assert twins[0] == twins[2] != twins[1]
+    assert whole not in twins
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"),
+    [
+        ("my_lab.nets:maps", r"gives \(2, 4, 62, 62\)"),
+        ("my_lab.nets:number", "gave a int, not a"),
+        ("my_lab.nets:absent", "cannot be imported"),
+        ("no_such_lab:build", "cannot be imported"),
+    ],
+)
+def test_a_module_that_gives_no_features_is_refused(arch: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BackboneRequest(label="x", path=arch).load()
+
+
+def test_a_twin_pools_its_tokens_alike() -> None:
+    card = {"tokens": "cls+mean"}
+    found = BackboneRequest(label="x", arch="vit_w32x2_patch8_32", card=card).load()
+    assert found.dim == 64
+    with pytest.raises((CheckpointError, ValueError), match="no vision transformer"):
+        BackboneRequest(label="x", arch="resnet18-w8", card=card).load()

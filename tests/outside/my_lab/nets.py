@@ -1,0 +1,41 @@
+"""A user's own networks, for `--arch my_lab.nets:build`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """Two convolutions, with stages."""
+
+    stage_dims = (8, 12)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(8, 12, 3, stride=2, padding=1)
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        first = self.first(x).relu()
+        return [first, self.second(first).relu()]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stages(x)[-1].mean((2, 3))
+
+
+def build() -> nn.Module:
+    """The network, as it brings its weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return Net()
+
+
+def maps() -> nn.Module:
+    """Gives maps where features are wanted."""
+    return nn.Conv2d(3, 4, 3)
+
+
+def number() -> int:
+    """No network at all."""
+    return 3
