@@ -323,3 +323,11 @@ def test_files_beside_a_hugging_face_model_give_heads_epsilon_and_card(tmp_path:
     assert found.arch == f"{VIT}-h3"
     assert (found.card.mean, found.card.std) == ((0.5,) * 3, (0.25,) * 3)
     assert found.source.assumed == ()
+
+
+def test_the_documented_list_says_what_was_checked_on_a_frameworks_file() -> None:
+    rows = (GOLDEN.parents[2] / "docs" / "checkpoints.md").read_text().splitlines()
+    said = {row.split("`")[1]: row.rstrip(" |").rpartition("| ")[2] for row in rows if row.startswith("| `")}
+    files = {EXPECTED[name][0] for name, entry in LAYOUTS.items() if "by key names" not in entry["origin"]}
+    formats = registry.files(FORMATS)
+    assert {name: said[name] for name in formats} == {n: "file" if n in files else "names" for n in formats}
