@@ -52,6 +52,7 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         ("hsa_bench.run", "--help"),
         ("hsa_bench.run", "--list"),
+        ("hsa_bench.inspect", "--help"),
         ("pretrain", "--help"),
         ("reports", "--help"),
     ],

@@ -103,7 +103,7 @@ class Mismatch(ValueError):
 def _converted(form: ModuleType, payload: Payload, branch: str) -> Converted:
     known = getattr(form, "BRANCHES", None)
     if branch and known is not None and branch not in known:
-        raise ValueError(f"--branch {branch}: {name_of(form)} has {', '.join(known)}")
+        raise ValueError(f"--branch {branch}: {name_of(form)} has {', '.join(known) or 'one network alone'}")
     try:
         return form.convert(payload, branch)
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:

@@ -184,17 +184,17 @@ def _beside(path: Path) -> dict[str, Any]:
 def _forbidden(name: str, path: Path) -> str:
     out = path.with_suffix(".tensors.pth").name
     loaded = (
-        f"held = pickle.load(open({path.name!r}, 'rb'))"
+        f"import pickle, torch; held = pickle.load(open({path.name!r}, 'rb'))"
         if path.suffix == ".pkl"
-        else f"held = torch.load({path.name!r}, map_location='cpu', weights_only=False)"
+        else f"import torch; held = torch.load({path.name!r}, map_location='cpu', weights_only=False)"
     )
     return (
-        f"refused, nothing of it was run: it holds a {name}, more than tensors and plain values. "
+        f"refused, nothing of it was run: it holds {name}, more than tensors and plain values. "
         "Where you trust its origin, convert it in a place that may be harmed:\n"
-        "    import pickle, torch\n"
         f"    {loaded}  # runs what the file says\n"
-        "    torch.save({k: v for k, v in held.items() if isinstance(v, (str, int)) or isinstance(v, dict) "
-        f"and all(hasattr(t, 'shape') for t in v.values())}}, {out!r})"
+        "    def plain(v): return {k: plain(x) for k, x in v.items() if isinstance(x, (dict, str, int)) "
+        "or hasattr(x, 'dtype')} if isinstance(v, dict) else v\n"
+        f"    torch.save(plain(held), {out!r})"
     )
 
 

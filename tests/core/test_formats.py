@@ -304,6 +304,15 @@ def test_every_format_has_a_file_here() -> None:
     assert set(EXPECTED) == set(LAYOUTS)
 
 
+@pytest.mark.parametrize("name", ["swav-release.pth", "torchvision-resnet.pth", "mmselfsup-extracted.pth"])
+def test_a_branch_that_a_file_has_not_is_refused(name: str, tmp_path: Path) -> None:
+    payload, _ = rebuilt(LAYOUTS[name])
+    path = write(payload, "torch", tmp_path / name)
+    for branch in ("ema", "teacher", "momentum"):
+        with pytest.raises(CheckpointError, match=f"--branch {branch}"):
+            load_checkpoint(path, "mine", Wishes(branch=branch))
+
+
 def test_pointer_files_and_cmc_say_why_they_are_refused(tmp_path: Path) -> None:
     shards = write({"type": "shard_list", "shards": ["a", "b"]}, "torch", tmp_path / "shards.torch")
     with pytest.raises(CheckpointError, match="only names the files"):

@@ -77,7 +77,7 @@ def test_a_class_of_ones_own_is_named_with_a_conversion(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Evil()}, "evil.pth", _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(ReadError, match=r"holds a \w+\.system(.|\n)*weights_only=False") as refusal:
+    with pytest.raises(ReadError, match=r"holds \w+\.system(.|\n)*weights_only=False") as refusal:
         safe_read(Path("evil.pth"))
     assert len(str(refusal.value).splitlines()) == 4
     assert not Path("executed").exists()
@@ -85,12 +85,14 @@ def test_a_class_of_ones_own_is_named_with_a_conversion(
 
 def test_the_conversion_that_is_suggested_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"state_dict": {"conv1.weight": torch.ones(2)}, "arch": "r", "cfg": Custom()}, "odd.pth")
+    nested = {"base_model": {"trunk": {"conv1.weight": torch.ones(2)}, "config": Custom()}}
+    torch.save({"classy_state_dict": nested, "arch": "r", "cfg": Custom()}, "odd.pth")
     with pytest.raises(ReadError) as refusal:
         safe_read(Path("odd.pth"))
     exec("\n".join(line.strip() for line in str(refusal.value).splitlines()[1:]))
     held = safe_read(Path("odd.tensors.pth"))
-    assert set(held) == {"state_dict", "arch"}
+    assert set(held) == {"classy_state_dict", "arch"}
+    assert list(held["classy_state_dict"]["base_model"]) == ["trunk"]
 
 
 class Custom:

@@ -16,6 +16,7 @@ from torch import Tensor
 from hsa_bench.core.converted import Converted, Payload, has, split, state_in
 from hsa_bench.core.infer_arch import inferred
 
+BRANCHES: dict[str, str] = {}
 NO_TRUNK = ("mask_token", "head.", "dino_head.", "ibot_head.")
 
 

@@ -11,6 +11,7 @@ import re
 from hsa_bench.core.converted import Converted, Payload, split, state_in
 from hsa_bench.core.hf_card import card_beside
 
+BRANCHES: dict[str, str] = {}
 _NAMES = (
     (r"^(?:resnet\.)?embedder\.embedder\.convolution\.", "conv1."),
     (r"^(?:resnet\.)?embedder\.embedder\.normalization\.", "bn1."),

@@ -18,6 +18,7 @@ from hsa_bench.core.hf_card import card_beside
 from hsa_bench.core.infer_arch import inferred
 from hsa_bench.core.vit_names import with_heads
 
+BRANCHES: dict[str, str] = {}
 NO_TRUNK = ("pooler.", "classifier.", "embeddings.mask_token", "decoder.", "lm_head.")
 
 _NAMES = (

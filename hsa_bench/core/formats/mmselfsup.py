@@ -44,6 +44,8 @@ def convert(payload: Payload, branch: str = "") -> Converted:
     """Take one backbone."""
     state = state_in(payload, "state_dict")
     if payload.get("author") == "MMSelfSup":
+        if branch not in {"", "backbone"}:
+            raise ValueError(f"--branch {branch}: an extracted file has the backbone alone")
         trunk, dropped = split(state, "", ("mask_token",))
         return Converted(_timm(trunk), dropped)
     if branch == "momentum":

@@ -15,6 +15,7 @@ from hsa_bench.core.card import Preprocess
 from hsa_bench.core.converted import Converted, Payload, tensors
 from hsa_bench.core.result import Budget
 
+BRANCHES: dict[str, str] = {"query": ""}
 MARK = "hsa_bench/1"
 
 
@@ -25,8 +26,6 @@ def matches(payload: Payload) -> bool:
 
 def convert(payload: Payload, branch: str = "") -> Converted:
     """Take the file at its word; the loader still matches every tensor."""
-    if branch not in {"", "query"}:
-        raise ValueError(f"--branch {branch}: there is query alone")
     hashes = payload.get("image_hashes")
     return Converted(
         state=tensors(payload["state_dict"]),

@@ -11,6 +11,8 @@ from hsa_bench.core.card import UNNORMALISED
 from hsa_bench.core.converted import CLASSIFIERS, Converted, Payload, split, state_in
 from hsa_bench.core.infer_arch import inferred
 
+BRANCHES: dict[str, str] = {}
+
 
 def matches(payload: Payload) -> bool:
     """Never: see above."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hsa_bench.core.card import STD_228
 from hsa_bench.core.converted import Converted, Payload, from_lightning, has, split, state_in
 
+BRANCHES: dict[str, str] = {}
 NO_TRUNK = ("projection_head.", "prototypes.", "fc.")
 
 

@@ -21,8 +21,8 @@ def state_of(payload: Payload, branch: str) -> tuple[str, dict[str, Tensor]]:
         raise ValueError(f"--branch {branch}: there are {', '.join(BRANCHES)}")
     names = [name for name in NESTED if isinstance(payload.get(name), dict)]
     wanted = [name for name in names if not branch or name.endswith("ema") == (branch == "ema")]
-    if names and not wanted:
-        raise ValueError(f"--branch {branch}: the file has {', '.join(names)}")
+    if not wanted and (names or branch == "ema"):
+        raise ValueError(f"--branch {branch}: the file has {', '.join(names) or 'one network alone'}")
     inner = wanted[0] if wanted else ""
     return inner, state_in(payload, inner)
 
