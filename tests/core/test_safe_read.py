@@ -89,7 +89,8 @@ def test_the_conversion_that_is_suggested_works(tmp_path: Path, monkeypatch: pyt
     torch.save({"classy_state_dict": nested, "arch": "r", "cfg": Custom()}, "odd.pth")
     with pytest.raises(ReadError) as refusal:
         safe_read(Path("odd.pth"))
-    exec("\n".join(line.strip() for line in str(refusal.value).splitlines()[1:]))
+    code = "\n".join(line.strip() for line in str(refusal.value).splitlines()[1:])
+    exec(code, {})
     held = safe_read(Path("odd.tensors.pth"))
     assert set(held) == {"classy_state_dict", "arch"}
     assert list(held["classy_state_dict"]["base_model"]) == ["trunk"]
