@@ -113,9 +113,9 @@ def _leaked(grid: Grid) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for row in grid.rows:
         for result in grid.in_row(row):
-            if seen := result.effective.get("test_images_in_pretraining"):
-                of = f"{seen:,} of {result.effective.get('test_images_hashed', 0):,}"
-                text = f"{plain(row)}: {of} test images of {plain(result.spec.data.name)}"
+            seen = str(result.effective.get("test_images_in_pretraining", "0 of 0"))
+            if not seen.startswith("0 of"):
+                text = f"{plain(row)}: {seen} test images of {plain(result.spec.data.name)}"
                 lines[f"{text} were pretrained on, by the hashes in its checkpoint."] = None
     return tuple(lines)
 

@@ -93,7 +93,7 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
     )
 
 
-def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, dict[str, int]]:
+def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, dict[str, str]]:
     if backbone.weights != cell.spec.backbone.weights:
         raise RuntimeError(
             f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"

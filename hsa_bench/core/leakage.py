@@ -7,33 +7,34 @@ from typing import Any
 import numpy as np
 
 from hsa_bench.core.backbone import Backbone, Hashes
+from hsa_bench.core.data import Classification
 from hsa_bench.core.image_hashes import image_hashes, shared
 from hsa_bench.core.processes import rank
 from hsa_bench.core.store import whole_file
 from hsa_bench.core.task import Context
 
-SEEN, TESTED = "test_images_in_pretraining", "test_images_hashed"
+SEEN = "test_images_in_pretraining"
 
 
-def leakage(backbone: Backbone, data: Any, ctx: Context) -> dict[str, int]:
-    """How many test images the backbone was pretrained on, for a result's `effective`.
+def leakage(backbone: Backbone, data: Any, ctx: Context) -> dict[str, str]:
+    """How many test images the backbone was pretrained on, "7 of 500", for a result's `effective`.
 
     Args:
         backbone: Its file may hold no hashes; then there is nothing to say.
-        data: With a split `test` of pictures.
+        data: A data set for classification or detection.
         ctx: Hashes of a test split are kept in its cache.
     """
     if backbone.seen is None or rank() > 0:
         return {}
     tested = _hashes(data, ctx)
-    return {SEEN: shared(tested, backbone.seen), TESTED: len(tested)}
+    return {SEEN: f"{shared(tested, backbone.seen):,} of {len(tested):,}"}
 
 
 def _hashes(data: Any, ctx: Context) -> Hashes:
     path = ctx.cache / "hashes" / f"{data.fingerprint()[:32]}.npy"
     if path.exists():
         return np.load(path)
-    pictures = data.test if hasattr(data.test, "picture") else data.test.images
+    pictures = data.test if isinstance(data, Classification) else data.val.images
     found = image_hashes(pictures, ctx)
     with whole_file(path) as out:
         np.save(out, found)
