@@ -57,7 +57,7 @@ def loaded(payload: dict[str, Any]) -> str:
 
 
 cases = given(data=st.data(), arch=st.sampled_from(ARCHS), kind=st.sampled_from(sorted(FILES)))
-few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @few
