@@ -49,6 +49,7 @@ def scored(
             prediction=best,
             score=scores.numpy().max(axis=1),
             top5=(place < 5).numpy(),
+            classes=np.array(data.classes, np.str_),
         ),
         effective={**(effective or {}), **_unseen(data)},
         curves=curves or {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,10 +84,11 @@ class Coco(DetectionTask):
                 for kind, evaluation in evaluations.items()
                 for name, value in average_precisions(evaluation).items()
             },
-            examples=outcomes(names, **evaluations),
+            examples=replace(outcomes(names, **evaluations), classes=data.val.class_names),
             curves=tuned.curves,
             artefacts={"detections": tuned.picture},
             effective=tuned.effective,
+            images=tuned.images,
         )
 
 

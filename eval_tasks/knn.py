@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from eval_tasks._embedding import leave_embedding
 from eval_tasks._frozen import FrozenTask
 from eval_tasks._scored import scored
 from eval_tasks._words import centre_crop, listed, trunk
@@ -93,12 +95,15 @@ class KNN(FrozenTask):
         scores = cast_votes(found.first(own), labels, classes, self.temperature)
         sensitivity = self._grid(found, labels, features.test.labels, classes, ks)
         chosen, effective = self._chosen(features.train, length, ks, classes, ctx.device)
-        return scored(
+        outcome = scored(
             data,
             scores,
             effective={"k": own, "recipe": self.recipe, **effective, "test_top1_by_k_and_T": sensitivity},
             further={"chosen_top1": sensitivity[chosen]} if chosen else {},
         )
+        if self.name != NAMES[0]:  # one map of a backbone's features is enough
+            return outcome
+        return replace(outcome, artefacts=leave_embedding(features.test, data.test, ctx))
 
     def _grid(
         self, found: Neighbours, labels: Tensor, truth: Tensor, classes: int, ks: Sequence[int]

@@ -85,10 +85,11 @@ class Voc(DetectionTask):
         classes = scores.pop("classes")
         return Outcome(
             metrics={f"bbox/{name}": value for name, value in scores.items()},
-            examples=found,
+            examples=replace(found, classes=data.val.class_names),
             curves=tuned.curves,
             artefacts={"detections": tuned.picture},
             effective={**tuned.effective, "classes_with_objects": classes},
+            images=tuned.images,
         )
 
 

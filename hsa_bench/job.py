@@ -6,10 +6,10 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
 from hsa_bench.core.result import Record
@@ -24,6 +24,17 @@ SHIPPED = "digits"
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""
+
+
+def words(given: Any) -> Any:
+    """The parts of a text between commas; anything else as it is."""
+    if isinstance(given, str):
+        return tuple(part.strip() for part in given.split(",") if part.strip())
+    return given
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(words)]
+"""A list of names, or one text with commas."""
 
 
 class UsageError(ValueError):
@@ -67,7 +78,10 @@ class Job(Record):
     card: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By backbone's name ("": all): fields of the card that are known better than the file says."""
     image_size: int = 0
-    baseline: str = ""
+    baseline: Names = ()
+    """Backbones that the others are compared with; empty: moco and simclr where they are."""
+    claims: dict[str, str] = Field(default_factory=dict)
+    """By backbone's name ("" with a single one): the published pretraining its file is said to be."""
     random_controls: int = 3
     """Random initialisations of each architecture to measure beside the checkpoints."""
     controls_on: Literal["cheap", "all"] = "cheap"
@@ -144,9 +158,11 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
         where = ".".join(map(str, first["loc"]))
         hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
         raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
-    unknown = set(job.card) - {"", *(c.label for c in job.checkpoints), *(r.label for r in job.requests())}
-    if unknown:
+    names = {"", *(c.label for c in job.checkpoints), *(r.label for r in job.requests())}
+    if unknown := set(job.card) - names:
         raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
+    if unknown := set(job.claims) - names - set(job.pretrain.backbones):
+        raise UsageError(f"--claim {min(unknown)}=…: no such backbone in this run")
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.set if name.startswith("pretrain.")]

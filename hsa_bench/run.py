@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hsa_bench.core.store import UnreadableResult
-from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, presets
+from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, presets, words
 from hsa_bench.place import Place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -30,8 +30,13 @@ def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
         raise UsageError(str(error)) from error
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _claims(texts: list[str]) -> dict[str, str]:
+    from reports.published import parse_claims
+
+    try:
+        return parse_claims(texts)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 @app.command()
@@ -55,7 +60,13 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
     data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
     image_size: Annotated[int, typer.Option(help="Side of the crops, px; 0: the data set's.")] = 0,
-    baseline: Annotated[str, typer.Option(help="Backbone to compare with; default moco, then simclr.")] = "",
+    baseline: Annotated[
+        str, typer.Option(help="Backbones to compare with, by commas; default: moco and simclr if there.")
+    ] = "",
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=moco-v2-200: the published pretraining a file is said to be; repeatable."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated evaluation seeds.")] = "",
     preset: Annotated[str, typer.Option(help="A preset's name, or a YAML file; see --list.")] = "",
     settings: Annotated[list[str] | None, typer.Option("--set", help="task.field=value; repeatable.")] = None,
@@ -83,7 +94,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         return
     try:
         given: dict[str, Any] = {
-            "tasks": _words(tasks),
+            "tasks": words(tasks),
             "checkpoints": tuple(parse_checkpoint(text) for text in checkpoint or ()),
             "arch": arch,
             "file_format": file_format,
@@ -92,6 +103,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "dataset": dataset,
             "image_size": image_size,
             "baseline": baseline,
+            "claims": _claims(claim or []),
             "seeds": _numbers(seeds) if seeds else (),
             "limit": limit,
         }
@@ -115,7 +127,7 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
     from hsa_bench.core.processes import leave, rank
     from hsa_bench.display import Display
     from hsa_bench.suite import Suite, dry_run, run_suite
-    from reports.markdown import write_report
+    from reports.report import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows each cell as it ends

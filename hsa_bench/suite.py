@@ -23,6 +23,8 @@ from hsa_bench.display import Display
 from hsa_bench.job import SHIPPED, Job, UsageError
 
 PRETRAIN = "pretrain.task"
+BASELINES = ("moco", "simclr")
+"""What the others are compared with where nothing was asked for."""
 
 
 @dataclass(frozen=True)
@@ -124,21 +126,26 @@ class Suite:
         beside = make_plan(control_tasks(job, tasks), controls, *rest)
         return Plan((*plan.cells, *beside.cells), (*plan.blocked, *beside.blocked))
 
-    def baseline(self, controls: Sequence[LoadedBackbone]) -> str:
-        """The row that the others are compared with: as asked, else moco, simclr, or the first there is.
+    def baselines(self, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:
+        """The rows that the others are compared with.
+
+        As asked; else those of moco and simclr that there are; else the first of several backbones; a single
+        one is compared with the first control.
 
         Raises:
-            UsageError: The one asked for is not in the run.
+            UsageError: One asked for is not in the run.
         """
-        files = [*self.job.pretrain.backbones, *(r.label for r in self.job.requests())]
+        files = list(dict.fromkeys(self._names()))
         labels = list(dict.fromkeys([*files, *(c.request.label for c in controls)]))
-        if self.job.baseline in labels:
-            return self.job.baseline
-        if self.job.baseline:
-            raise UsageError(
-                f"--baseline {self.job.baseline}: not in this run; there are {', '.join(labels)}"
-            )
-        return next(label for label in ("moco", "simclr", *labels) if label in labels)
+        for label in self.job.baseline:
+            if label not in labels:
+                raise UsageError(f"--baseline {label}: not in this run; there are {', '.join(labels)}")
+        usual = tuple(label for label in BASELINES if label in files)
+        rest = labels[:1] if len(files) > 1 else labels[len(files) :][:1]
+        return self.job.baseline or (usual if len(files) > 1 else ()) or tuple(rest or labels[:1])
+
+    def _names(self) -> list[str]:
+        return [*self.job.pretrain.backbones, *(request.label for request in self.job.requests())]
 
     def plan_file(self, cells: Sequence[PlannedCell], controls: Sequence[LoadedBackbone]) -> PlanFile:
         """What the report needs to know of the run."""
@@ -146,7 +153,8 @@ class Suite:
             title=self.job.title,
             preset=self.job.preset,
             notes=self.job.notes,
-            baseline=self.baseline(controls),
+            baselines=self.baselines(controls),
+            claims=self.job.claims,
             controls=tuple(dict.fromkeys(c.request.label for c in controls)),
             limited=self.job.limit is not None,
             command=self.bench.provenance.command,
@@ -172,7 +180,7 @@ def run_suite(suite: Suite) -> bool:
         pretraining = suite.pretraining()
         checkpoints = suite.checkpoints()
         controls = suite.controls(checkpoints)
-        suite.baseline(controls)
+        suite.baselines(controls)
         _refuse_if_all_blocked(suite.evaluation(tasks, checkpoints, controls))
     results = suite.run(pretraining)
     with suite.display.busy("planning"):

@@ -48,6 +48,9 @@ class Pretrain(Settings, ClassificationTask):
         check(self.training, len(data.train))
         return super().resolved(data, ctx)
 
+    def unlike(self, usual: Self, data: Classification, ctx: Context) -> tuple[str, ...]:
+        return ()  # what differs from its method's code is in the budget's notes
+
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:

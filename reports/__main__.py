@@ -1,36 +1,150 @@
-"""The command: `python -m reports RESULTS -o report.md` rebuilds a report, without torch."""
+"""The command: `python -m reports RESULTS` rebuilds a report; compare, merge, list, schema. No torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+WRITE = "write"
 
 
-@app.command()
-def main(
-    results: Annotated[Path, typer.Argument(help="The --out folder of a run, or its results/ folder.")],
+class _Commands(TyperGroup):
+    """What is not a command's name is a folder to write the report of."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {*self.commands, "--help"}
+        return super().parse_args(ctx, args if not args or args[0] in known else [WRITE, *args])
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Reports from result files, without torch. `reports RESULTS` is short for `reports write RESULTS`.",
+)
+
+RunFolder = Annotated[Path, typer.Argument(help="The --out folder of a run, or its results/ folder.")]
+
+
+@app.command(WRITE)
+def write(
+    results: RunFolder,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Markdown file; by default report.md in the run folder."),
     ] = None,
-    baseline: Annotated[str, typer.Option(help="Backbone to compare with instead of the run's.")] = "",
+    baseline: Annotated[
+        str, typer.Option(help="Backbones to compare with, by commas, instead of the run's.")
+    ] = "",
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=moco-v2-200: the published pretraining a file is said to be; repeatable."),
+    ] = None,
 ) -> None:
-    """Write report.md, results.csv and figures/ from the result files of a run."""
-    from reports.frame import locate
+    """Write report.md, report.html, results.csv, figures/ and tables/ from the result files of a run."""
+    with _refusals():
+        from reports.collected import locate
+        from reports.published import parse_claims
 
-    try:
-        out = locate(results)
-        from reports.markdown import write_report  # only now: it loads matplotlib
+        out, claims = locate(results), parse_claims(claim or [])
+        from reports.report import write_report  # only now: it loads pandas and matplotlib
 
-        report = write_report(out, output, baseline)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    typer.echo(f"report: {report}")
+        chosen = [part.strip() for part in baseline.split(",") if part.strip()]
+        report = write_report(out, output, chosen, claims)
+        typer.echo(f"report: {report}, {report.with_suffix('.html')}")
+
+
+@app.command()
+def compare(
+    first: RunFolder,
+    second: RunFolder,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; .md, .csv, .tex or .html. Default: the screen."),
+    ] = None,
+) -> None:
+    """Set each number of the second run against the same backbone's and task's in the first."""
+    with _refusals():
+        from reports.collected import collect, locate
+
+        runs = [collect(locate(run)) for run in (first, second)]
+        from reports.across import across_table
+
+        _put(across_table(*runs), output, f"{second.name} against {first.name}")
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of several machines.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged run.")],
+) -> None:
+    """Copy the results of several run folders into one. Exit code 1: some contradict each other."""
+    with _refusals():
+        from reports.collected import locate
+        from reports.merge import merge as merged
+
+        done = merged([locate(run) for run in runs], output)
+    for text in (*done.remarks, *(f"conflict: {text}" for text in done.conflicts)):
+        typer.echo(text, err=True)
+    also = f", {done.same} in several" if done.same else ""
+    typer.echo(f"{output}: {done.copied} results copied{also}; python -m reports {output}")
+    raise typer.Exit(1 if done.conflicts else 0)
+
+
+@app.command("list")
+def list_results(
+    folder: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.")] = Path("runs"),
+) -> None:
+    """List the runs below a folder, or the results of one run."""
+    with _refusals():
+        from reports.listing import listing
+
+        for line in listing(folder):
+            typer.echo(line)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a result file (docs/results.md)."""
+    from reports.schema import result_schema
+
+    typer.echo(result_schema(), nl=False)
+
+
+class _refusals:
+    """Turns what the user can mend into one line and exit code 2."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ValueError | OSError) and not isinstance(error, BrokenPipeError):
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+
+
+def _put(table: Any, output: Path | None, title: str) -> None:
+    from hsa_bench.core.store import write_text
+
+    if output is None:
+        typer.echo(table.markdown())
+        return
+    if output.suffix == ".html":
+        from reports.html import page
+
+        text = page(f"# {title}\n\n{table.markdown()}\n", output.parent, title)
+    else:
+        forms = {".csv": table.csv, ".tex": lambda: table.latex(title), ".md": table.markdown}
+        if output.suffix not in forms:
+            raise ValueError(f"{output}: give a file that ends in .md, .csv, .tex or .html")
+        text = forms[output.suffix]().rstrip("\n") + "\n"
+    write_text(output, text)
+    typer.echo(f"written: {output}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hsa_bench.core.average_precision import IOU_50, IOU_75, average_precision, ranked
 from hsa_bench.core.outcomes import ClassificationOutcomes, DetectionOutcomes, Outcomes, load
 from hsa_bench.core.result import TaskResult
+from reports.significance import Interval, percentile_interval
 
 CLASSIFICATION_DRAWS = 2000
 DETECTION_DRAWS = 200
@@ -22,20 +23,15 @@ SEED = 0
 BLOCK = 4_000_000
 """Image draws held in memory at a time."""
 
+PER_CLASS = "mean_per_class"
+"""Accuracy averaged over classes, resampled within each class."""
+
 AGREES = 0.05
 """How far a score recomputed from the outcomes may be from the recorded one, percentage points."""
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Name = TypeVar("Name", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """From the 2.5th to the 97.5th percentile of the resamples, percent."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -53,12 +49,14 @@ class Measured:
     """Mean over the runs on the images as they are, percent."""
     example: NDArray[np.str_]
     """The test images, [I]."""
-    data: str
-    """Fingerprint of the data set."""
     draws: int
     """Resamples to take."""
     on: Callable[[Counts], Floats]
     """How often each image is in each resample, [W, I], to scores, [W]."""
+    strata: Counts
+    """Images are drawn anew among those of their own stratum, [I]; all zero: among all."""
+    right: NDArray[np.bool_] | None = None
+    """Whether the main metric counts each image as right, [I], where it is such a share of a single run."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,13 @@ class Resampled:
     """On each resample, [W]. Resample w takes the same images for every backbone."""
     example: NDArray[np.str_]
     """The test images, [I]."""
-    data: str
-    """Fingerprint of the data set."""
+    right: NDArray[np.bool_] | None = None
+    """As `Measured.right`."""
 
     @property
     def interval(self) -> Interval:
         """95 % interval of the score."""
-        return interval(self.draws)
-
-
-def interval(draws: Floats) -> Interval:
-    """Percentile interval, 95 %, unadjusted."""
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(low), float(high))
+        return percentile_interval(self.draws)
 
 
 def measure(runs: Sequence[TaskResult], folder: Path) -> Measured | Impossible:
@@ -110,55 +102,78 @@ def measure(runs: Sequence[TaskResult], folder: Path) -> Measured | Impossible:
     scorer = _scorer(outcomes, main)
     if scorer is None:
         return Impossible(f"{main} cannot be recomputed from the per-example outcomes")
-    draws, on = scorer
+    draws, on, strata = scorer
     score = float(on(np.ones((1, len(example)), np.int64))[0])
     recorded = float(np.mean([run.metrics[main] for run in runs]))
     if abs(score - recorded) > AGREES:
         return Impossible(f"the per-example outcomes give {score:.2f}, the results say {recorded:.2f}")
-    return Measured(score, example, runs[0].spec.data.fingerprint, draws, on)
+    right = _right(outcomes[0], main) if len(outcomes) == 1 and main != PER_CLASS else None
+    return Measured(score, example, draws, on, strata, right)
 
 
 def resample(measured: Mapping[Name, Measured]) -> dict[Name, Resampled]:
     """Score resamples of the test images; those of as many images share them, which is what pairs them."""
     found: dict[Name, list[Floats]] = {name: [] for name in measured}
-    for images, draws in {(len(one.example), one.draws) for one in measured.values()}:
-        sharing = [n for n, one in measured.items() if (len(one.example), one.draws) == (images, draws)]
-        for counts in resamples(images, draws):
-            for name in sharing:
+    sharing: dict[tuple[int, bytes], list[Name]] = {}
+    for name, one in measured.items():
+        sharing.setdefault((one.draws, one.strata.tobytes()), []).append(name)
+    for (draws, _), names in sharing.items():
+        for counts in resamples(measured[names[0]].strata, draws):
+            for name in names:
                 found[name].append(measured[name].on(counts))
     return {
-        name: Resampled(one.score, np.concatenate(found[name]), one.example, one.data)
+        name: Resampled(one.score, np.concatenate(found[name]), one.example, one.right)
         for name, one in measured.items()
     }
 
 
-def resamples(images: int, draws: int) -> Iterator[Counts]:
-    """How often each image is in each resample, in blocks [W, images]; fixed by the two arguments."""
+def resamples(strata: Counts, draws: int) -> Iterator[Counts]:
+    """How often each image is in each resample, in blocks [W, I]; fixed by the two arguments.
+
+    Args:
+        strata: Group of each image, [I]; each group keeps its size.
+        draws: Resamples to take.
+    """
     rng = np.random.default_rng(SEED)
+    images = len(strata)
+    order = np.argsort(strata, kind="stable")
+    _, first, size = np.unique(strata[order], return_index=True, return_counts=True)
+    start, span = np.repeat(first, size), np.repeat(size, size)  # of the group at each place, [I]
     block = max(1, BLOCK // images)
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        drawn = rng.integers(images, size=(size, images)) + np.arange(size)[:, None] * images
-        yield np.bincount(drawn.ravel(), minlength=size * images).reshape(size, images)
+    for low in range(0, draws, block):
+        rows = min(block, draws - low)
+        picked = order[start + rng.integers(span, size=(rows, images))]  # [W, I]
+        picked += np.arange(rows)[:, None] * images
+        yield np.bincount(picked.ravel(), minlength=rows * images).reshape(rows, images)
 
 
-def _scorer(outcomes: Sequence[Outcomes], metric: str) -> tuple[int, Callable[[Counts], Floats]] | None:
-    """How many resamples to take, and the metric on them, mean over runs; None for an unknown metric."""
-    if all(isinstance(one, ClassificationOutcomes) for one in outcomes):
-        accuracy = _accuracy(cast(Sequence[ClassificationOutcomes], outcomes), metric)
-        return accuracy and (CLASSIFICATION_DRAWS, accuracy)
+Scorer = tuple[int, Callable[[Counts], Floats], Counts]
+"""How many resamples to take, the metric on them as a mean over runs, and what is resampled within."""
+
+
+def _scorer(outcomes: Sequence[Outcomes], metric: str) -> Scorer | None:
+    """None for a metric that cannot be recomputed."""
+    whole = np.zeros(len(outcomes[0].example), np.int64)
     if all(isinstance(one, DetectionOutcomes) for one in outcomes):
         precision = _precision(cast(Sequence[DetectionOutcomes], outcomes), metric)
-        return precision and (DETECTION_DRAWS, precision)
-    return None
-
-
-def _accuracy(outcomes: Sequence[ClassificationOutcomes], metric: str) -> Callable[[Counts], Floats] | None:
-    if metric not in {"top1", "top5"}:
+        return precision and (DETECTION_DRAWS, precision, whole)
+    right = [_right(one, metric) for one in outcomes]
+    if any(one is None for one in right):
         return None
-    right = [one.prediction == one.label if metric == "top1" else one.top5 for one in outcomes]
     share: Floats = np.array(right, np.float64).mean(axis=0)  # of the runs that have the image right, [I]
-    return lambda counts: 100 * (counts @ share) / len(share)
+    if metric != PER_CLASS:
+        return CLASSIFICATION_DRAWS, lambda counts: 100 * (counts @ share) / len(share), whole
+    labels = cast(ClassificationOutcomes, outcomes[0]).label
+    _, group, size = np.unique(labels, return_inverse=True, return_counts=True)
+    weighted = share / size[group] / len(size)  # each class counts as much, [I]
+    return CLASSIFICATION_DRAWS, lambda counts: 100 * (counts @ weighted), labels
+
+
+def _right(outcomes: Outcomes, metric: str) -> NDArray[np.bool_] | None:
+    """Whether each image is right by the metric, [I]; None if that says nothing of images."""
+    if not isinstance(outcomes, ClassificationOutcomes) or metric not in {"top1", "top5", PER_CLASS}:
+        return None
+    return outcomes.top5 if metric == "top5" else outcomes.prediction == outcomes.label
 
 
 def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> Callable[[Counts], Floats] | None:

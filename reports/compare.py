@@ -1,82 +1,197 @@
-"""Differences to the baseline, paired over test images, with 95 % intervals."""
+"""Every score with its noise, and its difference to each baseline, with one p-value at most."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
 
-import numpy as np
+from pydantic import TypeAdapter
 
-from reports.bootstrap import Impossible, Interval, Measured, Resampled, interval, measure, resample
+from reports.bootstrap import Impossible, Measured, Resampled, measure, resample
+from reports.cache import Cache, digest, origin
+from reports.difference import Difference, Significance, difference
 from reports.frame import Collected
-from reports.grid import Grid
+from reports.grid import Cell, Grid
+from reports.significance import Interval, holm
 
 Place = tuple[str, str]
 """Row and column of the grid."""
 
+Pair = tuple[str, str, str]
+"""Row, the row it is compared with, and column."""
+
 
 @dataclass(frozen=True)
-class Difference:
-    """One backbone's score less another's on the same test images."""
+class Score:
+    """A cell's score and its noise over test images."""
 
-    value: float
-    """Percentage points."""
     interval: Interval
+    """95 %, over resampled test images."""
+    images: int
+    """Test images."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every score with its uncertainty, and its difference to the baseline."""
+    """Every score with its uncertainty, and its differences."""
 
-    baseline: str
-    """Row of the baseline; empty if there is none."""
-    scores: Mapping[Place, Resampled | Impossible]
+    baselines: tuple[str, ...]
+    """Rows that the others are compared with."""
+    scores: Mapping[Place, Score | Impossible]
     """Of every cell with a number."""
-    differences: Mapping[Place, Difference | Impossible]
-    """Of every cell with a number whose column has a baseline, the baseline's own left out."""
+    differences: Mapping[Pair, Difference | Impossible]
+    """Of every cell with a number to each baseline that has one; of two baselines once."""
+    to_untrained: Mapping[Pair, Difference | Impossible]
+    """Of every backbone to the untrained control of its architecture; a check, not among the tests."""
 
-    def between(self, place: Place, other: Place) -> Difference | Impossible:
-        """Difference of two cells that have a number."""
-        return difference(self.scores[place], self.scores[other])
+    @property
+    def tests(self) -> int:
+        """How many p-values Holm's adjustment is over."""
+        return sum(_is_tested(found) for found in self.differences.values())
+
+    def ahead_of_all(self, place: Place) -> bool:
+        """Whether a cell is ahead of every baseline that has a number in its column."""
+        row, column = place
+        others = [base for base in self.baselines if base != row and (base, column) in self.scores]
+        found = [self.at(row, base, column) for base in others]
+        return bool(found) and all(isinstance(f, Difference) and f.verdict == "ahead" for f in found)
+
+    def at(self, row: str, other: str, column: str) -> Difference | Impossible | None:
+        """A row less another; None where they are not compared."""
+        mirrored = self.differences.get((other, row, column))
+        if mirrored is not None:
+            return mirrored if isinstance(mirrored, Impossible) else mirrored.mirrored()
+        return self.differences.get((row, other, column))
 
 
-def compare(collected: Collected, grid: Grid, baseline: str) -> Comparison:
-    """Resample every cell with a number and set it against the baseline.
+def compare(
+    collected: Collected,
+    grid: Grid,
+    baselines: Sequence[str],
+    controls: Collection[str] = (),
+    cache: Cache | None = None,
+) -> Comparison:
+    """Set every cell with a number against each baseline's.
 
     Args:
         collected: Where the per-example outcomes stand.
         grid: The cells.
-        baseline: Label of the baseline; without one, or one of several rows, there are no differences,
-            nor are there of runs limited to a part of the images.
+        baselines: Labels of the baselines; one that stands for no row, or for several, is left out. There
+            are no differences of runs limited to a part of the images.
+        controls: Labels that are no contestants: their differences are not tested.
+        cache: Numbers computed before.
     """
-    measured = {
-        place: measure(cell.runs, collected.folder(cell.runs[0]))
-        for place, cell in grid.cells.items()
-        if cell.runs
+    rows = tuple(row for label in baselines if (row := grid.row_of(label)))
+    known = cache or Cache.of(collected.out)
+    pairs = _pairs(grid, rows)
+    untrained = _to_untrained(grid)
+    work = _Work(collected, grid, known)
+    work.prepare([(r, c) for r, c in grid.cells if grid.cells[r, c].runs], [*pairs, *untrained])
+    found = {pair: work.difference(pair) for pair in pairs}
+    free = {pair for pair in pairs if grid.row_labels[pair[0]] in controls}
+    found = {p: _not_tested(one) if p in free else one for p, one in found.items()}
+    return Comparison(
+        baselines=rows,
+        scores={place: work.score(place) for place, cell in grid.cells.items() if cell.runs},
+        differences=_adjusted(found),
+        to_untrained={pair: work.difference(pair) for pair in untrained},
+    )
+
+
+@dataclass
+class _Work:
+    """Looks numbers up, and computes together those that are not known."""
+
+    collected: Collected
+    grid: Grid
+    cache: Cache
+    resampled: Mapping[Place, Resampled | Impossible] = field(default_factory=dict)
+
+    def prepare(self, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
+        """Resample every cell that takes part in something unknown, all with the same draws."""
+        needed = dict.fromkeys(place for place in places if self._name(place) not in self.cache)
+        for row, other, column in pairs:
+            if self._name((row, column), (other, column)) not in self.cache:
+                needed |= dict.fromkeys([(row, column), (other, column)])
+        measured = {
+            place: measure(cell.runs, self.collected.folder(cell.runs[0]))
+            for place in needed
+            if (cell := self.grid.cells[place]).runs
+        }
+        drawn = resample({p: one for p, one in measured.items() if isinstance(one, Measured)})
+        self.resampled = {p: one if isinstance(one, Impossible) else drawn[p] for p, one in measured.items()}
+
+    def score(self, place: Place) -> Score | Impossible:
+        def compute() -> Any:
+            drawn = self.resampled[place]
+            if isinstance(drawn, Impossible):
+                return SCORE.dump_python(drawn)
+            return SCORE.dump_python(Score(drawn.interval, len(drawn.example)))
+
+        return SCORE.validate_python(self.cache.get(self._name(place), compute))
+
+    def difference(self, pair: Pair) -> Difference | Impossible:
+        row, other, column = pair
+        one, two = self.grid.at(row, column), self.grid.at(other, column)
+
+        def compute() -> Any:
+            samples = self.resampled[row, column], self.resampled[other, column]
+            return DIFFERENCE.dump_python(difference(one, two, *samples))
+
+        name = self._name((row, column), (other, column))
+        return DIFFERENCE.validate_python(self.cache.get(name, compute))
+
+    def _name(self, *places: Place) -> str:
+        cells = [self.grid.cells[place] for place in places]
+        return digest("noise", [sorted(origin(run) for run in cell.runs) for cell in cells])
+
+
+SCORE: TypeAdapter[Score | Impossible] = TypeAdapter(Score | Impossible)
+DIFFERENCE: TypeAdapter[Difference | Impossible] = TypeAdapter(Difference | Impossible)
+
+
+def _pairs(grid: Grid, baselines: Sequence[str]) -> list[Pair]:
+    """Rows against baselines, in the grid's order; two baselines meet once."""
+    found: dict[Pair, None] = {}
+    for base, column, row in product(baselines, grid.columns, grid.rows):
+        met = (base, row, column) in found
+        if row != base and not met and _comparable(grid.at(row, column), grid.at(base, column)):
+            found[row, base, column] = None
+    return list(found)
+
+
+def _to_untrained(grid: Grid) -> list[Pair]:
+    return [
+        (row, control, column)
+        for row, control in grid.with_untrained()
+        for column in grid.columns
+        if _comparable(grid.at(row, column), grid.at(control, column))
+    ]
+
+
+def _comparable(one: Cell, other: Cell) -> bool:
+    """Both have a number, of all the images."""
+    runs = (*one.runs, *other.runs)
+    return bool(one.runs and other.runs) and all(run.spec.limit is None for run in runs)
+
+
+def _not_tested(found: Difference | Impossible) -> Difference | Impossible:
+    return found if isinstance(found, Impossible) else found.untested("a control")
+
+
+def _is_tested(found: Difference | Impossible) -> bool:
+    return isinstance(found, Difference) and isinstance(found.test, Significance)
+
+
+def _adjusted(
+    differences: Mapping[Pair, Difference | Impossible],
+) -> dict[Pair, Difference | Impossible]:
+    """Holm's adjustment over every p-value of the report."""
+    tested = [pair for pair, found in differences.items() if _is_tested(found)]
+    adjusted = dict(zip(tested, holm([differences[pair].test.p for pair in tested]), strict=True))  # type: ignore[union-attr]
+    return {
+        pair: replace(found, test=replace(found.test, adjusted=adjusted[pair])) if pair in adjusted else found  # type: ignore
+        for pair, found in differences.items()
     }
-    resampled = resample({p: one for p, one in measured.items() if isinstance(one, Measured)})
-    scores = {p: one if isinstance(one, Impossible) else resampled[p] for p, one in measured.items()}
-    base = grid.row_of(baseline) or ""
-    limited = {at for at, cell in grid.cells.items() if any(run.spec.limit is not None for run in cell.runs)}
-    differences = {
-        (row, column): difference(score, scores[base, column])
-        for (row, column), score in scores.items()
-        if row != base and (base, column) in scores and (row, column) not in limited
-    }
-    return Comparison(base, scores, differences)
-
-
-def difference(one: Resampled | Impossible, other: Resampled | Impossible) -> Difference | Impossible:
-    """The first score less the second, if both were measured on the same images.
-
-    Both were resampled with the same draws, so the noise that comes from easy and hard images cancels.
-    """
-    if isinstance(one, Impossible):
-        return one
-    if isinstance(other, Impossible):
-        return Impossible(f"on the other side {other.reason}")
-    if one.data != other.data:
-        return Impossible(f"measured on different data (fingerprints {one.data} and {other.data})")
-    if not np.array_equal(one.example, other.example):
-        return Impossible("measured on different test images")
-    return Difference(one.score - other.score, interval(one.draws - other.draws))

@@ -1,19 +1,17 @@
-"""Result files of a run folder: read them, name what cannot be read, and lay them out as one tidy frame."""
+"""Results as one tidy pandas frame: a row per run and metric."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hsa_bench.core.result import PlanFile, PlannedCell, TaskResult
-from hsa_bench.core.store import Store, UnreadableResult, read_result
+from hsa_bench.core.result import TaskResult
+from reports.collected import PRETRAINING, Collected, collect, locate
 
-PRETRAINING = "pretrain"
-"""Task name of pretraining cells; their metrics are no transfer results."""
+__all__ = ["COLUMNS", "PRETRAINING", "Collected", "collect", "locate", "tidy"]
 
 COLUMNS = (
     "label",
@@ -31,8 +29,13 @@ COLUMNS = (
     "value",
     "main_metric",
     "seeded",
+    "recipe",
+    "engine",
     "seconds",
     "peak_memory_mb",
+    "images",
+    "images_per_second",
+    "device",
     "reason",
     "key",
     "path",
@@ -43,89 +46,27 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Collected:
-    """What a run folder holds for the report."""
-
-    out: Path
-    plan: PlanFile | None
-    results: tuple[TaskResult, ...]
-    """In the plan's order; without a plan every readable file, by label and task."""
-    absent: tuple[PlannedCell, ...]
-    """Cells of the plan without a readable result: blocked, or not run yet."""
-    unreadable: tuple[str, ...]
-    """Why a file was left out; each names the file."""
-    unplanned: int = 0
-    """Readable results that the plan does not ask for."""
-
-    def folder(self, result: TaskResult) -> Path:
-        """Where the files beside a result stand."""
-        return Store(self.out).path(result.label, result.spec.task, result.spec.key).parent
-
-
-def locate(folder: Path) -> Path:
-    """The run folder, given itself or its `results/`.
-
-    Raises:
-        ValueError: There is no such folder, or no result in it.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the --out folder of a run")
-    inside = folder.name == "results" and not (folder / "results").is_dir()
-    out = folder.absolute().parent if inside else folder
-    if not Store(out).paths():
-        raise ValueError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
-    return out
-
-
-def collect(out: Path) -> Collected:
-    """Read the results of the current plan, or all there are where no plan was left."""
-    store = Store(out)
-    read: dict[Path, TaskResult] = {}
-    unreadable = []
-    for path in store.paths():
-        try:
-            read[path] = _own(store, path)
-        except UnreadableResult as error:
-            unreadable.append(str(error))
-    try:
-        plan = store.read_plan()
-    except ValueError as error:  # what pydantic raises
-        plan = None
-        unreadable.append(f"{out / 'plan.json'}: not a plan of this version ({str(error).splitlines()[0]})")
-    if plan is None:
-        return Collected(out, None, tuple(read.values()), (), tuple(unreadable))
-    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.cells if cell.key}
-    wanted = dict.fromkeys(path for path in places.values() if path in read)
-    return Collected(
-        out=out,
-        plan=plan,
-        results=tuple(read[path] for path in wanted),
-        absent=tuple(cell for cell in plan.cells if places.get(cell) not in wanted),
-        unreadable=tuple(unreadable),
-        unplanned=len(read) - len(wanted),
-    )
-
-
 def tidy(results: Iterable[TaskResult]) -> pd.DataFrame:
-    """One row per run and metric; a run without a number has one row, its value missing."""
+    """One row per run and metric; a run without a number has one row, its value missing.
+
+    ```python
+    frame = tidy(collect(Path("runs/mine")).results)
+    frame.query("main_metric").pivot_table("value", "label", "task", aggfunc=["mean", "std"])
+    ```
+
+    Args:
+        results: As `collect` reads them, or as `hsa_bench.evaluate` returned them.
+
+    Returns:
+        The columns of `COLUMNS`. `value` is in percent unless the metric's name says otherwise, `seconds` is
+        wall time, `images` the pictures that passed through the backbone, `path` the result file relative to
+        the run folder.
+    """
     rows = [row for result in results for row in _rows(result)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"limit": "Int64", "value": "float64"})
-
-
-def _own(store: Store, path: Path) -> TaskResult:
-    """Read a result and refuse one that stands where it does not belong."""
-    try:
-        result = read_result(path)
-    except OSError as error:
-        raise UnreadableResult(f"{path}: cannot be read ({error.strerror})") from error
-    belongs = store.path(result.label, result.spec.task, result.spec.key)
-    if path != belongs:
-        raise UnreadableResult(
-            f"{path}: its content belongs to {belongs.relative_to(store.results)}; copied or edited"
-        )
-    return result
+    return frame.astype(
+        {"limit": "Int64", "images": "Int64", "value": "float64", "images_per_second": "float64"}
+    )
 
 
 def _rows(result: TaskResult) -> list[dict[str, Any]]:
@@ -145,7 +86,12 @@ def _rows(result: TaskResult) -> list[dict[str, Any]]:
         "status": result.status,
         "seeded": result.seeded,
         "seconds": result.seconds,
+        "recipe": result.effective.get("recipe", ""),
+        "engine": spec.settings.get("engine", ""),
         "peak_memory_mb": result.peak_memory_mb,
+        "images": result.images or None,
+        "images_per_second": result.images / result.seconds if result.images and result.seconds else None,
+        "device": result.provenance.hardware.get("device", ""),
         "reason": result.failure.message if result.failure else result.reason,
         "key": spec.key,
         "path": Path("results", result.label, spec.task, f"{spec.key}.json").as_posix(),

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hsa_bench.core.result import PlannedCell, TaskResult
-from reports.frame import PRETRAINING, Collected
+from reports.collected import PRETRAINING, Collected
+
+RANDOM = "random"
+"""First word of an untrained control's label."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class Grid:
     def in_column(self, column: str) -> list[TaskResult]:
         """All results of a column, with and without a number."""
         return [result for row in self.rows for result in self.at(row, column).results]
+
+    def with_untrained(self) -> list[tuple[str, str]]:
+        """Rows, and the untrained control of their architecture where there is one."""
+        archs = {row: {r.spec.backbone.arch for r in self.in_row(row)} for row in self.rows}
+        untrained = [row for row in self.rows if self.row_labels[row].partition(" ")[0] == RANDOM]
+        return [
+            (row, control)
+            for row in self.rows
+            if row not in untrained
+            for control in untrained
+            if archs[row] == archs[control]
+        ]
 
     def row_of(self, label: str) -> str | None:
         """The row of a label, or None where it has none or several."""

@@ -1,85 +1,131 @@
-"""The report in Markdown, with results.csv and figures beside it."""
+"""The report's text: everything the template shows, put together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hsa_bench.core.store import write_text
+from reports.anchors import anchor_table, beside_table
 from reports.backbones import backbone_table, budget_table, pretraining_table, pretrainings
 from reports.bootstrap import CLASSIFICATION_DRAWS, DETECTION_DRAWS
-from reports.compare import Comparison, compare
-from reports.figures import draw_comparison, draw_pretraining, place_artefacts
-from reports.frame import PRETRAINING, Collected, collect, tidy
-from reports.grid import Grid, lay_out
+from reports.checks import Evidence, checks_table
+from reports.collected import PRETRAINING, Collected
+from reports.figures import Picture
 from reports.notes import notes
+from reports.orientation import families
 from reports.provenance import commit, hardware, provenance_table
-from reports.published import published_table
+from reports.published import UNCONFIRMED, entries
 from reports.sections import sections
+from reports.significance import LEAST_RUNS
+from reports.summary import summary
 from reports.table import MISSING, Table, code, plain
-from reports.tables import cost_table, main_table
+from reports.tables import baseline_table, cost_table, main_table, statistics_table
 
 TEMPLATES = Path(__file__).with_name("templates")
+PUBLISHED_FILE = "tables/published.csv"
 
 
-def write_report(out: Path, report: Path | None = None, baseline: str = "") -> Path:
-    """Write the report of a run folder.
+def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[str, Table]:
+    """The report's tables by name; those of tasks apart."""
+    grid, comparison, collected = evidence.grid, evidence.comparison, evidence.collected
+    pretrained = pretrainings(collected)
+    found = {
+        "results": main_table(grid, comparison, root),
+        **{f"against {base}": baseline_table(grid, comparison, base) for base in comparison.baselines},
+        "statistics": statistics_table(grid, comparison),
+        "checks": checks_table(evidence),
+        "backbones": backbone_table(grid, collected.out),
+        "pretraining budget": budget_table(grid, evidence.controls),
+        "pretrained in this run": pretraining_table(pretrained),
+        "cost": cost_table(grid),
+        "anchors": anchor_table(evidence.anchors),
+        "beside published": beside_table(grid),
+        "provenance": provenance_table(collected.results),
+        **{f"by class, {column}": table for column, table in classes.items()},
+    }
+    return {name: table for name, table in found.items() if table.rows}
+
+
+def render(
+    evidence: Evidence,
+    found: Mapping[str, Table],
+    classes: Mapping[str, Table],
+    figures: Mapping[str, Picture],
+    pictures: Mapping[str, Sequence[Picture]],
+    root: str,
+) -> str:
+    """The report in Markdown.
 
     Args:
-        out: The run folder, with `results/` and, where a run left it, `plan.json`.
-        report: The Markdown file; `report.md` in the run folder if None. `results.csv` and `figures/` are
-            written beside it.
-        baseline: Label to compare with instead of the plan's.
-
-    Returns:
-        The Markdown file.
-
-    Raises:
-        ValueError: No such baseline.
+        evidence: What was measured, compared and checked.
+        found: As `tables` gave them.
+        classes: By column, a value of each class and backbone.
+        figures: By name; "comparison" and "pretraining" have places of their own.
+        pictures: Those that tasks left, by task.
+        root: The run folder as seen from the report, for links.
     """
-    report = report or out / "report.md"
-    collected = collect(out)
-    grid = lay_out(collected)
-    known = list(dict.fromkeys(grid.row_labels.values()))
-    if baseline and baseline not in known:
-        raise ValueError(f"baseline {baseline}: no such backbone; there are {', '.join(known)}")
-    comparison = compare(collected, grid, baseline or (collected.plan.baseline if collected.plan else ""))
-    write_text(report.with_name("results.csv"), tidy(collected.results).to_csv(index=False))
-    write_text(report, _render(_content(collected, grid, comparison, report)))
-    return report
+    collected, grid, comparison = evidence.collected, evidence.grid, evidence.comparison
+    plan = collected.plan
+    text = {name: table.markdown() for name, table in found.items()}
+    own = {name: shown(picture) for name, picture in figures.items()}
+    return _template().render(
+        title=plain(plan.title if plan and plan.title else "Transfer evaluation"),
+        limited=_limited(collected),
+        header=_header(collected).markdown(),
+        summary=summary(grid, comparison, set(evidence.controls)),
+        draws={"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
+        least=LEAST_RUNS,
+        tests=comparison.tests,
+        baselines=", ".join(map(plain, comparison.baselines)),
+        main=text.get("results", ""),
+        comparison=own.get("comparison", ""),
+        comparisons=[
+            {"name": plain(base), "table": text[f"against {base}"]}
+            for base in comparison.baselines
+            if f"against {base}" in found and comparison.differences
+        ],
+        statistics=text.get("statistics", ""),
+        checks=text["checks"],
+        notes=notes(collected, grid, comparison, evidence.anchors),
+        figures=[
+            {"title": picture.title, "text": own[name]}
+            for name, picture in figures.items()
+            if name not in {"comparison", "pretraining"}
+        ],
+        sections=sections(grid, comparison, classes, root),
+        pictures={task: [shown(picture) for picture in group] for task, group in pictures.items()},
+        backbones=text.get("backbones", ""),
+        budgets=text.get("pretraining budget", ""),
+        pretrainings=text.get("pretrained in this run", ""),
+        pretraining=PRETRAINING,
+        recipes=tuple(
+            dict.fromkeys(f"{plain(r.label)}: {plain(r.protocol)}" for r in pretrainings(collected))
+        ),
+        curves=own.get("pretraining", ""),
+        costs=text["cost"],
+        beside=text.get("beside published", ""),
+        anchors=text.get("anchors", ""),
+        families=families(grid),
+        published_count=f"{len(entries()):,}",
+        published_file=PUBLISHED_FILE,
+        unconfirmed=_unconfirmed(),
+        provenance=text["provenance"],
+    )
 
 
-def _content(collected: Collected, grid: Grid, comparison: Comparison, report: Path) -> dict[str, Any]:
-    """Everything the template shows; the figures are drawn on the way."""
-    plan, results = collected.plan, collected.results
-    # A pretraining starts from random weights, too, but its label is no control.
-    evaluated = [r for r in results if r.spec.task != PRETRAINING]
-    found = {r.label for r in evaluated if r.source.format == "control"}
-    controls = sorted(found | set(plan.controls if plan else ()))
-    pretrained = pretrainings(collected)
-    return {
-        "title": plain(plan.title if plan and plan.title else "Transfer evaluation"),
-        "limited": _limited(collected),
-        "header": _header(collected).markdown(),
-        "draws": {"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
-        "baseline": plain(comparison.baseline),
-        "main": main_table(grid, comparison).markdown(),
-        "comparison": draw_comparison(grid, comparison, controls, report),
-        "notes": notes(collected, grid, comparison),
-        "sections": sections(grid, comparison),
-        "pictures": place_artefacts(collected, report),
-        "backbones": backbone_table(grid, collected.out).markdown(),
-        "budgets": budget_table(grid, controls).markdown(),
-        "pretrainings": pretraining_table(pretrained).markdown() if pretrained else "",
-        "pretraining": PRETRAINING,
-        "recipes": tuple(dict.fromkeys(f"{plain(r.label)}: {plain(r.protocol)}" for r in pretrained)),
-        "curves": draw_pretraining(pretrained, report),
-        "costs": cost_table(grid).markdown(),
-        "published": published_table().markdown(),
-        "provenance": provenance_table(results).markdown(),
-    }
+def shown(picture: Picture) -> str:
+    """A picture with its caption, in Markdown."""
+    image = f"![{picture.title}]({picture.path.as_posix().replace(' ', '%20')})"
+    return f"{image}\n\n*{picture.caption}*" if picture.caption else image
+
+
+def _unconfirmed() -> str:
+    if not UNCONFIRMED:
+        return ""
+    return f" No number could be confirmed, so none stands here, of {', '.join(map(plain, UNCONFIRMED))}."
 
 
 def _header(collected: Collected) -> Table:
@@ -103,7 +149,7 @@ def _limited(collected: Collected) -> bool:
     return planned or any(result.spec.limit is not None for result in collected.results)
 
 
-def _render(content: dict[str, Any]) -> str:
+def _template() -> Any:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -111,4 +157,4 @@ def _render(content: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.md.j2").render(content)
+    return environment.get_template("report.md.j2")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hsa_bench.core.result import TaskResult
+from reports.anchors import TOLERANCE, Anchors
 from reports.bootstrap import Impossible
+from reports.collected import Collected, result_file
 from reports.compare import Comparison
-from reports.frame import Collected
+from reports.difference import Difference
 from reports.grid import Grid
 from reports.table import code, plain, signed
-
-RANDOM = "random"
-"""Label of the untrained control."""
+from reports.tables import bounds
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Notes:
     items: tuple[str, ...]
 
 
-def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Notes, ...]:
+def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anchors) -> tuple[Notes, ...]:
     """All remarks there are, most serious first; kinds without a remark are left out."""
     groups = (
         Notes("Failed", tuple(map(_failed, _having(collected, "failed")))),
@@ -38,18 +38,14 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison) -> tuple[Not
         Notes("Taken for granted, as no file says it", _assumed(grid)),
         Notes(
             "Not shown to be better than an untrained network (the interval of the difference reaches zero)",
-            _no_better_than_random(grid, comparison),
+            _no_better_than_random(comparison),
         ),
+        Notes(f"More than {TOLERANCE:g} point from a published anchor, or without one", _anchored(anchors)),
         Notes("Not compared", _not_compared(grid, comparison)),
         Notes("Origin of the numbers", _origins(collected, grid)),
         Notes("Departures and remarks of the preset", tuple(map(plain, _of_preset(collected)))),
     )
     return tuple(group for group in groups if group.items)
-
-
-def place(result: TaskResult) -> str:
-    """The file of a result, relative to the run folder."""
-    return f"results/{result.label}/{result.spec.task}/{result.spec.key}.json"
 
 
 def _having(collected: Collected, status: str) -> list[TaskResult]:
@@ -60,7 +56,7 @@ def _failed(result: TaskResult) -> str:
     kind, message = (result.failure.kind, result.failure.message) if result.failure else ("", "no reason")
     first = (message.strip().splitlines() or ["no message"])[0]
     where = f"{plain(result.label)}, {plain(result.spec.task)}, seed {result.spec.seed}"
-    return f"{where}: {kind}: {plain(first)} (all of it in {code(place(result))})"
+    return f"{where}: {kind}: {plain(first)} (all of it in {code(result_file(result))})"
 
 
 def _skipped(result: TaskResult) -> str:
@@ -139,47 +135,43 @@ def _remarked(grid: Grid) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _no_better_than_random(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
-    lines = []
-    for row, control in _with_untrained(grid):
-        for column in grid.columns:
-            places = (row, column), (control, column)
-            if any(at not in comparison.scores for at in places):
-                continue
-            found = comparison.between(*places)
-            if not isinstance(found, Impossible) and found.interval.low <= 0:
-                bounds = f"{signed(found.interval.low)}, {signed(found.interval.high)}"
-                lines.append(
-                    f"{plain(row)}, {plain(column)}: {signed(found.value)} [{bounds}] to {plain(control)}"
-                )
-    return tuple(lines)
-
-
-def _with_untrained(grid: Grid) -> list[tuple[str, str]]:
-    """Rows and the untrained control of their architecture, where there is one."""
-    archs = {row: {r.spec.backbone.arch for r in grid.in_row(row)} for row in grid.rows}
-    untrained = [row for row in grid.rows if grid.row_labels[row].partition(" ")[0] == RANDOM]
-    return [
-        (row, control)
-        for row in grid.rows
-        if row not in untrained
-        for control in untrained
-        if archs[row] == archs[control]
-    ]
+def _no_better_than_random(comparison: Comparison) -> tuple[str, ...]:
+    return tuple(
+        f"{plain(row)}, {plain(column)}: {signed(found.value)} {bounds(found.interval)} to {plain(control)}"
+        for (row, control, column), found in comparison.to_untrained.items()
+        if isinstance(found, Difference) and found.interval.low <= 0
+    )
 
 
 def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
-    reasons: dict[str, list[str]] = {}
-    for (row, column), found in {**comparison.scores, **comparison.differences}.items():
-        if isinstance(found, Impossible):
-            reasons.setdefault(f"{plain(column)}: {plain(found.reason)}", []).append(plain(row))
+    reasons: dict[str, dict[str, None]] = {}
+    for (row, column), score in comparison.scores.items():
+        if isinstance(score, Impossible):
+            reasons.setdefault(f"{plain(column)}: {plain(score.reason)}", {})[plain(row)] = None
+    for (row, base, column), found in comparison.differences.items():
+        own = comparison.scores[row, column], comparison.scores[base, column]
+        if isinstance(found, Impossible) and not any(isinstance(score, Impossible) for score in own):
+            named = f"{plain(row)} to {plain(base)}"
+            reasons.setdefault(f"{plain(column)}: {plain(found.reason)}", {})[named] = None
     lines = [f"{reason} ({', '.join(rows)})." for reason, rows in reasons.items()]
-    if not comparison.baseline:
+    if not comparison.baselines:
         lines.insert(0, "There is no baseline, so there are no differences.")
-    else:
-        lacking = [c for c in grid.columns if (comparison.baseline, c) not in comparison.scores]
-        lines += [f"{plain(c)}: the baseline has no number, so there are no differences." for c in lacking]
+    for base in comparison.baselines:
+        lacking = [plain(c) for c in grid.columns if (base, c) not in comparison.scores]
+        if lacking:
+            lines.append(f"{plain(base)} has no number on {', '.join(lacking)}: no differences to it there.")
     return tuple(lines)
+
+
+def _anchored(anchors: Anchors) -> tuple[str, ...]:
+    """Deviations too large to pass over, and claims that nothing could be set against."""
+    far = [
+        f"{plain(one.row)}, {plain(one.column)}: {one.value:.1f} measured, {one.entry.value} published "
+        f"({one.entry.source}), {signed(one.deviation)} points."
+        for one in anchors.found
+        if abs(one.deviation) > TOLERANCE
+    ]
+    return (*far, *(f"Nothing comparable was measured for {text}." for text in anchors.unmatched))
 
 
 def _origins(collected: Collected, grid: Grid) -> tuple[str, ...]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from hsa_bench.core.result import TaskResult
-from reports.bootstrap import Impossible, Interval
-from reports.compare import Comparison
+from reports.bootstrap import Impossible
+from reports.breakdown import LAYER, SHOWN_CLASSES, layer_tables, most_telling
+from reports.collected import result_file
+from reports.compare import Comparison, Score
 from reports.grid import Cell, Grid
-from reports.table import MISSING, Table, code, duration, plain, setting
+from reports.significance import Interval
+from reports.table import MISSING, Table, code, duration, link, plain, setting
 from reports.tables import score
 
 LONGEST = 40
@@ -24,44 +27,76 @@ class Section:
 
     column: str
     task: str
-    version: str
     protocols: tuple[str, ...]
     """One, unless backbones were measured under different words."""
     data: str
+    facts: str
+    """Version, recipe and engine."""
     settings: str
     table: Table
+    layers: dict[str, Table]
+    """By metric, where the task measures several layers."""
+    classes: Table | None
+    """Per class, where outcomes tell; the most telling ones of many."""
+    more_classes: int
+    """How many classes are in the file beside the report alone."""
 
 
-def sections(grid: Grid, comparison: Comparison) -> tuple[Section, ...]:
-    """The sections of all tasks that left a result."""
-    return tuple(_section(grid, column, comparison) for column in grid.columns if grid.in_column(column))
+def sections(
+    grid: Grid, comparison: Comparison, classes: Mapping[str, Table], root: str = ""
+) -> tuple[Section, ...]:
+    """The sections of all tasks that left a result.
+
+    Args:
+        grid: The cells.
+        comparison: Intervals of the scores.
+        classes: By column, a value of each class and backbone.
+        root: The run folder as seen from the report, for links.
+    """
+    return tuple(
+        _section(grid, column, comparison, classes.get(column), root)
+        for column in grid.columns
+        if grid.in_column(column)
+    )
 
 
-def _section(grid: Grid, column: str, comparison: Comparison) -> Section:
+def _section(grid: Grid, column: str, comparison: Comparison, classes: Table | None, root: str) -> Section:
     results = grid.in_column(column)
     spec = results[0].spec
     cells = [grid.at(row, column) for row in grid.rows]
-    images = {
-        len(found.example)
-        for cell in cells
-        if not isinstance(found := comparison.scores.get((cell.row, column), Impossible("")), Impossible)
-    }
+    found = (comparison.scores.get((cell.row, column)) for cell in cells)
+    images = {score.images for score in found if isinstance(score, Score)}
     counted = f", {' or '.join(f'{count:,}' for count in sorted(images))} test images" if images else ""
     limit = f", limited to {spec.limit:,} images a split" if spec.limit is not None else ""
     return Section(
         column=plain(column),
         task=spec.task,
-        version=", ".join(sorted({f"{result.spec.version}" for result in results})),
         protocols=tuple(dict.fromkeys(plain(result.protocol) for result in results)),
         data=f"{plain(spec.data.name)} (fingerprint {code(spec.data.fingerprint)}){counted}{limit}",
+        facts=_facts(results),
         settings="; ".join(f"{code(name)} {setting(value)}" for name, value in spec.settings.items()),
-        table=_table(cells, results, comparison),
+        table=_table(cells, results, comparison, root),
+        layers=layer_tables(grid, column),
+        classes=most_telling(classes) if classes and len(classes.rows) > SHOWN_CLASSES else classes,
+        more_classes=max(0, len(classes.rows) - SHOWN_CLASSES) if classes else 0,
     )
 
 
-def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Comparison) -> Table:
+def _facts(results: Sequence[TaskResult]) -> str:
+    """Version, recipe and engine, each once."""
+    found = {
+        "task version": [f"{result.spec.version}" for result in results],
+        "recipe": [plain(str(result.effective.get("recipe", ""))) for result in results],
+        "engine": [plain(str(result.spec.settings.get("engine", ""))) for result in results],
+    }
+    named = {name: sorted(set(values) - {""}) for name, values in found.items()}
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in named.items() if values)
+
+
+def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Comparison, root: str) -> Table:
     main = results[0].main_metric
-    metrics = [main, *dict.fromkeys(m for r in results for m in r.metrics if m != main)]
+    others = (m for r in results for m in r.metrics if m != main and not LAYER.fullmatch(m))
+    metrics = [main, *dict.fromkeys(others)]
     resolved = list(dict.fromkeys(name for r in results for name, v in r.effective.items() if _short(v)))
     rows: list[tuple[str, ...]] = []
     for cell in cells:
@@ -76,7 +111,7 @@ def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Com
                 *_numbers(result, metrics, own if single else MISSING),
                 *(setting(result.effective[n]) if n in result.effective else MISSING for n in resolved),
                 duration(result.seconds) if result.status != "skipped" else MISSING,
-                code(result.spec.key),
+                link(code(result.spec.key), root + result_file(result)),
             )
             for result in cell.results
         ]

@@ -1,4 +1,4 @@
-"""A table of finished text, and how text and numbers are written in it."""
+"""A table of finished text in four formats, and how text and numbers are written in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
+
+from reports.inline import escaped, latex, text
 
 MISSING = "—"
 SHOWN = 4
@@ -21,10 +25,39 @@ class Table:
     words: frozenset[str] = frozenset()
     """Columns of words, set flush left like the first; the others hold numbers."""
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table as it stands, cells in Markdown; every format is written from it."""
+        return pd.DataFrame(list(self.rows), columns=list(self.header), dtype=object)
+
     def markdown(self) -> str:
         """As GitHub-flavoured Markdown."""
-        rule = [":---" if i == 0 or name in self.words else "---:" for i, name in enumerate(self.header)]
-        return "\n".join(_line(cells) for cells in (self.header, rule, *self.rows))
+        rule = [":---" if words else "---:" for words in self._left]
+        rows = self.frame.itertuples(index=False, name=None)
+        return "\n".join(_line(cells) for cells in (self.header, rule, *rows))
+
+    def csv(self) -> str:
+        """As plain text between commas; the lines of a cell are joined by semicolons."""
+        plain = self.frame.map(text)
+        return plain.to_csv(index=False, header=[text(name) for name in self.header], lineterminator="\n")
+
+    def latex(self, caption: str = "") -> str:
+        r"""As a LaTeX table in booktabs' style (`\usepackage{booktabs}`; UTF-8), with a caption or bare."""
+        align = ["l" if words else "r" for words in self._left]
+        lines = [[latex(c, a) for c, a in zip(row, align, strict=True)] for row in (self.header, *self.rows)]
+        head, *body = [" & ".join(cells) + r" \\" for cells in lines]
+        columns = "".join(align)
+        tabular = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        tabular.append(r"\end{tabular}")
+        if not caption:
+            return "\n".join([*tabular, ""])
+        around = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(caption)}}}"]
+        return "\n".join([*around, *tabular, r"\end{table}", ""])
+
+    @property
+    def _left(self) -> list[bool]:
+        """Which columns are set flush left."""
+        return [i == 0 or name in self.words for i, name in enumerate(self.header)]
 
 
 def plain(text: str) -> str:
@@ -38,9 +71,31 @@ def code(text: str) -> str:
     return f"`{line}`" if line else MISSING
 
 
-def signed(value: float) -> str:
+def link(words: str, target: str) -> str:
+    """Finished text that leads to a file or heading; as it is without a target."""
+    place = target.replace("(", "%28").replace(")", "%29").replace(" ", "%20").replace("|", "%7C")
+    return f"[{words}]({place})" if target else words
+
+
+def bold(words: str) -> str:
+    """Finished text that stands out."""
+    return f"**{words}**"
+
+
+def slug(heading: str) -> str:
+    """The fragment that GitHub and our page give a heading."""
+    kept = "".join(letter for letter in text(heading).lower() if letter.isalnum() or letter in " -_")
+    return kept.strip().replace(" ", "-")
+
+
+def pvalue(p: float) -> str:
+    """A p-value, two significant digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def signed(value: float, digits: int = 1) -> str:
     """A difference in percentage points, with a true minus sign."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -1,23 +1,39 @@
-"""The main table, backbones x tasks, and what the runs cost."""
+"""The main table, backbones x tasks, what is compared with what, and what the runs cost."""
 
 from __future__ import annotations
 
+from hsa_bench.core.result import TaskResult
 from reports.bootstrap import Impossible
+from reports.collected import result_file
 from reports.compare import Comparison
+from reports.difference import Difference, Significance
 from reports.grid import Cell, Grid
-from reports.table import MISSING, Table, duration, plain, signed
+from reports.significance import Interval
+from reports.table import MISSING, Table, bold, duration, link, plain, pvalue, signed, slug
 
 FAILED, SKIPPED = "failed", "n/a"
 
 
-def main_table(grid: Grid, comparison: Comparison) -> Table:
-    """Main metric of every backbone on every task, then the difference to the baseline, 95 % interval."""
+def main_table(grid: Grid, comparison: Comparison, root: str = "") -> Table:
+    """Main metric of every backbone on every task; bold where it is ahead of every baseline.
+
+    Args:
+        grid: The cells.
+        comparison: Says what is bold.
+        root: The run folder as seen from the report, for links: "" or ending in a slash.
+    """
+
+    def entry(cell: Cell) -> str:
+        words = score(cell)
+        if comparison.ahead_of_all((cell.row, cell.column)):
+            words = bold(words)
+        single = cell.results[0] if len(cell.results) == 1 else None
+        target = root + result_file(single) if single else f"#{slug(plain(cell.column))}"
+        return link(words, target if cell.results else "")
+
     names = (plain(column) + _metric(grid, column) for column in grid.columns)
     rows = tuple(
-        (
-            plain(row) + (" (baseline)" if row == comparison.baseline else ""),
-            *(_with_difference(grid.at(row, column), comparison) for column in grid.columns),
-        )
+        (plain(row) + _role(row, comparison), *(entry(grid.at(row, column)) for column in grid.columns))
         for row in grid.rows
     )
     return Table(("backbone", *names), rows)
@@ -36,20 +52,74 @@ def score(cell: Cell) -> str:
     return text
 
 
+def baseline_table(grid: Grid, comparison: Comparison, baseline: str) -> Table:
+    """Difference of every backbone to one baseline, its interval, and what is shown."""
+    columns = [c for c in grid.columns if any(comparison.at(row, baseline, c) for row in grid.rows)]
+    rows = tuple(
+        (plain(row), *(_compared(comparison.at(row, baseline, column)) for column in columns))
+        for row in grid.rows
+        if row != baseline
+    )
+    return Table(("backbone", *map(plain, columns)), rows)
+
+
+def statistics_table(grid: Grid, comparison: Comparison) -> Table:
+    """Every difference with its noise, its test and its p-values, one row each."""
+    header = (
+        "backbone", "against", "task", "difference, points", "95 % interval", "noise of", "number", "test",
+        "p", "p, Holm", "shown", "paired by seed",
+    )  # fmt: skip
+    rows = tuple(
+        (plain(row), plain(base), plain(column), *_statistics(found))
+        for (row, base, column), found in comparison.differences.items()
+        if isinstance(found, Difference)
+    )
+    return Table(header, rows, frozenset({"against", "task", "noise of", "test", "shown"}))
+
+
 def cost_table(grid: Grid) -> Table:
-    """Wall time over all runs of a cell, and the largest peak memory of one of them."""
+    """Wall time over all runs of a cell, the largest peak memory of one of them, and its speed."""
     rows = tuple((plain(row), *(_cost(grid.at(row, column)) for column in grid.columns)) for row in grid.rows)
     return Table(("backbone", *map(plain, grid.columns)), rows)
 
 
-def _with_difference(cell: Cell, comparison: Comparison) -> str:
-    found = comparison.differences.get((cell.row, cell.column))
+def bounds(interval: Interval) -> str:
+    """An interval of a difference."""
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def _compared(found: Difference | Impossible | None) -> str:
     if found is None:
-        return score(cell)
+        return MISSING
     if isinstance(found, Impossible):
-        return f"{score(cell)}<br>not paired"
-    bounds = f"{signed(found.interval.low)}, {signed(found.interval.high)}"
-    return f"{score(cell)}<br>{signed(found.value)} [{bounds}]"
+        return "not paired"
+    verdict = bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict
+    p = f", p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
+    return f"{signed(found.value)} {bounds(found.interval)}<br>{verdict}{p}"
+
+
+def _statistics(found: Difference) -> tuple[str, ...]:
+    test = found.test
+    named = (
+        (test.name, pvalue(test.p), pvalue(test.adjusted))
+        if isinstance(test, Significance)
+        else (f"none: {plain(test.reason)}", MISSING, MISSING)
+    )
+    one, other = found.counts
+    seed = found.by_seed
+    return (
+        signed(found.value, 2),
+        f"[{signed(found.interval.low, 2)}, {signed(found.interval.high, 2)}]",
+        found.noise,
+        f"{one:,}" if one == other else f"{one:,} and {other:,}",
+        *named,
+        bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict,
+        f"{signed(seed.value, 2)} {bounds(seed.interval)}, {seed.seeds} seeds" if seed else MISSING,
+    )
+
+
+def _role(row: str, comparison: Comparison) -> str:
+    return " (baseline)" if row in comparison.baselines else ""
 
 
 def _metric(grid: Grid, column: str) -> str:
@@ -64,4 +134,12 @@ def _cost(cell: Cell) -> str:
         return MISSING
     seconds = sum(result.seconds for result in ended)
     memory = max(result.peak_memory_mb for result in ended)
-    return f"{duration(seconds)}, {memory:,.0f} MB"
+    return f"{duration(seconds)}<br>{memory:,.0f} MB{_speed(ended)}"
+
+
+def _speed(results: list[TaskResult]) -> str:
+    counted = [result for result in results if result.images and result.seconds]
+    if not counted:
+        return ""
+    speed = sum(result.images for result in counted) / sum(result.seconds for result in counted)
+    return f"<br>{speed:,.0f} images/s" if speed >= 10 else f"<br>{speed:.2g} images/s"

@@ -25,7 +25,7 @@ from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.plan import LoadedBackbone
 from hsa_bench.core.task import Context
 from hsa_bench.job import UsageError, make_job, parse_checkpoint
-from reports.markdown import write_report
+from reports.report import write_report
 
 ARCH = "resnet18-w8-s2"
 ROOT = Path(__file__).parents[1]

@@ -36,6 +36,8 @@ class Transfer:
     curves: dict[str, list[float]]
     picture: Path
     effective: dict[str, Any]
+    images: int
+    """Pictures that passed through the detector, in training and test."""
 
 
 def transfer(
@@ -57,7 +59,8 @@ def transfer(
     with together():  # so that all find the picture
         if rank() == 0:
             draw_detections(picture, data.val, findings)
-    return Transfer(findings, _thinned(losses), picture, _effective(data, task, findings))
+    seen = task.solver.iterations * task.batch + len(data.val)
+    return Transfer(findings, _thinned(losses), picture, _effective(data, task, findings), seen)
 
 
 def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hsa_bench.core.match import COUNTER, Match, match
 from hsa_bench.core.own_module import feature_dim
 from hsa_bench.core.recognise import advice, by_name, name_of, recognise
 from hsa_bench.core.result import Coverage, Source
-from hsa_bench.core.safe_read import ReadError, read_metadata, safe_read, sha256
+from hsa_bench.core.safe_read import ReadError, hashes, read_metadata, safe_read
 from hsa_bench.core.vit_names import is_vit
 
 
@@ -148,7 +148,7 @@ def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType
 
 def _source(path: Path, origin: str, form: ModuleType, found: Converted, seen: Match) -> Source:
     with path.open("rb") as file:
-        digest = sha256(file)
+        digests = hashes(file)
     assumed = found.assumed
     if seen.without_counters:
         assumed = (*assumed, "batch-norm counters, which the file has not, are 0")
@@ -158,7 +158,7 @@ def _source(path: Path, origin: str, form: ModuleType, found: Converted, seen: M
         branch=found.branch,
         coverage=Coverage(matched=seen.matched, total=seen.total, dropped=found.dropped),
         budget=found.budget,
-        sha256=digest,
+        **digests,
         assumed=assumed,
         images_known=0 if found.image_hashes is None else len(found.image_hashes),
     )

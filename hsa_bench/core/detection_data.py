@@ -19,7 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hsa_bench.core.coco_file import Category, Instance, Photo, read_annotations
 from hsa_bench.core.data_error import DataError
@@ -47,6 +49,11 @@ class DetectionSplit:
 
     def __len__(self) -> int:
         return len(self.photos)
+
+    @property
+    def class_names(self) -> NDArray[np.str_]:
+        """Names of the categories, [C]."""
+        return np.array([category.name for category in self.categories], np.str_)
 
     def subset(self, chosen: Sequence[int]) -> DetectionSplit:
         """The chosen pictures, in the order given."""

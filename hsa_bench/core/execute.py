@@ -11,9 +11,10 @@ from typing import Any
 from hsa_bench.core import outcomes
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.leakage import leakage
+from hsa_bench.core.passes import counted
 from hsa_bench.core.peak_memory import peak_mb, reset_peak
-from hsa_bench.core.plan import Cell
-from hsa_bench.core.processes import rank
+from hsa_bench.core.plan import Cell, default_task
+from hsa_bench.core.processes import rank, world
 from hsa_bench.core.result import Failure, Provenance, Status, TaskResult
 from hsa_bench.core.store import Store
 from hsa_bench.core.task import SCRATCH, Context, Outcome, Task
@@ -45,7 +46,8 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
     start = time.perf_counter()
     try:
         loaded = backbone or cell.backbone.load()
-        outcome, leaked = _measure(cell, task, loaded, ctx)
+        with counted(loaded.module) as passes:
+            outcome, further = _measure(cell, task, loaded, ctx)
         if task.frozen:
             assert_unchanged(loaded)
         if outcome.examples is not None and rank() == 0:
@@ -64,11 +66,13 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         "ok",
         metrics=dict(outcome.metrics),
         curves=dict(outcome.curves),
-        effective={**outcome.effective, **leaked},
+        effective={**outcome.effective, **further.leaked},
+        changed=further.changed,
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
         seconds=time.perf_counter() - start,
         peak_memory_mb=peak_mb(),
+        images=outcome.images or (passes.images if world() == 1 else 0),
     )
     _write(result, bench)
     if rank() == 0:
@@ -93,7 +97,15 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
     )
 
 
-def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, dict[str, str]]:
+@dataclass(frozen=True)
+class _Beside:
+    """What the run's surroundings say of an outcome."""
+
+    leaked: dict[str, str]
+    changed: tuple[str, ...]
+
+
+def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
     if backbone.weights != cell.spec.backbone.weights:
         raise RuntimeError(
             f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"
@@ -105,7 +117,8 @@ def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[
     missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
     assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
-    return outcome, leakage(backbone, data, ctx)
+    usual = default_task(cell.module, cell.spec.task)
+    return outcome, _Beside(leakage(backbone, data, ctx), task.unlike(usual, data, ctx))
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

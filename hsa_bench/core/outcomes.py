@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ class ClassificationOutcomes:
     """Score of the predicted class, [N]; its scale is the task's own."""
     top5: NDArray[np.bool_]
     """Whether the true class is among the five best, [N]."""
+    classes: NDArray[np.str_] = field(default_factory=lambda: np.array([], np.str_))
+    """Name of each class, [C]; empty in files of before there were any."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class DetectionOutcomes:
     """As `bbox_objects`. [I, C]."""
     interpolation: NDArray[np.str_] = field(default_factory=lambda: np.array("coco"))
     """How AP reads the precision, one word: "coco" at 101 recalls, "voc07" at 11, "voc-area" as an area."""
+    classes: NDArray[np.str_] = field(default_factory=lambda: np.array([], np.str_))
+    """Name of each class, [C]; empty in files of before there were any."""
 
 
 Outcomes = ClassificationOutcomes | DetectionOutcomes
@@ -82,9 +86,9 @@ def load(path: Path) -> Outcomes:
     """
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    if "bbox_image" in arrays:
-        arrays.setdefault("interpolation", np.array("coco"))  # of files before there was VOC
     for kind in (ClassificationOutcomes, DetectionOutcomes):
-        if set(arrays) == {f.name for f in fields(kind)}:
+        known = {f.name for f in fields(kind)}
+        needed = {f.name for f in fields(kind) if f.default_factory is MISSING}
+        if needed <= set(arrays) <= known:
             return kind(**arrays)
     raise ValueError(f"{path}: holds {sorted(arrays)}, which are no outcomes of hsa_bench")

@@ -6,9 +6,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record. Older files still load; newer ones are refused."""
 
 KEY = 1
@@ -103,6 +103,8 @@ class Source(Record):
     budget: Budget | None = None
     sha256: str = ""
     """Of the file, as `sha256sum` prints it."""
+    md5: str = ""
+    """Of the file, by which some authors name what they published. Schema 2."""
     assumed: tuple[str, ...] = ()
     """What neither file nor format says and was taken for granted, e.g. the preprocessing."""
     images_known: int = 0
@@ -156,6 +158,10 @@ class TaskResult(Record):
     source: Source
     seconds: float
     peak_memory_mb: float
+    images: int = 0
+    """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""
+    changed: tuple[str, ...] = ()
+    """Settings unlike the task's own, so that its number is not the recipe's. Schema 2."""
     failure: Failure | None = None
     reason: str = ""
     """Why a run was skipped."""
@@ -180,8 +186,20 @@ class PlanFile(Record):
     preset: str
     notes: tuple[str, ...] = ()
     """Departures from papers and other remarks of the preset, shown in the report."""
-    baseline: str
+    baselines: tuple[str, ...] = ()
+    """What the others are compared with, in this order."""
     controls: tuple[str, ...] = ()
+    claims: dict[str, str] = Field(default_factory=dict)
+    """By backbone: the published pretraining that its file is said to be, e.g. moco-v2-200."""
     limited: bool = False
     command: str
     cells: tuple[PlannedCell, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_baseline(cls, given: Any) -> Any:
+        """Plans of before there could be several baselines."""
+        if isinstance(given, dict) and "baseline" in given:
+            given = {**given, "baselines": [b for b in [given["baseline"]] if b]}
+            del given["baseline"]
+        return given

@@ -14,7 +14,7 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -198,8 +198,12 @@ def _forbidden(name: str, path: Path) -> str:
     )
 
 
-def sha256(stream: IO[bytes]) -> str:
-    """Of a whole file, as `sha256sum` prints it."""
+def hashes(stream: IO[bytes]) -> dict[str, str]:
+    """SHA-256 and MD5 of a whole file, in one pass, as `sha256sum` and `md5sum` print them."""
     import hashlib
 
-    return cast(Any, hashlib).file_digest(stream, "sha256").hexdigest()
+    kinds = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
+    while block := stream.read(2**20):
+        for kind in kinds.values():
+            kind.update(block)
+    return {name: kind.hexdigest() for name, kind in kinds.items()}

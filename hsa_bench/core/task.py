@@ -23,6 +23,9 @@ SETTINGS = ConfigDict(extra="forbid", validate_default=True)
 """Config of every settings dataclass: an unknown field is refused."""
 
 
+NEUTRAL = frozenset({"root", "engine", "precision"})
+"""Settings that make no other recipe."""
+
 SCRATCH = ".part"
 """How the names of files end that are of no use once a result is written."""
 
@@ -90,6 +93,9 @@ class Outcome:
     """Files written with `Context.artefact`, by what they are."""
     effective: Mapping[str, Any] = field(default_factory=dict)
     """What was decided on the way, e.g. the chosen learning rate; JSON values."""
+    images: int = 0
+    """Pictures that passed through the network, where the task knows better than a count of the backbone's
+    forward passes."""
 
 
 @settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -137,6 +143,14 @@ class Task(ABC):
     def resolved(self, data: Any, ctx: Context) -> Self:
         """The same task with what data set and machine decide filled in."""
         return self
+
+    def unlike(self, usual: Self, data: Any, ctx: Context) -> tuple[str, ...]:
+        """Names of the settings that are not those of `usual`, the same task as its plug-in declares it.
+
+        Where data lie, who computes and in which number format are no departures from a recipe.
+        """
+        there = usual.resolved(data, ctx).settings()
+        return tuple(n for n, value in self.settings().items() if n not in NEUTRAL and value != there[n])
 
     @abstractmethod
     def run(self, backbone: Backbone, data: Any, seed: int, limit: int | None, ctx: Context) -> Outcome:

@@ -198,7 +198,7 @@ def demo(out: Path) -> Path:
         title="hsa_bench demo",
         preset="demo",
         notes=("SimCLR: SGD instead of LARS, batch 128 instead of 4,096.",),
-        baseline="moco",
+        baselines=("moco", "simclr"),
         controls=("random", "pixels"),
         command="python -m hsa_bench.run --preset demo",
         cells=tuple(cells + blocked),

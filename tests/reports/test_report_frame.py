@@ -83,7 +83,7 @@ def test_a_result_under_another_backbones_name_is_left_out(tmp_path: Path) -> No
 
 
 def plan_of(*cells: PlannedCell) -> PlanFile:
-    return PlanFile(title="t", preset="p", baseline="moco", command="c", cells=cells)
+    return PlanFile(title="t", preset="p", baselines=("moco",), command="c", cells=cells)
 
 
 def test_the_report_is_on_the_plan_in_its_order_not_on_all_that_lies_there(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from hsa_bench.core.result import PlanFile, PlannedCell
 from hsa_bench.core.store import Store
-from reports.frame import collect
-from reports.markdown import write_report
+from reports.collected import collect
+from reports.report import write_report
 from tests.reports.report_folder import result, write
 
 WITHOUT_TORCH = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'timm']));"
@@ -39,14 +39,15 @@ def test_sections_stand_in_reading_order(report: Path) -> None:
     headings = re.findall(r"^## (.+)$", report.read_text(), flags=re.MULTILINE)
 
     assert headings == [
-        "What this is, and how to read it",
         "Results",
-        "Notes",
+        "Checks",
+        "Beyond the single number",
         "Tasks",
         "Backbones",
         "Pretraining",
         "Cost",
-        "Published, for orientation, not comparable",
+        "Published numbers",
+        "Statistics",
         "Provenance",
     ]
 
@@ -67,7 +68,8 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_header(report: Path
 def test_pictures_of_the_report_exist_and_can_be_opened(report: Path) -> None:
     found = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
 
-    assert found == ["figures/comparison.png", "figures/pretraining.png"]
+    for name in ("comparison", "pretraining", "confusion", "fractions"):
+        assert f"figures/{name}.png" in found
     for picture in found:
         with Image.open(report.parent / picture) as image:
             assert min(image.size) > 300
@@ -92,13 +94,13 @@ def test_a_limited_run_says_so_at_the_top(tmp_path: Path) -> None:
 
 def test_a_plan_of_which_nothing_ran_still_gives_a_report(tmp_path: Path) -> None:
     cell = PlannedCell(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
-    plan = PlanFile(title="t", preset="p", baseline="hsa", command="c", cells=(cell,))
+    plan = PlanFile(title="t", preset="p", baselines=("hsa",), command="c", cells=(cell,))
     Store(tmp_path).write_plan(plan)
 
     text = write_report(tmp_path).read_text()
 
     assert "hsa, linear, seed 0: its pretraining failed" in text
-    assert "| hsa | — |" in text
+    assert "| hsa (baseline) | — |" in text
 
 
 def test_pictures_left_by_a_task_are_placed_in_its_section(tmp_path: Path) -> None:
@@ -116,22 +118,21 @@ def test_another_baseline_can_be_asked_for_and_an_unknown_one_is_refused(tmp_pat
     for label in ("hsa", "moco"):
         write(tmp_path, result(label, "knn"))
 
-    assert "hsa (baseline)" in write_report(tmp_path, baseline="hsa").read_text()
+    assert "hsa (baseline)" in write_report(tmp_path, baselines=["hsa"]).read_text()
     with pytest.raises(ValueError, match="byol: no such backbone; there are hsa, moco"):
-        write_report(tmp_path, baseline="byol")
+        write_report(tmp_path, baselines=["byol"])
 
 
-def test_the_command_rebuilds_the_same_report_without_torch(
-    report: Path, demo_run: Path, tmp_path: Path
-) -> None:
-    moved = shutil.copytree(demo_run, tmp_path / "elsewhere")
-    target = tmp_path / "again.md"
+def test_the_command_rebuilds_the_same_report_without_torch(demo_run: Path, tmp_path: Path) -> None:
+    here, there = (shutil.copytree(demo_run, tmp_path / name / "run") for name in ("here", "there"))
+    report = write_report(here)
 
-    done = run(COMMAND, str(moved / "results"), "-o", str(target))
+    done = run(COMMAND, str(there / "results"))
 
     assert done.returncode == 0, done.stderr
-    assert str(target) in done.stdout
-    assert target.read_text() == report.read_text()
+    assert str(there / "report.md") in done.stdout
+    for name in ("report.md", "report.html", "results.csv", "tables/results.tex", "tables/statistics.csv"):
+        assert (there / name).read_bytes() == report.with_name(name).read_bytes()
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:

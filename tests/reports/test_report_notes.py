@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from hsa_bench.core.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from reports.anchors import anchors
+from reports.cache import Cache
+from reports.collected import Collected
 from reports.compare import compare
-from reports.frame import Collected
 from reports.grid import lay_out
 from reports.notes import notes
 from tests.reports.report_folder import classified, provenance, result, write
@@ -21,10 +23,9 @@ def noted(
 ) -> dict[str, tuple[str, ...]]:
     collected = Collected(out, plan, results, absent, **{"unreadable": (), **more})
     grid = lay_out(collected)
-    return {
-        group.title.partition(" (")[0]: group.items
-        for group in notes(collected, grid, compare(collected, grid, "moco"))
-    }
+    comparison = compare(collected, grid, ["moco"], ["random", "pixels"], Cache(out / "unused"))
+    found = notes(collected, grid, comparison, anchors(collected, grid, {}))
+    return {group.title.partition(" (")[0]: group.items for group in found}
 
 
 def measured(out: Path, label: str, right: np.ndarray, **changed: object) -> TaskResult:
@@ -101,7 +102,7 @@ def test_pairs_that_are_not_comparable_are_named_with_the_reason(tmp_path: Path)
     found = noted(tmp_path, moved, measured(tmp_path, "moco", right))
 
     assert any("was measured in several ways" in line for line in found["Origin of the numbers"])
-    assert any("the baseline has no number" in line for line in found["Not compared"])
+    assert any("moco has no number on knn" in line for line in found["Not compared"])
 
 
 def test_missing_outcomes_are_named(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_mixed_origins_and_uncommitted_changes_are_named(tmp_path: Path) -> None
 
 
 def test_the_presets_departures_are_repeated(tmp_path: Path) -> None:
-    plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), baseline="", command="", cells=())
+    plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), command="", cells=())
 
     assert noted(tmp_path, plan=plan)["Departures and remarks of the preset"] == ("SGD instead of LARS",)
 

@@ -6,13 +6,14 @@ import pytest
 
 from hsa_bench.core.result import Failure, PlannedCell, Source, TaskResult
 from reports.backbones import backbone_table, budget_table, pretraining_table
+from reports.cache import Cache
+from reports.collected import Collected, collect
 from reports.compare import Comparison, compare
-from reports.frame import Collected, collect
+from reports.difference import Difference
 from reports.grid import Cell, Grid, lay_out
-from reports.published import entries, published_table
 from reports.sections import sections
-from reports.table import Table, code, duration, plain, setting
-from reports.tables import cost_table, main_table, score
+from reports.table import Table, code, duration, plain, pvalue, setting, slug
+from reports.tables import baseline_table, cost_table, main_table, score, statistics_table
 from tests.reports.report_folder import result
 
 
@@ -61,7 +62,7 @@ def test_runs_that_chance_does_not_set_apart_have_no_deviation() -> None:
 def demo_tables(demo_run: Path) -> tuple[Grid, Comparison]:
     collected = collect(demo_run)
     grid = lay_out(collected)
-    return grid, compare(collected, grid, "moco")
+    return grid, compare(collected, grid, ["moco", "simclr"], ["random", "pixels"], Cache(Path("unused")))
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +70,64 @@ def tables(demo_run: Path) -> tuple[Grid, Comparison]:
     return demo_tables(demo_run)
 
 
-def test_the_main_table_has_scores_differences_and_words(tables: tuple[Grid, Comparison]) -> None:
+def test_the_main_table_has_scores_that_lead_to_their_files_and_words(
+    tables: tuple[Grid, Comparison], demo_run: Path
+) -> None:
     grid, comparison = tables
     table = main_table(grid, comparison)
     rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
 
     assert table.header[:2] == ("backbone", "linear<br>top1")
-    assert list(rows) == ["hsa", "moco (baseline)", "simclr", "random", "pixels"]
-    difference = comparison.differences["hsa", "linear"]
-    assert f"{difference.value:+.1f} [{difference.interval.low:+.1f}, " in rows["hsa"]["linear<br>top1"]
-    assert "<br>" not in rows["moco (baseline)"]["linear<br>top1"]
-    assert " ± " in rows["random"]["knn<br>top1"]
-    assert rows["simclr"]["coco<br>bbox/AP"] == "failed"
-    assert rows["pixels"]["semisup-1<br>top1"] == "n/a"
+    assert list(rows) == ["hsa", "moco (baseline)", "simclr (baseline)", "random", "pixels"]
+    one = grid.at("hsa", "linear").results[0]
+    target = rows["hsa"]["linear<br>top1"].partition("](")[2].rstrip(")*")
+    assert target == f"results/hsa/linear/{one.spec.key}.json" and (demo_run / target).is_file()
+    assert " ± " in rows["random"]["knn<br>top1"] and "(#knn)" in rows["random"]["knn<br>top1"]
+    assert rows["simclr (baseline)"]["coco<br>bbox/AP"].startswith("[failed](results/simclr/coco/")
+    assert rows["pixels"]["semisup-1<br>top1"].startswith("[n/a]")
     assert rows["moco (baseline)"]["voc"] == "—"
+
+
+def test_bold_means_ahead_of_every_baseline_and_nothing_else(tables: tuple[Grid, Comparison]) -> None:
+    grid, comparison = tables
+    table = main_table(grid, comparison)
+
+    for row, cells in zip(grid.rows, table.rows, strict=True):
+        for column, text in zip(grid.columns, cells[1:], strict=True):
+            others = [base for base in comparison.baselines if base != row]
+            found = [comparison.at(row, base, column) for base in others]
+            known = [one for one in found if one is not None]
+            ahead = bool(known) and all(isinstance(f, Difference) and f.verdict == "ahead" for f in known)
+            assert ("**" in text) == ahead
+    assert any("**" in cell for row in table.rows for cell in row)  # the case occurs
+
+
+def test_the_table_of_a_baseline_says_how_much_and_whether_it_is_shown(
+    tables: tuple[Grid, Comparison],
+) -> None:
+    grid, comparison = tables
+    table = baseline_table(grid, comparison, "moco")
+    rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+
+    assert list(rows) == ["hsa", "simclr", "random", "pixels"]
+    found = comparison.at("hsa", "moco", "knn")
+    assert isinstance(found, Difference)
+    assert rows["hsa"]["knn"].startswith(f"{found.value:+.1f} [".replace("-", "−"))
+    assert f"p {pvalue(found.test.adjusted)}" in rows["hsa"]["knn"]
+    assert rows["pixels"]["knn"].endswith("<br>not tested")
+    assert rows["pixels"]["semisup-1"] == "—"
+
+
+def test_the_statistics_name_noise_test_and_both_p_values(tables: tuple[Grid, Comparison]) -> None:
+    grid, comparison = tables
+    table = statistics_table(grid, comparison)
+    rows = {row[:3]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+
+    row = rows["hsa", "moco", "linear"]
+    assert (row["noise of"], row["number"], row["test"]) == ("test images", "360", "exact McNemar")
+    assert rows["random", "moco", "knn"]["test"] == "none: a control"
+    assert rows["random", "moco", "knn"]["p"] == "—"
+    assert len(rows) == len(comparison.differences)
 
 
 def test_a_pair_that_cannot_be_compared_says_so(tmp_path: Path) -> None:
@@ -90,24 +135,28 @@ def test_a_pair_that_cannot_be_compared_says_so(tmp_path: Path) -> None:
     collected = Collected(tmp_path, None, results, (), ())
     grid = lay_out(collected)
 
-    assert main_table(grid, compare(collected, grid, "moco")).rows[0][1] == "50.0<br>not paired"
+    comparison = compare(collected, grid, ["moco"])
+
+    assert baseline_table(grid, comparison, "moco").rows == (("hsa", "not paired"),)
 
 
 def test_every_run_of_a_task_names_its_file_and_what_was_decided(tables: tuple[Grid, Comparison]) -> None:
     grid, comparison = tables
-    section = sections(grid, comparison)[0]
+    section = sections(grid, comparison, {})[0]
     table = section.table
 
     assert section.protocols == (grid.in_column("linear")[0].protocol,)
     assert "360 test images" in section.data and "`epochs` 20" in section.settings
     assert table.header[-3:] == ("lr", "time", "result")
     keys = {row[-1] for row in table.rows if "mean" not in row[0]}
-    assert keys == {f"`{r.spec.key}`" for r in grid.in_column("linear")}
+    runs = grid.in_column("linear")
+    assert keys == {f"[`{r.spec.key}`](results/{r.label}/linear/{r.spec.key}.json)" for r in runs}
+    assert section.facts == "task version 1"
 
 
 def test_several_runs_have_a_row_of_their_mean(tables: tuple[Grid, Comparison]) -> None:
     grid, comparison = tables
-    rows = [row for row in sections(grid, comparison)[0].table.rows if row[0] == "random, mean of 3"]
+    rows = [row for row in sections(grid, comparison, {})[0].table.rows if row[0] == "random, mean of 3"]
 
     assert rows[0][3].startswith(f"{grid.at('random', 'linear').mean:.2f} ± ")
 
@@ -149,26 +198,14 @@ def test_pretraining_is_listed_with_what_it_ended_with() -> None:
     assert table.rows[0][:4] == ("hsa", "0", "2.50", "71.00")
 
 
-def test_cost_adds_time_and_takes_the_largest_memory() -> None:
-    grid = laid_out(top1(70.0, seconds=30, peak_memory_mb=900), top1(71.0, 1, seconds=60, peak_memory_mb=800))
+def test_cost_adds_time_and_takes_the_largest_memory_and_the_speed_of_what_was_counted() -> None:
+    runs = (
+        top1(70.0, seconds=30, peak_memory_mb=900, images=3000),
+        top1(71.0, 1, seconds=60, peak_memory_mb=800, images=6000),
+        top1(71.0, 2, seconds=30, peak_memory_mb=800),
+    )
 
-    assert cost_table(grid).rows == (("moco", "90 s, 900 MB"),)
-
-
-def test_published_numbers_all_have_a_source_and_a_confirmation() -> None:
-    for entry in entries():
-        assert float(entry["value"]) > 0
-        assert entry["paper"] and entry["table"] and entry["confirmed"]
-        assert "memory" not in entry["confirmed"]
-        assert bool(entry["std"]) == bool(entry["std_of"])
-    assert len(published_table().rows) == len(entries())
-
-
-def test_published_hsa_with_few_labels_stands_under_self_training() -> None:
-    rows = [e for e in entries() if e["method"].startswith(("HSA", "CsMl")) and e["task"] != "linear"]
-
-    assert {row["task"] for row in rows} == {"self-training-1", "self-training-10"}
-    assert all("procedure inferred" in row["recipe"] for row in rows)
+    assert cost_table(laid_out(*runs)).rows == (("moco", "2 min<br>900 MB<br>100 images/s"),)
 
 
 def test_foreign_text_cannot_break_a_table() -> None:
@@ -206,6 +243,18 @@ def test_durations_read_in_their_unit(seconds: float, text: str) -> None:
 
 def test_the_main_table_names_the_engine_of_a_column() -> None:
     grid = laid_out(result("moco", "coco", settings={"engine": "torchvision"}))
-    comparison = Comparison(baseline="", scores={}, differences={})
+    comparison = Comparison(baselines=(), scores={}, differences={}, to_untrained={})
 
     assert main_table(grid, comparison).header[1] == "coco<br>bbox/AP (torchvision)"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0004, "< 0.001"), (0.0123, "0.012"), (0.05, "0.05"), (0.349, "0.35"), (1.0, "1.00")]
+)
+def test_p_values_have_two_digits(p: float, text: str) -> None:
+    assert pvalue(p) == text
+
+
+def test_headings_are_reached_by_githubs_fragments() -> None:
+    assert slug("coco-fpn-1x (v2, torchvision)") == "coco-fpn-1x-v2-torchvision"
+    assert slug("What this is, and how to read it") == "what-this-is-and-how-to-read-it"

@@ -1,0 +1,201 @@
+"""One cell's score less another's: which noise is meant, its interval, and its test."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hsa_bench.core.result import TaskResult
+from reports.bootstrap import Impossible, Resampled
+from reports.grid import Cell
+from reports.significance import (
+    ALPHA,
+    LEAST_RUNS,
+    Interval,
+    by_bootstrap,
+    mcnemar,
+    paired,
+    percentile_interval,
+    welch,
+)
+
+Noise = Literal["test images", "evaluation seeds", "pretrainings"]
+
+
+@dataclass(frozen=True)
+class Significance:
+    """A p-value, two-sided, that there is no difference."""
+
+    name: str
+    p: float
+    adjusted: float = 1.0
+    """By Holm, over all tests of the report."""
+
+
+@dataclass(frozen=True)
+class Untested:
+    """Why there is no p-value."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class BySeed:
+    """The mean of differences, each of two runs of the same evaluation seed."""
+
+    value: float
+    """Percentage points."""
+    interval: Interval
+    """95 %, by Student's t."""
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One backbone's score less another's."""
+
+    value: float
+    """Percentage points."""
+    interval: Interval
+    """95 %, unadjusted."""
+    noise: Noise
+    """What interval and test speak of: what else might have come out with other such."""
+    test: Significance | Untested
+    counts: tuple[int, int]
+    """Of what the noise is over: test images, seeds or pretrainings, of either side."""
+    by_seed: BySeed | None = None
+    """Beside it, where both have several evaluation seeds."""
+
+    @property
+    def verdict(self) -> str:
+        """What is shown: "ahead" or "behind" only if the adjusted p-value is below 0.05."""
+        if isinstance(self.test, Untested):
+            return "not tested"
+        if self.test.adjusted >= ALPHA:
+            return "no difference shown"
+        return "ahead" if self.value > 0 else "behind"
+
+    def mirrored(self) -> Difference:
+        """The other's score less this one's."""
+        seed = self.by_seed
+        return replace(
+            self,
+            value=-self.value,
+            interval=self.interval.mirrored(),
+            counts=self.counts[::-1],
+            by_seed=seed and replace(seed, value=-seed.value, interval=seed.interval.mirrored()),
+        )
+
+    def untested(self, reason: str) -> Difference:
+        """The same without a p-value."""
+        return replace(self, test=Untested(reason))
+
+
+def difference(
+    one: Cell, other: Cell, sample: Resampled | Impossible, base: Resampled | Impossible
+) -> Difference | Impossible:
+    """The first cell's score less the second's.
+
+    Where a label stands for several pretrainings the noise is that between pretrainings (Welch, unpaired);
+    else that of the test images (exact McNemar for single runs, else a paired bootstrap); else, without
+    outcomes of each image, that of the evaluation seeds (paired by seed).
+
+    Args:
+        one: A cell with a number.
+        other: Another of the same column.
+        sample: The first on resampled test images.
+        base: The second on the same resamples.
+    """
+    if data := _unlike_data(one, other):
+        return Impossible(data)
+    values, others = pretrainings(one), pretrainings(other)
+    several = len(values) > 1 or len(others) > 1
+    seeds = _by_seed(one, other)
+    if len(values) > 1 and len(others) > 1:
+        return _over_pretrainings(values, others)
+    over_images = _over_images(sample, base)
+    if isinstance(over_images, Difference):
+        found = replace(over_images, by_seed=seeds)
+        if several:
+            return found.untested(f"{len(values)} against {len(others)} pretrainings: one has no spread")
+        return found
+    if several or seeds is None:
+        return over_images
+    return _over_seeds(one, other, seeds)
+
+
+def _unlike_data(one: Cell, other: Cell) -> str:
+    first, second = ({run.spec.data.fingerprint for run in cell.runs} for cell in (one, other))
+    if first == second:
+        return ""
+    named = " and ".join(", ".join(sorted(prints)) for prints in (first, second))
+    return f"measured on different data (fingerprints {named})"
+
+
+def pretrainings(cell: Cell) -> dict[str, float]:
+    """Mean of the main metric over the runs of each set of weights."""
+    found: dict[str, list[float]] = {}
+    for run in cell.runs:
+        found.setdefault(run.spec.backbone.weights, []).append(_value(run))
+    return {weights: statistics.fmean(values) for weights, values in found.items()}
+
+
+def _over_pretrainings(values: Mapping[str, float], others: Mapping[str, float]) -> Difference:
+    interval, p = welch(list(values.values()), list(others.values()))
+    counts = len(values), len(others)
+    few = f"{counts[0]} and {counts[1]} pretrainings; a test takes {LEAST_RUNS} a side"
+    enough = min(counts) >= LEAST_RUNS
+    return Difference(
+        value=statistics.fmean(values.values()) - statistics.fmean(others.values()),
+        interval=interval,
+        noise="pretrainings",
+        test=Significance("Welch's t", p) if enough else Untested(few),
+        counts=counts,
+    )
+
+
+def _over_images(sample: Resampled | Impossible, base: Resampled | Impossible) -> Difference | Impossible:
+    """Both were resampled with the same draws, so noise from easy and hard images cancels."""
+    if isinstance(sample, Impossible):
+        return sample
+    if isinstance(base, Impossible):
+        return Impossible(f"on the other side {base.reason}")
+    if not np.array_equal(sample.example, base.example):
+        return Impossible("measured on different test images")
+    value, draws, images = sample.score - base.score, sample.draws - base.draws, len(sample.example)
+    if sample.right is not None and base.right is not None:
+        test = Significance("exact McNemar", mcnemar(sample.right, base.right))
+    else:
+        test = Significance("paired bootstrap", by_bootstrap(value, draws, images))
+    return Difference(value, percentile_interval(draws), "test images", test, (images, images))
+
+
+def _over_seeds(one: Cell, other: Cell, seeds: BySeed) -> Difference:
+    values, others = _of_common_seeds(one, other)
+    few = f"{seeds.seeds} seeds; a test takes {LEAST_RUNS}"
+    enough = seeds.seeds >= LEAST_RUNS
+    test = Significance("paired t", paired(values, others)[1]) if enough else Untested(few)
+    return Difference(seeds.value, seeds.interval, "evaluation seeds", test, (seeds.seeds, seeds.seeds))
+
+
+def _by_seed(one: Cell, other: Cell) -> BySeed | None:
+    values, others = _of_common_seeds(one, other)
+    if len(values) < 2 or len(pretrainings(one)) > 1 or len(pretrainings(other)) > 1:
+        return None
+    value = statistics.fmean(values) - statistics.fmean(others)
+    return BySeed(value, paired(values, others)[0], len(values))
+
+
+def _of_common_seeds(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
+    """The main metric of runs of equal seeds, seed by seed."""
+    values, others = ({run.spec.seed: _value(run) for run in cell.runs} for cell in (one, other))
+    common = sorted(values.keys() & others.keys())
+    return [values[seed] for seed in common], [others[seed] for seed in common]
+
+
+def _value(run: TaskResult) -> float:
+    return run.metrics[run.main_metric]

@@ -1,0 +1,32 @@
+"""The report's figures as PNG, one file each."""
+
+from reports.figures.artefacts import place_artefacts
+from reports.figures.comparison import draw_comparison
+from reports.figures.confusion import draw_confusion
+from reports.figures.embedding import draw_embedding
+from reports.figures.everything import draw_all
+from reports.figures.fractions import draw_fractions
+from reports.figures.layers import draw_layers
+from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.sensitivity import draw_sensitivity
+from reports.figures.style import Look, looks, looks_by_label
+from reports.figures.training import draw_pretraining, draw_training
+
+__all__ = [
+    "Look",
+    "Picture",
+    "cache_of",
+    "draw_all",
+    "draw_comparison",
+    "draw_confusion",
+    "draw_embedding",
+    "draw_fractions",
+    "draw_layers",
+    "draw_pretraining",
+    "draw_sensitivity",
+    "draw_training",
+    "looks",
+    "looks_by_label",
+    "place_artefacts",
+    "saved",
+]

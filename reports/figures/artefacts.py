@@ -1,0 +1,35 @@
+"""Pictures that tasks left beside their results, placed beside the report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from reports.collected import Collected
+from reports.figures.picture import FOLDER, Picture
+
+PICTURES = {".png", ".jpg", ".jpeg"}
+
+CAPTIONS = {
+    "detections": "First test pictures that hold an object. Dashed white: true boxes. Coloured: the "
+    "detections with the highest scores, as many as there are objects, with class and score."
+}
+"""What one must know of an artefact, by its name."""
+
+
+def place_artefacts(collected: Collected, report: Path) -> dict[str, list[Picture]]:
+    """Copy the pictures that tasks left beside the report, by task; of each backbone the first run's."""
+    placed: dict[str, dict[tuple[str, str], Picture]] = {}
+    for result in collected.results:
+        label, task = result.label, result.spec.task
+        for name, file in result.artefacts.items():
+            source = collected.folder(result) / Path(file).name
+            if source.suffix.lower() not in PICTURES or not source.is_file():
+                continue
+            if (label, name) not in placed.setdefault(task, {}):
+                target = Path(FOLDER, f"{label}-{task}-{source.name}".replace(" ", "-"))
+                (report.parent / target.parent).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, report.parent / target)
+                title = f"{label}, {task}, seed {result.spec.seed}: {name}"
+                placed[task][label, name] = Picture(target, title, CAPTIONS.get(name, ""))
+    return {task: list(pictures.values()) for task, pictures in placed.items()}

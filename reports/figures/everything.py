@@ -1,0 +1,41 @@
+"""All figures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.collected import Collected
+from reports.compare import Comparison
+from reports.figures.comparison import draw_comparison
+from reports.figures.confusion import draw_confusion
+from reports.figures.embedding import draw_embedding
+from reports.figures.fractions import draw_fractions
+from reports.figures.layers import draw_layers
+from reports.figures.picture import Picture, cache_of
+from reports.figures.sensitivity import draw_sensitivity
+from reports.figures.training import draw_pretraining, draw_training
+from reports.grid import Grid
+
+FIGURES = {
+    "pretraining": draw_pretraining,
+    "fractions": draw_fractions,
+    "layers": draw_layers,
+    "confusion": draw_confusion,
+    "embedding": draw_embedding,
+    "sensitivity": draw_sensitivity,
+    "training": draw_training,
+}
+"""In the order in which they are of interest."""
+
+
+def draw_all(
+    collected: Collected, grid: Grid, comparison: Comparison, controls: Sequence[str], report: Path
+) -> dict[str, Picture]:
+    """Draw, or take from the cache, every figure that has something to show, by name."""
+    baseline = next(iter(comparison.baselines), "")
+    drawn = {
+        "comparison": draw_comparison(grid, comparison, controls, report, cache_of(collected)),
+        **{name: draw(collected, grid, baseline, controls, report) for name, draw in FIGURES.items()},
+    }
+    return {name: picture for name, picture in drawn.items() if picture}

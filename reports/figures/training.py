@@ -1,0 +1,124 @@
+"""Curves over training: of the pretrainings of this run, and of the evaluations that train something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from hsa_bench.core.result import TaskResult
+from reports.collected import PRETRAINING, Collected
+from reports.figures.lines import Line, Panel, draw_lines
+from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.style import MOST_PANELS, looks, looks_by_label, looks_of
+from reports.figures.units import axis, words
+from reports.grid import Grid
+
+LONGEST = 30
+"""Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
+
+WATCHED = {
+    "purity": "Purity: how many of the mined neighbours are of the same class, which training does not know.",
+    "rank": "Spread and effective rank: of the features; towards 0 and 1 they have collapsed.",
+    "knn": "kNN: accuracy on a fixed tenth of the training images, by the labels of the others.",
+}
+"""What some curves of pretraining are."""
+
+LENGTHS = {"epochs": "epoch", "steps": "step", "iterations": "iteration"}
+"""Settings that say how long a training is, and what they count."""
+
+
+def draw_pretraining(
+    collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
+) -> Picture | None:
+    """A panel per recorded curve, one line per pretraining; None if nothing was recorded.
+
+    The parts of a level's loss ("loss/stage3/own") and the learning rate are in the result file alone.
+    """
+    results = [result for result in collected.results if result.spec.task == PRETRAINING]
+    recorded = dict.fromkeys(name for result in results for name, curve in result.curves.items() if curve)
+    names = [name for name in recorded if name.count("/") < 2 and name != "learning rate"]
+    firsts = {result.label: result for result in reversed(results)}
+    firsts = {label: firsts[label] for label in dict.fromkeys(result.label for result in results)}
+    shown = [_panel(words(name), name, firsts) for name in names][:MOST_PANELS]
+    if not shown:
+        return None
+    own = {**looks_of(firsts), **looks_by_label(grid, baseline, controls)}
+    caption = "Losses of different methods are different quantities: read their course, not their height."
+    caption += "".join(f" {words}" for name, words in WATCHED.items() if name in names)
+    title = "Pretraining curves"
+    return saved(
+        report,
+        cache_of(collected),
+        "pretraining",
+        [shown, own],
+        lambda: draw_lines(shown, own),
+        title,
+        caption,
+    )
+
+
+def draw_training(
+    collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
+) -> Picture | None:
+    """A panel per task and curve, one line per backbone: its first run; None if no task left a curve."""
+    found = [panel for column in grid.columns for panel in _of_column(grid, column)]
+    shown = _one_of_each_first(found)
+    if not shown:
+        return None
+    own = looks(grid, baseline, controls)
+    caption = "How the evaluations trained; of each backbone the first run."
+    if any(len(line.x) < line.x[-1] for panel in shown for line in panel.lines):
+        caption += " Long curves are means over equal parts."
+    caption += " Losses of different tasks are different quantities; a low training loss is no result."
+    if len(found) > len(shown):
+        caption += f" {len(found) - len(shown)} further curves are in the result files alone."
+    key = [shown, own]
+    title = "Training curves of the evaluations"
+    return saved(report, cache_of(collected), "training", key, lambda: draw_lines(shown, own), title, caption)
+
+
+def _of_column(grid: Grid, column: str) -> list[Panel]:
+    runs = {row: grid.at(row, column).runs for row in grid.rows}
+    names = dict.fromkeys(name for row in runs for run in runs[row] for name, c in run.curves.items() if c)
+    firsts = {row: found[0] for row, found in runs.items() if found}
+    panels = [_panel(f"{column}: {words(name)}", name, firsts) for name in names]
+    return [panel for panel in panels if panel.lines]
+
+
+def _one_of_each_first(found: Sequence[Panel]) -> list[Panel]:
+    """As many panels as one figure takes, the first of every task before the second of any."""
+    turn: dict[str, int] = {}
+    turns = []
+    for panel in found:
+        task = panel.title.partition(": ")[0]
+        turn[task] = turn.get(task, 0) + 1
+        turns.append(turn[task])
+    kept = sorted(range(len(found)), key=lambda i: (turns[i], i))[:MOST_PANELS]
+    return [found[i] for i in sorted(kept)]
+
+
+def _panel(title: str, name: str, results: Mapping[str, TaskResult]) -> Panel:
+    """One curve of several results, by the name of their line."""
+    recorded = {row: result for row, result in results.items() if result.curves.get(name)}
+    units = {_unit(result, len(result.curves[name])) for result in recorded.values()}
+    unit = units.pop() if len(units) == 1 else ""
+    lines = [_line(row, result, name, unit) for row, result in recorded.items()]
+    return Panel(title, LENGTHS.get(unit, "recorded point"), axis(name), tuple(lines), whole=True)
+
+
+def _unit(result: TaskResult, points: int) -> str:
+    """Setting that counts what a curve's points stand for, or "" if none does."""
+    settings = result.spec.settings
+    equal = [unit for unit in LENGTHS if settings.get(unit) == points]
+    thinned = "iterations" if points < (settings.get("iterations") or 0) else ""
+    return equal[0] if equal else thinned
+
+
+def _line(row: str, result: TaskResult, name: str, unit: str) -> Line:
+    curve = result.curves[name]
+    window = -(-len(curve) // LONGEST)
+    ends = [min(start + window, len(curve)) for start in range(0, len(curve), window)]
+    stretch = result.spec.settings[unit] / len(curve) if unit else 1.0
+    means = [fmean(curve[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    return Line(row, tuple(end * stretch for end in ends), tuple(means))

@@ -1,0 +1,119 @@
+"""Write a report: Markdown and HTML, with figures, and every table as CSV and LaTeX beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hsa_bench.core.store import write_text
+from reports.anchors import anchors
+from reports.breakdown import class_table
+from reports.cache import Cache
+from reports.checks import Evidence
+from reports.collected import PRETRAINING, Collected, collect
+from reports.compare import compare
+from reports.figures import draw_all, place_artefacts
+from reports.frame import tidy
+from reports.grid import lay_out
+from reports.html import page
+from reports.markdown import PUBLISHED_FILE, render, tables
+from reports.orientation import all_entries
+from reports.table import Table
+
+CAPTIONS = {
+    "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "
+    "Bold: ahead of every baseline, Holm-adjusted p < 0.05.",
+    "statistics": "Differences in percentage points with 95 % intervals, unadjusted, and tests.",
+    "cost": "Wall time, peak memory and speed.",
+    "pretraining budget": "What each pretraining cost.",
+}
+
+
+def write_report(
+    out: Path,
+    report: Path | None = None,
+    baselines: Sequence[str] = (),
+    claims: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the report of a run folder.
+
+    Args:
+        out: The run folder, with `results/` and, where a run left it, `plan.json`.
+        report: The Markdown file; `report.md` in the run folder if None. The same as a page (`.html`),
+            `results.csv`, `figures/` and `tables/` are written beside it.
+        baselines: Labels to compare with instead of the plan's.
+        claims: Published pretrainings that files are said to be, by label, beside the plan's.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        ValueError: No such baseline.
+    """
+    report = report or out / "report.md"
+    collected = collect(out)
+    cache = Cache.of(out)
+    evidence = examine(collected, baselines, cache, claims)
+    grid = evidence.grid
+    classes = {
+        column: table for column in grid.columns if (table := class_table(grid, column, collected, cache))
+    }
+    root = _seen_from(report.parent, out)
+    found = tables(evidence, classes, root)
+    figures = draw_all(collected, grid, evidence.comparison, evidence.controls, report)
+    text = render(evidence, found, classes, figures, place_artefacts(collected, report), root)
+    write_text(report.with_name("results.csv"), tidy(collected.results).to_csv(index=False))
+    _write_tables(report.parent / "tables", found)
+    write_text(report.with_name(PUBLISHED_FILE.partition("/")[0]) / "published.csv", all_entries().csv())
+    write_text(report, text)
+    title = collected.plan.title if collected.plan else "Transfer evaluation"
+    write_text(report.with_suffix(".html"), page(text, report.parent, title))
+    cache.save()
+    return report
+
+
+def examine(
+    collected: Collected,
+    baselines: Sequence[str],
+    cache: Cache,
+    claims: Mapping[str, str] | None = None,
+) -> Evidence:
+    """Lay results out, compare and check them.
+
+    Raises:
+        ValueError: No such baseline.
+    """
+    grid = lay_out(collected)
+    known = list(dict.fromkeys(grid.row_labels.values()))
+    for label in baselines:
+        if label not in known:
+            raise ValueError(f"baseline {label}: no such backbone; there are {', '.join(known)}")
+    chosen = tuple(baselines) or (collected.plan.baselines if collected.plan else ())
+    controls = control_labels(collected)
+    comparison = compare(collected, grid, chosen, controls, cache)
+    claimed = {**(collected.plan.claims if collected.plan else {}), **(claims or {})}
+    return Evidence(collected, grid, comparison, anchors(collected, grid, claimed), controls)
+
+
+def control_labels(collected: Collected) -> list[str]:
+    """Labels of untrained networks and raw pixels. A pretraining starts at random, too, but is none."""
+    evaluated = (r for r in collected.results if r.spec.task != PRETRAINING)
+    found = {r.label for r in evaluated if r.source.format == "control"}
+    return sorted(found | set(collected.plan.controls if collected.plan else ()))
+
+
+def _write_tables(folder: Path, found: Mapping[str, Table]) -> None:
+    for name, table in found.items():
+        stem = folder / re.sub(r"[^\w.-]+", "-", name).strip("-")
+        write_text(stem.with_name(stem.name + ".csv"), table.csv())
+        write_text(
+            stem.with_name(stem.name + ".tex"), table.latex(CAPTIONS.get(name, name.capitalize() + "."))
+        )
+
+
+def _seen_from(folder: Path, out: Path) -> str:
+    """The run folder relative to the report's, for links: "" or ending in a slash."""
+    way = os.path.relpath(out, folder).replace(os.sep, "/")
+    return "" if way == "." else f"{way}/"

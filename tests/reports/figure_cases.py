@@ -1,0 +1,108 @@
+"""Made-up results with something to show in every figure, and what was drawn of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hsa_bench.core.result import Source, TaskResult
+from hsa_bench.core.store import Store
+from reports.collected import Collected
+from reports.figures import Picture
+from reports.grid import lay_out
+from tests.reports.report_folder import classified, result, write
+
+CONTROL = Source(path="random initialisation 0", format="control")
+Draw = Callable[..., Picture | None]
+
+
+def caught(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Every figure that is drawn from now on; none is rendered."""
+    found: list[Figure] = []
+
+    def savefig(figure: Figure, file: Any, **_: Any) -> None:
+        found.append(figure)
+        file.write(b"a picture")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return found
+
+
+def draw(one: Draw, out: Path, *results: TaskResult, baseline: str = "moco") -> Picture | None:
+    collected = Collected(out, None, results, (), ())
+    return one(collected, lay_out(collected), baseline, ["random"], out / "report.md")
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.axes if ax.get_visible()]
+
+
+def lines(ax: Axes) -> dict[str, Line2D]:
+    """The backbones' lines, by row."""
+    return {
+        str(line.get_label()): line for line in ax.get_lines() if not str(line.get_label()).startswith("_")
+    }
+
+
+def points(line: Line2D) -> list[list[float]]:
+    """[x, y] of each point."""
+    return np.round(np.asarray(line.get_xydata()), 4).tolist()  # type: ignore[no-any-return]
+
+
+def ringed(ax: Axes) -> list[list[float]]:
+    """Points that have a ring around them."""
+    return [p for line in ax.get_lines() if line.get_markerfacecolor() == "none" for p in points(line)]
+
+
+def knn(label: str, top1: float, **changed: Any) -> TaskResult:
+    grid = {f"k {k}, T {t:g}": top1 - k / 10 - t for k in (1, 20, 200) for t in (0.02, 0.07)}
+    facts: dict[str, Any] = {
+        "metrics": {"top1": top1},
+        "settings": {"k": 20, "temperature": 0.07},
+        "effective": {"k": 20, "test_top1_by_k_and_T": grid},
+    }
+    return result(label, "knn", **{**facts, **changed})
+
+
+def linear(label: str, top1: float, **changed: Any) -> TaskResult:
+    held_out = {f"lr {lr:g}, wd {wd:g}": top1 + lr - wd for lr in (10.0, 0.1, 1.0) for wd in (0.0, 1e-6)}
+    facts: dict[str, Any] = {
+        "metrics": {"top1": top1},
+        "settings": {"epochs": 3, "weight_decay": 0.5},
+        "effective": {"lr": 1.0, "weight_decay": 1e-6, "held_out_top1": held_out},
+        "curves": {"train_loss": [3.0, 2.0, 1.0], "published_top1": [10.0, 20.0, top1]},
+    }
+    return result(label, "linear", **{**facts, **changed})
+
+
+def with_map(out: Path, one: TaskResult, label: np.ndarray, classes: int) -> TaskResult:
+    """A result that left a map of its features."""
+    one = one.model_copy(update={"artefacts": {"embedding": f"{one.spec.key}-embedding.npz"}})
+    path = Store(out).path(one.label, one.spec.task, one.spec.key).with_suffix("")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    xy = np.random.default_rng(0).standard_normal((len(label), 2)).astype(np.float32)
+    names, example = np.array([f"class {c}" for c in range(classes)]), np.array([str(i) for i in label])
+    kept = {"xy": xy, "label": label, "classes": names, "example": example}
+    np.savez(path.with_name(f"{path.name}-embedding.npz"), method=np.array("t-SNE of 9 test images"), **kept)
+    return one
+
+
+def whole_run(out: Path) -> list[TaskResult]:
+    """Three backbones with something to show in every figure."""
+    found = []
+    for label, strength in (("hsa", 0.7), ("moco", 0.6), ("random", 0.2)):
+        own: dict[str, Any] = {"source": CONTROL} if label == "random" else {}
+        right = np.random.default_rng(1).random(100) < strength
+        found.append(write(out, linear(label, float(right.mean() * 100), **own), classified(right)))
+        found.append(with_map(out, knn(label, 60 * strength, **own), np.arange(60) % 3, 3))
+        layers = {f"{layer}/top1": 50 * strength for layer in ("stem", "stage1", "stage2")}
+        found += [
+            result(label, f"semisup-{n}", metrics={"top1": n * strength, **layers}, **own) for n in (1, 10)
+        ]
+        found.append(result(label, "pretrain", metrics={"loss": 1.0}, curves={"loss": [2.0, 1.0]}, **own))
+    return found
