@@ -75,11 +75,11 @@ def beside_table(grid: Grid) -> Table:
     header = ("task", "method", "epochs", "multi-crop", "metric", "published", "ours", "source")
     rows = []
     for column in grid.columns:
-        results = [result for result in grid.in_column(column) if result.status == "ok"]
-        for entry in entries():
+        tasks = {result.spec.task for result in grid.in_column(column)}
+        for entry in (one for one in entries() if one.ours in tasks):
             ours = {row: _mean(entry, grid, row, column) for row in grid.rows}
             text = "<br>".join(f"{plain(row)} {v:.1f}" for row, v in ours.items() if v is not None)
-            if text and results:
+            if text:
                 rows.append(
                     (
                         plain(column), plain(entry.method), entry.epochs or MISSING,

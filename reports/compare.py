@@ -108,6 +108,7 @@ class _Work:
     grid: Grid
     cache: Cache
     resampled: Mapping[Place, Resampled | Impossible] = field(default_factory=dict)
+    names: dict[Place, str] = field(default_factory=dict)
 
     def prepare(self, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
         """Resample every cell that takes part in something unknown, all with the same draws."""
@@ -144,8 +145,11 @@ class _Work:
         return DIFFERENCE.validate_python(self.cache.get(name, compute))
 
     def _name(self, *places: Place) -> str:
-        cells = [self.grid.cells[place] for place in places]
-        return digest("noise", [sorted(origin(run) for run in cell.runs) for cell in cells])
+        """What a number of these cells is kept under."""
+        for place in places:
+            if place not in self.names:
+                self.names[place] = digest(sorted(origin(run) for run in self.grid.cells[place].runs))
+        return digest("noise", [self.names[place] for place in places])
 
 
 SCORE: TypeAdapter[Score | Impossible] = TypeAdapter(Score | Impossible)

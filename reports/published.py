@@ -67,7 +67,7 @@ class Entry:
     @property
     def reproduced(self) -> bool:
         """Whether somebody other than the method's authors pretrained."""
-        return bool(re.search(r"reproduction|re-run|symmetric", f"{self.recipe} {self.note}"))
+        return bool(re.search(r"reproduction|re-run|symmetric", self.recipe))
 
     @property
     def source(self) -> str:
@@ -90,6 +90,7 @@ def entries() -> tuple[Entry, ...]:
         return tuple(Entry(**row) for row in rows)
 
 
+@cache
 def published_of() -> dict[str, list[Entry]]:
     """What of our tasks is published of each pretraining, by the name that `--claim` takes.
 

@@ -23,10 +23,12 @@ CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 LONGEST, LONGEST_TITLE = 22, 28
 """Letters of a backbone's name, and of a task's."""
 
+ONE = "Black diamond and dashed line: the baseline."
+SEVERAL = "Dashed lines: the baselines; the first one's marker is a black diamond."
 CAPTION = (
-    "Each backbone's own score with its 95 % interval over test images. Diamond and dashed line: the "
-    "baseline. Open grey markers: controls. Small ticks: single runs, where there are several. Two intervals "
-    "that overlap do not make two backbones equal: for that, read the paired differences in the table."
+    "Each backbone's own score with its 95 % interval over test images. {baselines}Open grey markers: "
+    "controls. Small ticks: single runs, where there are several. Two intervals that overlap do not make two "
+    "backbones equal: for that, read the paired differences in the table."
 )
 
 
@@ -57,11 +59,22 @@ def draw_comparison(
         return figure
 
     numbers = [
-        [(cell.row, cell.column, cell.values, bounds.get((cell.row, cell.column))) for cell in column]
+        [
+            (
+                cell.row,
+                cell.column,
+                [run.main_metric for run in cell.runs],
+                cell.values,
+                bounds.get((cell.row, cell.column)),
+            )
+            for cell in column
+        ]
         for column in cells
     ]
+    words = ("", f"{ONE} ", f"{SEVERAL} ")[min(2, len(comparison.baselines))]
+    caption = CAPTION.format(baselines=words)
     key = [numbers, comparison.baselines, own]
-    return saved(report, cache, "comparison", key, draw, "Scores with 95 % intervals", CAPTION)
+    return saved(report, cache, "comparison", key, draw, "Scores with 95 % intervals", caption)
 
 
 def _score_panel(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from eval_tasks import _embedding, knn
 from eval_tasks._embedding import embedded, leave_embedding, mappable, perplexity
@@ -59,10 +60,12 @@ def test_the_same_features_give_the_same_coordinates_bit_for_bit_whatever_their_
 
 def test_threads_change_nothing(ctx: Context) -> None:
     labels = np.arange(60) % 3
-    one = left(labels, ctx)["xy"]
-    torch.set_num_threads(2)  # put back by the fixture
+    with threadpool_limits(limits=1):
+        one = left(labels, ctx)["xy"]
+    with threadpool_limits(limits=2):
+        two = left(labels, ctx)["xy"]
 
-    assert left(labels, ctx)["xy"].tobytes() == one.tobytes()
+    assert one.tobytes() == two.tobytes()
 
 
 def test_images_of_one_class_stay_together(ctx: Context) -> None:

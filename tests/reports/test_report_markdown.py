@@ -1,11 +1,8 @@
 """The whole report: its order, its links, and that it needs no torch."""
 
 import csv
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,24 +12,13 @@ from hsa_bench.core.result import PlanFile, PlannedCell
 from hsa_bench.core.store import Store
 from reports.collected import collect
 from reports.report import write_report
+from tests.reports.bare import REPORTS, bare
 from tests.reports.report_folder import result, write
-
-WITHOUT_TORCH = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'timm']));"
-"""A module that is None in sys.modules raises ImportError when imported."""
 
 
 @pytest.fixture(scope="module")
 def report(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(demo_run, tmp_path_factory.mktemp("report") / "report.md")
-
-
-def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH + code, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-COMMAND = "import runpy; runpy.run_module('reports', run_name='__main__', alter_sys=True)"
 
 
 def test_sections_stand_in_reading_order(report: Path) -> None:
@@ -127,16 +113,16 @@ def test_the_command_rebuilds_the_same_report_without_torch(demo_run: Path, tmp_
     here, there = (shutil.copytree(demo_run, tmp_path / name / "run") for name in ("here", "there"))
     report = write_report(here)
 
-    done = run(COMMAND, str(there / "results"))
+    done = bare(REPORTS, str(there / "results"))
 
     assert done.returncode == 0, done.stderr
     assert str(there / "report.md") in done.stdout
     for name in ("report.md", "report.html", "results.csv", "tables/results.tex", "tables/statistics.csv"):
-        assert (there / name).read_bytes() == report.with_name(name).read_bytes()
+        assert (there / name).read_bytes() == (report.parent / name).read_bytes()
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
-    done = run(COMMAND, str(tmp_path / "nowhere"))
+    done = bare(REPORTS, str(tmp_path / "nowhere"))
 
     assert done.returncode == 2
     assert "nowhere: no such folder" in done.stderr and "Traceback" not in done.stderr
@@ -144,12 +130,14 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_the_contracts_of_results_need_no_torch() -> None:
     names = ("result", "store", "outcomes", "average_precision")
-    done = run(";".join(f"import hsa_bench.core.{name}" for name in names))
+    done = bare(";".join(f"import hsa_bench.core.{name}" for name in names))
 
     assert done.returncode == 0, done.stderr
 
 
 def test_help_is_there_before_pandas_and_matplotlib_are_loaded() -> None:
-    done = run("import reports.__main__; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))")
+    done = bare(
+        "import reports.__main__, sys; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    )
 
     assert done.stdout.strip() == "[]", done.stderr
