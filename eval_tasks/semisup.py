@@ -117,6 +117,7 @@ class Semisup(SemisupSettings):
         fitted, further = self.fitted(backbone, data.train, rows, rates, seed, ctx)
         steps, per_epoch = self.length(len(labelled))
         effective |= {
+            "recipe": self.recipe,
             "labelled_images": len(labelled),
             "subset": subset_hash(labelled.examples, range(len(labelled))),
             "batch": min(self.batch, len(labelled)),

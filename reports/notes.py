@@ -186,7 +186,7 @@ def _origins(collected: Collected, grid: Grid) -> tuple[str, ...]:
             )
     for what, values in (
         ("versions of hsa_bench", [r.provenance.version for r in results]),
-        ("commits", [r.provenance.commit for r in results]),
+        ("commits", [r.provenance.commit[:12] or "none" for r in results]),
     ):
         if len(distinct := sorted(set(values))) > 1:
             lines.append(f"The results come from several {what}: {', '.join(map(plain, distinct))}.")

@@ -97,7 +97,9 @@ def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Com
     main = results[0].main_metric
     others = (m for r in results for m in r.metrics if m != main and not LAYER.fullmatch(m))
     metrics = [main, *dict.fromkeys(others)]
-    resolved = list(dict.fromkeys(name for r in results for name, v in r.effective.items() if _short(v)))
+    resolved = list(
+        dict.fromkeys(name for r in results for name, v in r.effective.items() if _column(name, v))
+    )
     rows: list[tuple[str, ...]] = []
     for cell in cells:
         found = comparison.scores.get((cell.row, cell.column), Impossible("no number"))
@@ -141,5 +143,6 @@ def _bounds(interval: Interval) -> str:
     return f"{interval.low:.1f} – {interval.high:.1f}"
 
 
-def _short(value: Any) -> bool:
-    return len(setting(value)) <= LONGEST
+def _column(name: str, value: Any) -> bool:
+    """Whether a resolved setting gets a column; the recipe stands above the table."""
+    return name != "recipe" and len(setting(value)) <= LONGEST

@@ -72,7 +72,8 @@ def draw_training(
         caption += " Long curves are means over equal parts."
     caption += " Losses of different tasks are different quantities; a low training loss is no result."
     if len(found) > len(shown):
-        caption += f" {len(found) - len(shown)} further curves are in the result files alone."
+        more = len(found) - len(shown)
+        caption += f" {more} further curve{' is' if more == 1 else 's are'} in the result files alone."
     key = [shown, own]
     title = "Training curves of the evaluations"
     return saved(report, cache_of(collected), "training", key, lambda: draw_lines(shown, own), title, caption)
