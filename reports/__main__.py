@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,16 +118,16 @@ def schema() -> None:
     typer.echo(result_schema(), nl=False)
 
 
-class _refusals:
-    """Turns what the user can mend into one line and exit code 2."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ValueError | OSError) and not isinstance(error, BrokenPipeError):
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(2) from None
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the user can mend into one line and exit code 2."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def _put(table: Any, output: Path | None, title: str) -> None:
