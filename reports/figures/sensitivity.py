@@ -101,7 +101,8 @@ def _line(row: str, sweep: Sweep, place: int, ringed: bool = False) -> Line:
 
 def _neighbours(cell: Cell) -> list[Sweep]:
     """What kNN's first run kept, if it kept a grid."""
-    runs = [run for run in cell.runs if run.effective.get(NEIGHBOURS)][:1]
+    known = (run for run in cell.runs if run.effective.get(NEIGHBOURS))
+    runs = [run for run in known if "k" in run.effective and "temperature" in run.spec.settings][:1]
     return [
         Sweep(
             _points(run.effective[NEIGHBOURS], K_AND_T),
@@ -112,8 +113,9 @@ def _neighbours(cell: Cell) -> list[Sweep]:
 
 
 def _heads(cell: Cell) -> list[Sweep]:
-    """What a linear evaluator's first run kept, if it kept a grid."""
-    runs = [run for run in cell.runs if run.effective.get(HEADS)][:1]
+    """What a linear evaluator's first run kept, if it kept a grid; fine-tuning keeps pairs of rates instead."""
+    known = (run for run in cell.runs if run.effective.get(HEADS))
+    runs = [run for run in known if {"lr", "weight_decay"} <= run.effective.keys()][:1]
     return [
         Sweep(
             _points(run.effective[HEADS], RATE_AND_DECAY),

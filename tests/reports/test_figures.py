@@ -239,3 +239,10 @@ def test_layers_stand_in_their_order_and_stages_apart_from_blocks(
     assert [text.get_text() for text in by_stage.get_xticklabels()] == ["stem", "1", "2"]
     assert [x for x, _ in points(lines(by_block)["vit"])] == [0, 9, 10, 11]
     assert (by_block.get_xlabel(), by_block.get_ylabel()) == ("block", "kNN top-1, %")
+
+
+def test_rates_that_fine_tuning_chose_in_pairs_are_no_line(tmp_path: Path) -> None:
+    pairs = {"trunk 0.01, head 0.2": 10.0, "trunk 0.05, head 1": 0.0}
+    tuned = result("hsa", "semisup-1", effective={"rates": "trunk 0.01, head 0.2", "held_out_top1": pairs})
+
+    assert draw(draw_sensitivity, tmp_path, tuned) is None
