@@ -70,6 +70,18 @@ def _untrained(evidence: Evidence) -> Finding:
     return (LOOK if low else PASSED), f"{what}, by the 95 % interval of the difference"
 
 
+def _over_seeds(evidence: Evidence) -> Finding:
+    differences = evidence.comparison.differences.values()
+    found = [one for one in differences if isinstance(one, Difference) and one.by_seed]
+    shown = [one for one in found if one.verdict in {"ahead", "behind"}]
+    if not shown:
+        return VOID, "no difference is shown that has several evaluation seeds"
+    undone = sum(one.shown_over_images_alone for one in shown)
+    if undone:
+        return LOOK, f"{undone} of {_count(len(shown), 'difference')} shown might be undone by other seeds"
+    return PASSED, f"{_count(len(shown), 'difference')} shown, none of which reaches zero over seeds"
+
+
 def _anchored(evidence: Evidence) -> Finding:
     found = evidence.anchors.found
     if not found:
@@ -176,6 +188,7 @@ def _count(number: int, what: str) -> str:
 CHECKS: dict[str, Callable[[Evidence], Finding]] = {
     "weights were loaded": _loaded,
     "better than untrained": _untrained,
+    "differences hold over seeds": _over_seeds,
     "agrees with published anchors": _anchored,
     "one version and engine a task": _one_way,
     "same data for all": _same_data,

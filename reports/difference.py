@@ -79,6 +79,16 @@ class Difference:
             return "no difference shown"
         return "ahead" if self.value > 0 else "behind"
 
+    @property
+    def shown_over_images_alone(self) -> bool:
+        """Whether other evaluation seeds might undo what the test images show."""
+        seed = self.by_seed
+        return (
+            self.verdict in {"ahead", "behind"}
+            and seed is not None
+            and seed.interval.low <= 0 <= seed.interval.high
+        )
+
     def mirrored(self) -> Difference:
         """The other's score less this one's."""
         seed = self.by_seed

@@ -16,6 +16,9 @@ from reports.table import code, plain, signed
 from reports.tables import bounds
 
 
+OF = {"ahead": "ahead of", "behind": "behind"}
+
+
 @dataclass(frozen=True)
 class Notes:
     """Remarks of one kind."""
@@ -41,6 +44,10 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
             _no_better_than_random(comparison),
         ),
         Notes(f"More than {TOLERANCE:g} point from a published anchor, or without one", _anchored(anchors)),
+        Notes(
+            "Shown with the noise of test images, but other evaluation seeds might undo it",
+            _undone_by_seeds(comparison),
+        ),
         Notes("Not compared", _not_compared(grid, comparison)),
         Notes("Origin of the numbers", _origins(collected, grid)),
         Notes("Departures and remarks of the preset", tuple(map(plain, _of_preset(collected)))),
@@ -161,6 +168,15 @@ def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
         if lacking:
             lines.append(f"{plain(base)} has no number on {', '.join(lacking)}: no differences to it there.")
     return tuple(lines)
+
+
+def _undone_by_seeds(comparison: Comparison) -> tuple[str, ...]:
+    return tuple(
+        f"{plain(row)} {OF[found.verdict]} {plain(base)} on {plain(column)}: paired by seed "
+        f"{signed(found.by_seed.value)} {bounds(found.by_seed.interval)} over {found.by_seed.seeds} seeds."
+        for (row, base, column), found in comparison.differences.items()
+        if isinstance(found, Difference) and found.shown_over_images_alone and found.by_seed
+    )
 
 
 def _anchored(anchors: Anchors) -> tuple[str, ...]:

@@ -39,5 +39,6 @@ def _sentence(grid: Grid, comparison: Comparison, row: str, base: str) -> str:
 def _named(column: str, found: Difference) -> str:
     if found.verdict in {"ahead", "behind"}:
         p = pvalue(found.test.adjusted) if hasattr(found.test, "adjusted") else ""
-        return f"{plain(column)} ({signed(found.value)} {bounds(found.interval)}, p {p})"
+        seeds = ", not over seeds" if found.shown_over_images_alone else ""
+        return f"{plain(column)} ({signed(found.value)} {bounds(found.interval)}, p {p}{seeds})"
     return f"{plain(column)} ({signed(found.value)} {bounds(found.interval)})"

@@ -94,6 +94,7 @@ def _compared(found: Difference | Impossible | None) -> str:
     if isinstance(found, Impossible):
         return "not paired"
     verdict = bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict
+    verdict += ", not over seeds" if found.shown_over_images_alone else ""
     p = f"<br>p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
     return f"{signed(found.value)} {bounds(found.interval)}<br>{verdict}{p}"
 

@@ -113,7 +113,7 @@ def _neighbours(cell: Cell) -> list[Sweep]:
 
 
 def _heads(cell: Cell) -> list[Sweep]:
-    """What a linear evaluator's first run kept, if it kept a grid; fine-tuning keeps pairs of rates instead."""
+    """What a linear evaluator's first run kept, if it kept a grid; fine-tuning keeps pairs of rates."""
     known = (run for run in cell.runs if run.effective.get(HEADS))
     runs = [run for run in known if {"lr", "weight_decay"} <= run.effective.keys()][:1]
     return [

@@ -9,7 +9,7 @@ from hsa_bench.core.result import Coverage, DataId, Failure, PlannedCell, Source
 from reports.cache import Cache
 from reports.checks import checks_table
 from reports.collected import Collected
-from reports.report import examine
+from reports.report import examine, write_report
 from tests.reports.report_folder import classified, provenance, result, write
 
 WHOLE = Source(path="a.pth", format="moco", coverage=Coverage(matched=9, total=9))
@@ -39,6 +39,7 @@ def test_a_sound_run_passes_every_check(tmp_path: Path) -> None:
 
     assert set(found.values()) == {"passed", "no case"}
     assert [name for name, state in found.items() if state == "no case"] == [
+        "differences hold over seeds",
         "agrees with published anchors",
         "test images unseen in pretraining",
     ]
@@ -85,3 +86,16 @@ def test_missing_and_foreign_files_are_marked(tmp_path: Path) -> None:
     assert outcomes_of(tmp_path, own, absent=(waiting,))["complete"] == "look"
     assert outcomes_of(tmp_path, own, unreadable=("x.json: broken",))["files readable and planned"] == "look"
     assert outcomes_of(tmp_path, own, unplanned=2)["files readable and planned"] == "look"
+
+
+def test_a_difference_that_other_seeds_might_undo_is_marked_and_noted(tmp_path: Path) -> None:
+    runs = [
+        measured(tmp_path, label, share, seed=seed, seeded=True)
+        for label, shares in (("hsa", (0.9, 0.9, 0.4)), ("moco", (0.5, 0.6, 0.5)))
+        for seed, share in enumerate(shares)
+    ]
+
+    assert outcomes_of(tmp_path, *runs)["differences hold over seeds"] == "look"
+    text = write_report(tmp_path, baselines=["moco"]).read_text()
+    assert "**ahead**, not over seeds" in text
+    assert "hsa ahead of moco on knn: paired by seed +20.0 [" in text
