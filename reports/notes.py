@@ -15,7 +15,6 @@ from reports.grid import Grid
 from reports.table import code, plain, signed
 from reports.tables import bounds
 
-
 OF = {"ahead": "ahead of", "behind": "behind"}
 
 
