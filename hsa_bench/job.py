@@ -161,8 +161,6 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     names = {"", *(c.label for c in job.checkpoints), *(r.label for r in job.requests())}
     if unknown := set(job.card) - names:
         raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
-    if unknown := set(job.claims) - names - set(job.pretrain.backbones):
-        raise UsageError(f"--claim {min(unknown)}=…: no such backbone in this run")
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.set if name.startswith("pretrain.")]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from hsa_bench.choose_tasks import choose_tasks, with_settings
 from hsa_bench.controls import control_requests, control_tasks
+from hsa_bench.core.baselines import usual_baselines
 from hsa_bench.core.checkpoint import CheckpointError
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.execute import Bench
@@ -23,8 +24,6 @@ from hsa_bench.display import Display
 from hsa_bench.job import SHIPPED, Job, UsageError
 
 PRETRAIN = "pretrain.task"
-BASELINES = ("moco", "simclr")
-"""What the others are compared with where nothing was asked for."""
 
 
 @dataclass(frozen=True)
@@ -129,20 +128,31 @@ class Suite:
     def baselines(self, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:
         """The rows that the others are compared with.
 
-        As asked; else those of moco and simclr that there are; else the first of several backbones; a single
-        one is compared with the first control.
+        As asked, else the usual ones.
 
         Raises:
             UsageError: One asked for is not in the run.
         """
         files = list(dict.fromkeys(self._names()))
-        labels = list(dict.fromkeys([*files, *(c.request.label for c in controls)]))
+        beside = list(dict.fromkeys(control.request.label for control in controls))
+        labels = list(dict.fromkeys([*files, *beside]))
         for label in self.job.baseline:
             if label not in labels:
                 raise UsageError(f"--baseline {label}: not in this run; there are {', '.join(labels)}")
-        usual = tuple(label for label in BASELINES if label in files)
-        rest = labels[:1] if len(files) > 1 else labels[len(files) :][:1]
-        return self.job.baseline or (usual if len(files) > 1 else ()) or tuple(rest or labels[:1])
+        return self.job.baseline or usual_baselines(files, beside)
+
+    def claims(self) -> dict[str, str]:
+        """Published pretrainings that files are said to be, by backbone.
+
+        Raises:
+            UsageError: Of no backbone, or of nobody knows which.
+        """
+        from reports.published import named_claims
+
+        try:
+            return named_claims(self.job.claims, list(dict.fromkeys(self._names())))
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def _names(self) -> list[str]:
         return [*self.job.pretrain.backbones, *(request.label for request in self.job.requests())]
@@ -154,7 +164,7 @@ class Suite:
             preset=self.job.preset,
             notes=self.job.notes,
             baselines=self.baselines(controls),
-            claims=self.job.claims,
+            claims=self.claims(),
             controls=tuple(dict.fromkeys(c.request.label for c in controls)),
             limited=self.job.limit is not None,
             command=self.bench.provenance.command,
@@ -181,6 +191,7 @@ def run_suite(suite: Suite) -> bool:
         checkpoints = suite.checkpoints()
         controls = suite.controls(checkpoints)
         suite.baselines(controls)
+        suite.claims()
         _refuse_if_all_blocked(suite.evaluation(tasks, checkpoints, controls))
     results = suite.run(pretraining)
     with suite.display.busy("planning"):

@@ -55,6 +55,8 @@ class Measured:
     """How often each image is in each resample, [W, I], to scores, [W]."""
     strata: Counts
     """Images are drawn anew among those of their own stratum, [I]; all zero: among all."""
+    stretch: float = 1.0
+    """What makes the spread of resamples unbiased where `on` does not see to it."""
     right: NDArray[np.bool_] | None = None
     """Whether the main metric counts each image as right, [I], where it is such a share of a single run."""
 
@@ -71,6 +73,8 @@ class Resampled:
     """The test images, [I]."""
     right: NDArray[np.bool_] | None = None
     """As `Measured.right`."""
+    freedom: int = 0
+    """Test images less the groups they are drawn in; 0 where a group has a single image."""
 
     @property
     def interval(self) -> Interval:
@@ -108,7 +112,10 @@ def measure(runs: Sequence[TaskResult], folder: Path) -> Measured | Impossible:
     if abs(score - recorded) > AGREES:
         return Impossible(f"the per-example outcomes give {score:.2f}, the results say {recorded:.2f}")
     right = _right(outcomes[0], main) if len(outcomes) == 1 and main != PER_CLASS else None
-    return Measured(score, example, draws, on, strata, right)
+    images = len(example)
+    bends = isinstance(outcomes[0], DetectionOutcomes) and images > 1
+    stretch = float(np.sqrt(images / (images - 1))) if bends else 1.0
+    return Measured(score, example, draws, on, strata, stretch, right)
 
 
 def resample(measured: Mapping[Name, Measured]) -> dict[Name, Resampled]:
@@ -121,10 +128,15 @@ def resample(measured: Mapping[Name, Measured]) -> dict[Name, Resampled]:
         for counts in resamples(measured[names[0]].strata, draws):
             for name in names:
                 found[name].append(measured[name].on(counts))
-    return {
-        name: Resampled(one.score, np.concatenate(found[name]), one.example, one.right)
-        for name, one in measured.items()
-    }
+    return {name: _resampled(one, np.concatenate(found[name])) for name, one in measured.items()}
+
+
+def _resampled(one: Measured, draws: Floats) -> Resampled:
+    if one.stretch != 1.0 and len(draws):
+        draws = draws.mean() + one.stretch * (draws - draws.mean())
+    _, size = np.unique(one.strata, return_counts=True)
+    freedom = len(one.example) - len(size) if size.min() > 1 else 0
+    return Resampled(one.score, draws, one.example, one.right, freedom)
 
 
 def resamples(strata: Counts, draws: int) -> Iterator[Counts]:
@@ -148,7 +160,11 @@ def resamples(strata: Counts, draws: int) -> Iterator[Counts]:
 
 
 Scorer = tuple[int, Callable[[Counts], Floats], Counts]
-"""How many resamples to take, the metric on them as a mean over runs, and what is resampled within."""
+"""How many resamples to take, the metric on them as a mean over runs, and what is resampled within.
+
+Resamples of n images spread less than other n images would, by sqrt((n - 1) / n). Scores of images are
+therefore set that much further from the mean of their group; the score of all images is not changed by it.
+"""
 
 
 def _scorer(outcomes: Sequence[Outcomes], metric: str) -> Scorer | None:
@@ -161,12 +177,22 @@ def _scorer(outcomes: Sequence[Outcomes], metric: str) -> Scorer | None:
     if any(one is None for one in right):
         return None
     share: Floats = np.array(right, np.float64).mean(axis=0)  # of the runs that have the image right, [I]
-    if metric != PER_CLASS:
-        return CLASSIFICATION_DRAWS, lambda counts: 100 * (counts @ share) / len(share), whole
-    labels = cast(ClassificationOutcomes, outcomes[0]).label
-    _, group, size = np.unique(labels, return_inverse=True, return_counts=True)
-    weighted = share / size[group] / len(size)  # each class counts as much, [I]
-    return CLASSIFICATION_DRAWS, lambda counts: 100 * (counts @ weighted), labels
+    strata = cast(ClassificationOutcomes, outcomes[0]).label if metric == PER_CLASS else whole
+    weighted = spread_out(share, strata)
+    return CLASSIFICATION_DRAWS, lambda counts: 100 * (counts @ weighted), strata
+
+
+def spread_out(share: Floats, strata: Counts) -> Floats:
+    """What each image adds to a mean over groups, so that resamples within groups spread without bias, [I].
+
+    Args:
+        share: Score of each image, [I].
+        strata: Its group, [I]. Groups count alike. A group of one image cannot spread.
+    """
+    _, group, size = np.unique(strata, return_inverse=True, return_counts=True)
+    mean = (np.bincount(group, weights=share) / size)[group]
+    factor = np.sqrt(size / np.maximum(size - 1, 1))[group]
+    return np.asarray((mean + factor * (share - mean)) / size[group] / len(size), np.float64)
 
 
 def _right(outcomes: Outcomes, metric: str) -> NDArray[np.bool_] | None:

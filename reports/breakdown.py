@@ -78,7 +78,9 @@ def _of_cell(cell: Cell, collected: Collected, cache: Cache) -> dict[str, float]
     found: dict[str, list[float]] = {}
     for run in cell.runs:
         if run.examples:
-            kept = cache.get(digest("classes", origin(run)), partial(_by_class, run, collected))
+            kept = cache.get(
+                digest("classes", origin(run, collected.folder(run))), partial(_by_class, run, collected)
+            )
             for name, value in kept.items():
                 found.setdefault(name, []).append(value)
     return {name: fmean(values) for name, values in found.items()}

@@ -12,13 +12,23 @@ from typing import Any
 from hsa_bench.core.result import TaskResult
 from hsa_bench.core.store import write_text
 
-COMPUTATION = 1
+COMPUTATION = 2
 """Raised when a computation changes a kept number."""
 
 
-def origin(result: TaskResult) -> tuple[str, str, str]:
-    """What tells one run of a result from a repeated one: its key, and when and where it was made."""
-    return result.spec.key, result.provenance.started, f"{result.metrics}"
+def origin(result: TaskResult, folder: Path) -> tuple[str, str, str, str]:
+    """What tells one run of a result from a repeated one: its key, when it was made, numbers and outcomes.
+
+    Args:
+        result: The run.
+        folder: Where its outcomes stand.
+    """
+    try:
+        stat = (folder / result.examples).stat() if result.examples else None
+        outcomes = f"{stat.st_size} {stat.st_mtime_ns}" if stat else ""
+    except OSError:
+        outcomes = "absent"
+    return result.spec.key, result.provenance.started, f"{result.metrics}", outcomes
 
 
 def digest(*parts: object) -> str:

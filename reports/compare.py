@@ -78,19 +78,19 @@ def compare(
     Args:
         collected: Where the per-example outcomes stand.
         grid: The cells.
-        baselines: Labels of the baselines; one that stands for no row, or for several, is left out. There
-            are no differences of runs limited to a part of the images.
+        baselines: Labels of the baselines, each of whose rows is one. There are no differences of runs
+            limited to a part of the images.
         controls: Labels that are no contestants: their differences are not tested.
         cache: Numbers computed before.
     """
-    rows = tuple(row for label in baselines if (row := grid.row_of(label)))
+    rows = tuple(row for label in baselines for row in grid.rows_of(label))
     known = cache or Cache.of(collected.out)
     pairs = _pairs(grid, rows)
     untrained = _to_untrained(grid)
     work = _Work(collected, grid, known)
     work.prepare([(r, c) for r, c in grid.cells if grid.cells[r, c].runs], [*pairs, *untrained])
     found = {pair: work.difference(pair) for pair in pairs}
-    free = {pair for pair in pairs if grid.row_labels[pair[0]] in controls}
+    free = {p for p in pairs if {grid.row_labels[p[0]], grid.row_labels[p[1]]} & set(controls)}
     found = {p: _not_tested(one) if p in free else one for p, one in found.items()}
     return Comparison(
         baselines=rows,
@@ -148,7 +148,9 @@ class _Work:
         """What a number of these cells is kept under."""
         for place in places:
             if place not in self.names:
-                self.names[place] = digest(sorted(origin(run) for run in self.grid.cells[place].runs))
+                runs = self.grid.cells[place].runs
+                folder = self.collected.folder(runs[0])
+                self.names[place] = digest(sorted(origin(run, folder) for run in runs))
         return digest("noise", [self.names[place] for place in places])
 
 

@@ -75,7 +75,7 @@ class Difference:
         """What is shown: "ahead" or "behind" only if the adjusted p-value is below 0.05."""
         if isinstance(self.test, Untested):
             return "not tested"
-        if self.test.adjusted >= ALPHA:
+        if not self.test.adjusted < ALPHA:
             return "no difference shown"
         return "ahead" if self.value > 0 else "behind"
 
@@ -176,11 +176,15 @@ def _over_images(sample: Resampled | Impossible, base: Resampled | Impossible) -
         return Impossible(f"on the other side {base.reason}")
     if not np.array_equal(sample.example, base.example):
         return Impossible("measured on different test images")
+    if sample.draws.shape != base.draws.shape:
+        return Impossible("measured on images with different objects")
     value, draws, images = sample.score - base.score, sample.draws - base.draws, len(sample.example)
     if sample.right is not None and base.right is not None:
-        test = Significance("exact McNemar", mcnemar(sample.right, base.right))
+        test: Significance | Untested = Significance("exact McNemar", mcnemar(sample.right, base.right))
+    elif sample.freedom < 1:
+        test = Untested("a class has a single test image" if images > 1 else "a single test image")
     else:
-        test = Significance("paired bootstrap", by_bootstrap(value, draws, images))
+        test = Significance("paired bootstrap", by_bootstrap(value, draws, sample.freedom))
     return Difference(value, percentile_interval(draws), "test images", test, (images, images))
 
 

@@ -95,10 +95,9 @@ class Grid:
             if archs[row] == archs[control]
         ]
 
-    def row_of(self, label: str) -> str | None:
-        """The row of a label, or None where it has none or several."""
-        rows = [row for row in self.rows if self.row_labels[row] == label]
-        return rows[0] if len(rows) == 1 else None
+    def rows_of(self, label: str) -> list[str]:
+        """The rows of a label: several where it stands for several architectures."""
+        return [row for row in self.rows if self.row_labels[row] == label]
 
 
 def lay_out(collected: Collected) -> Grid:
@@ -149,7 +148,8 @@ def _column_variant(result: TaskResult) -> tuple[str, ...]:
     spec = result.spec
     limit = "all images" if spec.limit is None else f"limit {spec.limit}"
     rest = _digest((spec.data.fingerprint, sorted(spec.settings.items())))
-    return f"v{spec.version}", str(spec.settings.get("engine", "")), spec.data.name, limit, rest
+    engine = str(spec.settings.get("engine", ""))
+    return f"v{spec.version}", engine, spec.data.name, limit, result.main_metric, rest
 
 
 def _apart(names: Sequence[str], variants: Sequence[tuple[str, ...]]) -> list[str]:

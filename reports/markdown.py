@@ -88,7 +88,7 @@ def render(
             if f"against {base}" in found and comparison.differences
         ],
         statistics=text.get("statistics", ""),
-        checks=text["checks"],
+        checks=text.get("checks", ""),
         notes=notes(collected, grid, comparison, evidence.anchors),
         figures=[
             {"title": picture.title, "text": own[name]}
@@ -105,14 +105,14 @@ def render(
             dict.fromkeys(f"{plain(r.label)}: {plain(r.protocol)}" for r in pretrainings(collected))
         ),
         curves=own.get("pretraining", ""),
-        costs=text["cost"],
+        costs=text.get("cost", ""),
         beside=text.get("beside published", ""),
         anchors=text.get("anchors", ""),
         families=families(grid),
         published_count=f"{len(entries()):,}",
         published_file=PUBLISHED_FILE,
         unconfirmed=_unconfirmed(),
-        provenance=text["provenance"],
+        provenance=text.get("provenance", ""),
     )
 
 

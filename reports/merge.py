@@ -35,12 +35,14 @@ def merge(runs: Sequence[Path], out: Path) -> Merged:
     """
     if out.resolve() in {run.resolve() for run in runs}:
         raise ValueError(f"{out}: is one of the runs to merge; give another folder to -o")
-    sources = [collect(run, whole=True) for run in runs]
+    sources = [collect(run) for run in runs]
     if Store(out).paths():
-        sources.insert(0, collect(out, whole=True))
+        sources.insert(0, collect(out))
     merged, kept = Merged(), dict[str, tuple[TaskResult, Path]]()
     for source in sources:
         merged.remarks += [f"left out: {text}" for text in source.unreadable]
+        if source.unplanned:
+            merged.remarks.append(f"left out: {source.unplanned} results in {source.out} of no present plan")
         for result in source.results:
             place = result_file(result)
             if place not in kept:
@@ -49,8 +51,10 @@ def merge(runs: Sequence[Path], out: Path) -> Merged:
                 merged.copied += source.out != out
             else:
                 kept[place] = _one_of(kept[place], (result, source.out), merged, out, source)
-    merged.remarks += _labels(result for result, _ in kept.values())
-    Store(out).write_plan(_plan(sources, [result for result, _ in kept.values()], merged))
+    labels = _labels(result for result, _ in kept.values())
+    merged.remarks += labels
+    notes = [*merged.conflicts, *labels]
+    Store(out).write_plan(_plan(sources, [result for result, _ in kept.values()], notes))
     return merged
 
 
@@ -66,7 +70,11 @@ def _one_of(
     if one.status != "ok" and other.status == "ok":
         _put(other, source.folder(other), out)
         return second
-    if one.status != other.status or _alike(one, other):
+    if one.status != other.status:
+        merged.same += 1
+        return first
+    if _alike(one, other):
+        _files(other, source.folder(other), _place(one, out))  # those that the first run lacks
         merged.same += 1
         return first
     values = [f"{result.metrics.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
@@ -83,16 +91,24 @@ def _alike(one: TaskResult, other: TaskResult) -> bool:
     )
 
 
+def _place(result: TaskResult, out: Path) -> Path:
+    return Store(out).path(result.label, result.spec.task, result.spec.key).parent
+
+
 def _put(result: TaskResult, folder: Path, out: Path) -> None:
-    store = Store(out)
-    target = store.path(result.label, result.spec.task, result.spec.key).parent
-    if target.resolve() == folder.resolve():
-        return
+    target = _place(result, out)
+    if target.resolve() != folder.resolve():
+        _files(result, folder, target)
+        Store(out).put(result)  # last: a result is there only with its files
+
+
+def _files(result: TaskResult, folder: Path, target: Path) -> None:
+    """Copy what a result names and the target lacks."""
     target.mkdir(parents=True, exist_ok=True)
     for name in filter(None, (result.examples, *result.artefacts.values())):
-        if (folder / Path(name).name).is_file():
-            shutil.copy2(folder / Path(name).name, target / Path(name).name)
-    store.put(result)  # last: a result is there only with its files
+        source, copy = folder / Path(name).name, target / Path(name).name
+        if source.is_file() and not copy.exists():
+            shutil.copy2(source, copy)
 
 
 def _labels(results: Iterable[TaskResult]) -> list[str]:
@@ -109,19 +125,21 @@ def _labels(results: Iterable[TaskResult]) -> list[str]:
     ]
 
 
-def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], merged: Merged) -> PlanFile:
+def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Sequence[str]) -> PlanFile:
     plans = [source.plan for source in sources if source.plan]
     planned = [cell for plan in plans for cell in plan.cells]
     found = [PlannedCell(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
     cells = dict.fromkeys([*planned, *found])
     done = {(cell.label, cell.task, cell.seed) for cell in found}
     first = plans[0] if plans else None
+    controls = tuple(dict.fromkeys(label for plan in plans for label in plan.controls))
     return PlanFile(
         title=first.title if first else "Merged results",
         preset=", ".join(dict.fromkeys(plan.preset for plan in plans if plan.preset)),
-        notes=tuple(dict.fromkeys([n for p in plans for n in p.notes] + merged.conflicts)),
-        baselines=tuple(dict.fromkeys(label for plan in plans for label in plan.baselines)),
-        controls=tuple(dict.fromkeys(label for plan in plans for label in plan.controls)),
+        notes=tuple(dict.fromkeys([*(n for p in plans for n in p.notes), *notes])),
+        # alone, a backbone was compared with a control; together, the report finds the usual baselines
+        baselines=tuple(dict.fromkeys(b for p in plans for b in p.baselines if b not in controls)),
+        controls=controls,
         claims={label: claim for plan in reversed(plans) for label, claim in plan.claims.items()},
         limited=any(plan.limited for plan in plans),
         command="; ".join(dict.fromkeys(plan.command for plan in plans)),

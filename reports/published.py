@@ -132,6 +132,8 @@ def incomparable(entry: Entry, result: TaskResult) -> str:
         return "other recipe"
     if spec.limit is not None:
         return "our run was limited"
+    if result.schema_version < 2:
+        return "our file is too old to say whether settings were changed"
     if result.changed or spec.settings.get("budget", "published") != "published":
         return f"our settings differ ({', '.join(result.changed) or 'budget'})"
     return ""
@@ -163,13 +165,28 @@ def architecture_of(arch: str) -> str:
     return arch
 
 
-def by_file(results: Sequence[TaskResult], claimed: Mapping[str, str]) -> dict[str, str]:
-    """The claim of each backbone: as stated by the user, or known from the hash of its file."""
+def named_claims(claims: Mapping[str, str], backbones: Sequence[str]) -> dict[str, str]:
+    """Claims by backbone; one without a name is of the only backbone there is.
+
+    Raises:
+        ValueError: No such backbone, or several that a claim without a name could be of.
+    """
     found = {}
+    for label, claim in claims.items():
+        if not label and len(backbones) != 1:
+            raise ValueError(f"--claim {claim}: say whose it is, for example --claim {backbones[0]}={claim}")
+        if label and label not in backbones:
+            raise ValueError(f"--claim {label}={claim}: no such backbone; there are {', '.join(backbones)}")
+        found[label or backbones[0]] = claim
+    return found
+
+
+def by_file(results: Sequence[TaskResult], claimed: Mapping[str, str]) -> dict[str, str]:
+    """The claim of each backbone: as stated by the user, or known from the hash of all its files."""
+    known: dict[str, set[str]] = {}
     for result in results:
         hashes = result.source.md5[:8], result.source.sha256[:8]
-        known = next((KNOWN_FILES[start] for start in hashes if start in KNOWN_FILES), "")
-        claim = claimed.get(result.label) or ("" if result.source.format == "control" else claimed.get(""))
-        if claim or known:
-            found[result.label] = claim or known
-    return found
+        claim = next((KNOWN_FILES[start] for start in hashes if start in KNOWN_FILES), "")
+        known.setdefault(result.label, set()).add(claim)
+    alone = {label: min(found) for label, found in known.items() if len(found) == 1 and min(found)}
+    return {**alone, **claimed}

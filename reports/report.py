@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hsa_bench.core.baselines import usual_baselines
 from hsa_bench.core.store import write_text
 from reports.anchors import anchors
 from reports.breakdown import class_table
@@ -20,6 +21,7 @@ from reports.grid import lay_out
 from reports.html import page
 from reports.markdown import PUBLISHED_FILE, render, tables
 from reports.orientation import all_entries
+from reports.published import named_claims
 from reports.table import Table
 
 CAPTIONS = {
@@ -50,9 +52,11 @@ def write_report(
         The Markdown file.
 
     Raises:
-        ValueError: No such baseline.
+        ValueError: No such baseline or backbone, or a report that the page would overwrite.
     """
     report = report or out / "report.md"
+    if report.suffix == ".html":
+        raise ValueError(f"{report}: the page is written beside the Markdown file; give its name, .md")
     collected = collect(out)
     cache = Cache.of(out)
     evidence = examine(collected, baselines, cache, claims)
@@ -90,10 +94,12 @@ def examine(
     for label in baselines:
         if label not in known:
             raise ValueError(f"baseline {label}: no such backbone; there are {', '.join(known)}")
-    chosen = tuple(baselines) or (collected.plan.baselines if collected.plan else ())
     controls = control_labels(collected)
+    backbones = [label for label in known if label not in controls]
+    planned = collected.plan.baselines if collected.plan else ()
+    chosen = tuple(baselines) or planned or usual_baselines(backbones, [c for c in known if c in controls])
     comparison = compare(collected, grid, chosen, controls, cache)
-    claimed = {**(collected.plan.claims if collected.plan else {}), **(claims or {})}
+    claimed = {**(collected.plan.claims if collected.plan else {}), **named_claims(claims or {}, backbones)}
     return Evidence(collected, grid, comparison, anchors(collected, grid, claimed), controls)
 
 
@@ -105,12 +111,14 @@ def control_labels(collected: Collected) -> list[str]:
 
 
 def _write_tables(folder: Path, found: Mapping[str, Table]) -> None:
+    taken: set[str] = set()
     for name, table in found.items():
-        stem = folder / re.sub(r"[^\w.-]+", "-", name).strip("-")
-        write_text(stem.with_name(stem.name + ".csv"), table.csv())
-        write_text(
-            stem.with_name(stem.name + ".tex"), table.latex(CAPTIONS.get(name, name.capitalize() + "."))
-        )
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-")
+        while stem in taken:  # two names that differ in signs alone
+            stem += "-"
+        taken.add(stem)
+        write_text(folder / f"{stem}.csv", table.csv())
+        write_text(folder / f"{stem}.tex", table.latex(CAPTIONS.get(name, f"{name.capitalize()}.")))
 
 
 def _seen_from(folder: Path, out: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,28 +46,32 @@ def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(binomtest(first, first + second, 0.5).pvalue)
 
 
-def by_bootstrap(value: float, draws: NDArray[np.float64], images: int) -> float:
+def by_bootstrap(value: float, draws: NDArray[np.float64], freedom: int) -> float:
     """Two-sided p-value of a difference that is normal with the bootstrap's standard error.
 
-    Student's t with min(W, I) - 1 degrees of freedom stands for the normal law, as the standard error comes
-    from W resamples of I images, and is made larger by sqrt(I / (I - 1)), as resamples of few images spread
-    too little. Counting resamples beyond zero instead could give no p-value below 2 / W, which Holm's
-    adjustment of a whole report would always take above 0.05.
+    Student's t stands for the normal law, as the standard error comes from W resamples of few images.
+    Counting resamples beyond zero instead could give no p-value below 2 / W, which Holm's adjustment of a
+    whole report would always take above 0.05.
 
     Args:
         value: The difference as measured.
-        draws: The difference on each resample of the test images, [W].
-        images: Test images, I.
+        draws: The difference on each resample of the test images, [W], of unbiased spread.
+        freedom: Of the images: their number less that of the groups they are drawn in.
+
+    Returns:
+        1 where there is no spread, which says nothing of the noise.
     """
     from scipy.stats import t
 
-    least = min(len(draws), images)
-    if least < 2:
+    least = min(len(draws) - 1, freedom)
+    if least < 1 or flat(draws):
         return 1.0
-    error = float(draws.std(ddof=1)) * math.sqrt(images / (images - 1))
-    if error == 0:
-        return float(value == 0)
-    return float(2 * t.sf(abs(value) / error, least - 1))
+    return float(2 * t.sf(abs(value) / float(draws.std(ddof=1)), least))
+
+
+def flat(values: Sequence[float] | NDArray[np.float64]) -> bool:
+    """Whether numbers differ by rounding alone."""
+    return float(np.ptp(values)) <= 1e-9 * max(1.0, float(np.max(np.abs(values))))
 
 
 def percentile_interval(draws: NDArray[np.float64]) -> Interval:
@@ -78,12 +81,15 @@ def percentile_interval(draws: NDArray[np.float64]) -> Interval:
 
 
 def welch(values: Sequence[float], others: Sequence[float]) -> tuple[Interval, float]:
-    """Interval and p-value of a difference of means, unequal variances (Welch 1947); two values a side."""
+    """Interval and p-value of a difference of means, unequal variances (Welch 1947); two values a side.
+
+    Without any spread the p-value is 1: nothing is known of the noise.
+    """
     from scipy.stats import ttest_ind
 
-    if np.ptp(values) == 0 and np.ptp(others) == 0:  # no spread at all, of which SciPy makes NaN
+    if flat(values) and flat(others):  # of which SciPy makes NaN
         gap = float(np.mean(values) - np.mean(others))
-        return Interval(gap, gap), float(gap == 0)
+        return Interval(gap, gap), 1.0
     with warnings.catch_warnings():  # equal values on one side are no loss of precision here
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         found = ttest_ind(values, others, equal_var=False)
@@ -92,12 +98,15 @@ def welch(values: Sequence[float], others: Sequence[float]) -> tuple[Interval, f
 
 
 def paired(values: Sequence[float], others: Sequence[float]) -> tuple[Interval, float]:
-    """Interval and p-value of the mean of differences, each of one seed (Student's paired t); two seeds."""
+    """Interval and p-value of the mean of differences, each of one seed (Student's paired t); two seeds.
+
+    Without any spread the p-value is 1: nothing is known of the noise.
+    """
     from scipy.stats import ttest_1samp
 
     gaps = np.subtract(values, others)
-    if np.ptp(gaps) == 0:
-        return Interval(float(gaps[0]), float(gaps[0])), float(gaps[0] == 0)
+    if flat(gaps):
+        return Interval(float(gaps[0]), float(gaps[0])), 1.0
     found = ttest_1samp(gaps, 0.0)
     bounds = found.confidence_interval(CONFIDENCE)
     return Interval(float(bounds.low), float(bounds.high)), float(found.pvalue)

@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -73,7 +74,7 @@ def code(text: str) -> str:
 
 def link(words: str, target: str) -> str:
     """Finished text that leads to a file or heading; as it is without a target."""
-    place = target.replace("(", "%28").replace(")", "%29").replace(" ", "%20").replace("|", "%7C")
+    place = target if target.startswith("#") else quote(target, safe="/")
     return f"[{words}]({place})" if target else words
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +85,35 @@ def load(path: Path) -> Outcomes:
     """Read outcomes of either kind.
 
     Raises:
-        ValueError: The file holds neither kind; the message names it.
+        ValueError: The file is damaged or holds neither kind; the message names it.
     """
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise ValueError(f"{path}: damaged ({type(error).__name__})") from error
     for kind in (ClassificationOutcomes, DetectionOutcomes):
         known = {f.name for f in fields(kind)}
         needed = {f.name for f in fields(kind) if f.default_factory is MISSING}
         if needed <= set(arrays) <= known:
+            _check(path, arrays)
             return kind(**arrays)
     raise ValueError(f"{path}: holds {sorted(arrays)}, which are no outcomes of hsa_bench")
+
+
+def _check(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse arrays of unequal lengths and classes below 0."""
+    groups = [
+        ("example", "label", "prediction", "score", "top5"),
+        *(tuple(f"{kind}_{part}" for part in ("image", "class", "score", "matched", "ignored"))
+          for kind in ("bbox", "segm")),
+        ("example", "bbox_objects", "segm_objects"),
+    ]  # fmt: skip
+    for group in groups:
+        if len({len(arrays[name]) for name in group if name in arrays}) > 1:
+            raise ValueError(
+                f"{path}: {', '.join(name for name in group if name in arrays)} differ in length"
+            )
+    for name in ("label", "bbox_class", "segm_class"):
+        if name in arrays and len(arrays[name]) and arrays[name].min() < 0:
+            raise ValueError(f"{path}: {name} has a class below 0")

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from hsa_bench.core.average_precision import average_precision, ranked
 from hsa_bench.core.outcomes import DetectionOutcomes
-from reports.bootstrap import Measured, Resampled, measure, resample
+from reports.bootstrap import Measured, Resampled, measure, resample, spread_out
 from reports.difference import Difference, Significance, difference
 from reports.grid import Cell
 from reports.significance import ALPHA, holm
@@ -43,7 +43,9 @@ def pair(
 
 def single(right: np.ndarray) -> Resampled:
     """A single run, as `resample` gives it; its interval is not asked for here."""
-    return Resampled(100 * right.mean(), np.zeros(2), np.arange(len(right)).astype(str), right)
+    return Resampled(
+        100 * right.mean(), np.zeros(2), np.arange(len(right)).astype(str), right, len(right) - 1
+    )
 
 
 def seeds(right: np.ndarray) -> Measured:
@@ -51,7 +53,8 @@ def seeds(right: np.ndarray) -> Measured:
     share = right.mean(axis=0)
     zero = np.zeros(len(share), np.int64)
     names = np.arange(len(share)).astype(str)
-    return Measured(100 * share.mean(), names, 2000, lambda counts: 100 * (counts @ share) / len(share), zero)
+    weighted = spread_out(share, zero)
+    return Measured(100 * share.mean(), names, 2000, lambda counts: 100 * (counts @ weighted), zero)
 
 
 def p_of(one: Resampled, other: Resampled, name: str) -> float:

@@ -277,8 +277,10 @@ def test_detection_is_resampled_by_image_and_scored_by_ap(tmp_path: Path, how: s
     found = resampled(tmp_path, run)
 
     assert found.score == pytest.approx(ap.mean())
-    first = next(iter(resamples(whole(SCENES), bootstrap.DETECTION_DRAWS)))[:1]
-    assert found.draws[0] == pytest.approx(average_precision(ranking, first).mean())
+    counts = next(iter(resamples(whole(SCENES), bootstrap.DETECTION_DRAWS)))
+    draws = average_precision(ranking, counts).mean(axis=1)
+    unbiased = draws.mean() + np.sqrt(SCENES / (SCENES - 1)) * (draws - draws.mean())
+    assert found.draws == pytest.approx(unbiased)
     assert len(found.draws) == bootstrap.DETECTION_DRAWS
     assert found.interval.low < found.score < found.interval.high
 
@@ -364,3 +366,64 @@ def test_numbers_on_file_are_not_computed_again_and_new_runs_are(
     changed = replace(collected, results=(*collected.results[:3], newer, *collected.results[4:]))
     with pytest.raises(pytest.fail.Exception, match="measured again"):
         compare(changed, lay_out(changed), ["moco"], (), known)
+
+
+def per_class(out: Path, label: str, right: np.ndarray, labels: np.ndarray, seed: int) -> TaskResult:
+    top = float(np.mean([right[labels == c].mean() for c in np.unique(labels)]) * 100)
+    kept = ClassificationOutcomes(
+        np.arange(len(right)).astype(str), labels, np.where(right, labels, labels + 1),
+        np.ones(len(right), np.float32), np.ones(len(right), np.bool_),
+    )  # fmt: skip
+    facts = {"main_metric": "mean_per_class", "metrics": {"mean_per_class": top}, "seed": seed}
+    return write(out, result(label, "knn", **facts), kept)
+
+
+def test_classes_of_a_single_image_are_shown_and_not_tested(tmp_path: Path) -> None:
+    labels = np.arange(10)
+    one, other = (per_class(tmp_path, n, r, labels, 0) for n, r in (("a", labels >= 0), ("b", labels > 0)))
+
+    found = between(tmp_path, [one], [other])
+
+    assert isinstance(found, Difference) and found.test == Untested("a class has a single test image")
+
+
+def test_classes_of_few_images_raise_no_more_false_alarms() -> None:
+    """Within classes of two, resamples would spread only half as much as other images do."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(30), 2)
+    counts = np.concatenate(list(resamples(labels, 500)))
+    ratios = []
+    for _ in range(200):
+        gaps = rng.integers(-1, 2, size=60).astype(float)
+        spread = (counts @ bootstrap.spread_out(gaps, labels)).var()
+        ratios.append(spread / np.mean([gaps[labels == c].var(ddof=1) / 2 / 30 for c in range(30)]))
+
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+
+
+def test_a_label_of_two_architectures_is_two_baselines(tmp_path: Path) -> None:
+    for arch, share in (("r18", 0.9), ("r50", 0.85)):
+        measured(tmp_path, "moco", mask(share), arch=arch, weights=arch.ljust(64, "0"))
+    measured(tmp_path, "hsa", mask(0.8))
+
+    found = compared(tmp_path, "moco")
+
+    assert found.baselines == ("moco (r18)", "moco (r50)")
+    assert not found.ahead_of_all(("hsa", "knn"))
+
+
+def test_a_number_of_outcomes_that_were_put_back_is_computed_anew(tmp_path: Path) -> None:
+    for label, share in (("hsa", 0.9), ("moco", 0.5)):
+        measured(tmp_path, label, mask(share))
+    (path,) = (tmp_path / "results/hsa/knn").glob("*.npz")
+    kept = path.read_bytes()
+    path.unlink()
+    cache = Cache(tmp_path / "numbers.json")
+    collected = collect(tmp_path)
+    grid = lay_out(collected)
+
+    without = compare(collected, grid, ["moco"], (), cache).differences["hsa", "moco", "knn"]
+    path.write_bytes(kept)
+    again = compare(collected, grid, ["moco"], (), cache).differences["hsa", "moco", "knn"]
+
+    assert isinstance(without, Impossible)
+    assert isinstance(again, Difference) and again.value == pytest.approx(40)

@@ -63,7 +63,7 @@ def test_one_label_for_two_architectures_is_two_rows() -> None:
     grid = laid_out(result("mine", "knn", arch="resnet18"), result("mine", "knn", arch="resnet50"))
 
     assert grid.rows == ("mine (resnet18)", "mine (resnet50)")
-    assert grid.row_of("mine") is None
+    assert grid.rows_of("mine") == ["mine (resnet18)", "mine (resnet50)"]
 
 
 def test_pretraining_is_no_column() -> None:

@@ -9,6 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from reports.bootstrap import spread_out
 from reports.significance import (
     Interval,
     by_bootstrap,
@@ -80,13 +81,14 @@ def test_paired_is_a_t_test_of_the_differences() -> None:
     assert (interval.low, interval.high) == pytest.approx(gaps.tconfint_mean())
 
 
-def test_no_spread_at_all_is_no_division_by_zero() -> None:
+def test_without_any_spread_nothing_is_shown() -> None:
     assert welch([70.0, 70.0], [70.0, 70.0]) == (Interval(0, 0), 1.0)
-    assert welch([71.0, 71.0], [70.0, 70.0]) == (Interval(1, 1), 0.0)
-    assert paired([71.0, 72.0], [70.0, 71.0]) == (Interval(1, 1), 0.0)
+    assert welch([71.0, 71.0], [70.0, 70.0]) == (Interval(1, 1), 1.0)
+    assert paired([71.0, 72.0], [70.0, 71.0]) == (Interval(1, 1), 1.0)
+    assert paired([60.01] * 5, [60.0] * 5)[1] == 1.0  # equal up to rounding, which is no spread
     assert by_bootstrap(0.0, np.zeros(50), 9) == 1.0
-    assert by_bootstrap(1.0, np.ones(50), 9) == 0.0
-    assert by_bootstrap(1.0, np.ones(50), 1) == 1.0  # a single image says nothing
+    assert by_bootstrap(1.0, np.ones(50) + 1e-14 * np.arange(50), 9) == 1.0
+    assert by_bootstrap(1.0, np.arange(50.0), 0) == 1.0
 
 
 def test_a_bootstrap_p_value_is_that_of_its_standard_error() -> None:
@@ -102,7 +104,11 @@ def test_few_images_make_a_bootstrap_p_value_that_of_a_paired_t_test() -> None:
     gaps = np.random.default_rng(0).normal(0.8, 1.0, 12)
     picked = np.random.default_rng(1).integers(12, size=(100_000, 12))
 
-    p = by_bootstrap(gaps.mean(), gaps[picked].mean(axis=1), 12)
+    weighted = spread_out(gaps, np.zeros(12, np.int64))
+
+    p = by_bootstrap(gaps.mean(), weighted[picked].sum(axis=1), 11)
+
+    assert weighted.sum() == pytest.approx(gaps.mean())
 
     assert p == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue, rel=0.03)
 
