@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from eval_tasks import _softmax_regression, logistic
+from eval_tasks._choose_c import folds
 from eval_tasks._softmax_regression import Regression
-from eval_tasks.logistic import folds
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.data import Classification
 from hsa_bench.core.task import Context
