@@ -98,7 +98,7 @@ def test_folds_are_even_in_every_class_and_fixed() -> None:
 
 
 def test_too_few_images_to_choose_c_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"cannot be split into 5 folds.*logistic\.cs"):
+    with pytest.raises(ValueError, match=r"cannot be split into 5 folds.*single value of cs"):
         folds(np.array([0, 0, 1, 1]), 5)
 
 
