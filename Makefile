@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# A process per core, each on one thread; a file stays in one process, as its tests share what they set up.
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: setup demo test test-all bench check clean
 
@@ -12,7 +14,7 @@ demo: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m hsa_bench.run --preset demo --workers 1 --out runs/demo
 
 test: check
-	$(RUN) -m pytest -m "not long"
+	$(RUN) -m pytest $(PARALLEL) -m "not long"
 
 # Ratios to a peer in the same run. Threads spin, as they do where nothing else runs.
 bench: $(READY)
@@ -20,7 +22,7 @@ bench: $(READY)
 	OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
 
 test-all: check
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(PARALLEL)
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

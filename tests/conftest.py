@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle threads sleep instead of spinning
+# Before torch. Tests run in a process per core: in networks this small, threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep instead of spinning
 
 from pathlib import Path
 
 import pytest
-import torch
 
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.execute import Bench
@@ -17,8 +18,6 @@ from hsa_bench.core.provenance import provenance
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.store import Store
 from hsa_bench.core.task import Context
-
-torch.set_num_threads(2)
 
 
 @pytest.fixture

@@ -73,7 +73,6 @@ def test_every_method_moves_the_trunk_and_says_what_it_cost(
 
 def _train_until_killed(settings: Settings, folder: Path) -> None:
     os.chdir(folder)
-    torch.set_num_threads(2)
     trained(settings, Context(data_root=folder, cache=folder), folder / "resume")
 
 
@@ -152,7 +151,6 @@ def test_each_level_has_a_queue_fed_with_its_own_keys(ctx: Context) -> None:
 
 
 def _train_on_a_small_disk(folder: Path) -> None:
-    torch.set_num_threads(2)
     settings = replace(SMALL, method="moco", epochs=3, knn_every=0)
     work = training(settings, Context(data_root=folder, cache=folder))
     saved = work.resumable.save
