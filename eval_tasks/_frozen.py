@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import Features, FeatureSet, extract, extract_both
+from hsa_bench.core.features import Features, FeatureSet, Storage, extract, extract_both
+from hsa_bench.core.layers import LAST
 from hsa_bench.core.precision import Precision, chosen
 from hsa_bench.core.task import SETTINGS, ClassificationTask, Context
 from hsa_bench.core.views import View
@@ -19,15 +20,20 @@ from hsa_bench.core.views import View
 class FrozenTask(ClassificationTask):
     """The trunk is in eval mode, sees the centre crop, and comes out as it went in."""
 
-    main_metric: ClassVar[str] = "top1"
     frozen: ClassVar[bool] = True
     together: ClassVar[bool] = True
 
     precision: Precision = "auto"
     """Number format of the trunk; published recipes use float32. "auto": bfloat16 where the processor
     computes in it, which more than halves the time."""
+    storage: Storage = "auto"
+    """Number format of features on file. "auto": float32, or float16 where a split's would exceed 1 GiB."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """Of the resize before the centre crop."""
+
+    @property
+    def main_metric(self) -> str:
+        return "top1"
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         task = super().resolved(data, ctx)
@@ -37,10 +43,10 @@ class FrozenTask(ClassificationTask):
     def view(self) -> View:
         return replace(super().view, interpolation=self.interpolation)
 
-    def features(self, backbone: Backbone, data: Classification, ctx: Context) -> Features:
-        """Centre-crop features of both splits."""
-        return extract_both(backbone, data, self.view, ctx, self.precision)
+    def features(self, backbone: Backbone, data: Classification, ctx: Context, layer: str = LAST) -> Features:
+        """Centre-crop features of both splits, of the trunk itself or of one of its layers."""
+        return extract_both(backbone, data, self.view, ctx, self.precision, self.storage, layer)
 
     def features_of(self, backbone: Backbone, images: ImageSet, ctx: Context) -> FeatureSet:
         """Centre-crop features of some images."""
-        return extract(backbone, images, self.view, ctx, self.precision)
+        return extract(backbone, images, self.view, ctx, self.precision, self.storage)

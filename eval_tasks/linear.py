@@ -16,7 +16,7 @@ from eval_tasks._linear_recipes import RECIPES
 from eval_tasks._words import centre_crop, departures, random_crop, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
-from hsa_bench.core.features import frozen_forward
+from hsa_bench.core.forward import frozen_forward
 from hsa_bench.core.loading import stream
 from hsa_bench.core.processes import gathered_shares, own_range, together
 from hsa_bench.core.task import SETTINGS, Context, Outcome

@@ -13,7 +13,7 @@ from torch import Tensor
 from eval_tasks.knn import without
 from hsa_bench.core import card as cards
 from hsa_bench.core.data import Classification
-from hsa_bench.core.features import batches
+from hsa_bench.core.forward import batches
 from hsa_bench.core.neighbours import cast_votes, search
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context

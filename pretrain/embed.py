@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hsa_bench.core.data import ImageSet
-from hsa_bench.core.features import BATCH, batches
+from hsa_bench.core.forward import BATCH, batches
 from hsa_bench.core.processes import own_range
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import CentreView

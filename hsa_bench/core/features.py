@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
+from hsa_bench.core.forward import BATCH, layered_batches
+from hsa_bench.core.layers import LAST, layer_names, watched
 from hsa_bench.core.precision import Precision, chosen
 from hsa_bench.core.processes import from_first, rank, together, world
-from hsa_bench.core.store import whole_file
+from hsa_bench.core.store import whole_file, write_text
 from hsa_bench.core.task import Context
 from hsa_bench.core.views import CentreView, View, centre_view, resizes
 
-VERSION = 2
-"""Raised when the computation changes a feature."""
+VERSION = 3
+"""Raised when the computation changes a feature, or what identifies one."""
 
-BATCH = 256
+Storage = Literal["auto", "float32", "float16"]
+"""Number format of features on file. "auto": float32 up to `IN_MEMORY`."""
+
 PIECE = 4 * BATCH
 """Images between two writes: what a kill can cost, and what several processes share out."""
 
 IN_MEMORY = 2**30
-"""Bytes of float32 features that are kept as they are. More are kept on disk, in half precision."""
-
-AHEAD = 2
-"""Batches that are decoded while one is computed."""
+"""Bytes of float32 features that are kept as they are where `storage` is "auto", and half of what is mapped
+from disk."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class FeatureSet:
     """Features of one split, in data set order."""
 
     features: Tensor
-    """[N, D], float32 in memory, or float16 on disk where that would exceed `IN_MEMORY`; read with `rows`."""
+    """[N, D], in memory, or mapped from disk where they are large; read with `rows`."""
     labels: Tensor
     """[N], int64."""
     classes: int
@@ -64,163 +63,147 @@ class Features:
 
 
 def extract_both(
-    backbone: Backbone, data: Classification, view: View, ctx: Context, precision: Precision = "float32"
+    backbone: Backbone,
+    data: Classification,
+    view: View,
+    ctx: Context,
+    precision: Precision = "float32",
+    storage: Storage = "auto",
+    layer: str = LAST,
 ) -> Features:
     """Features of train and test; see `extract`."""
-    return Features(
-        train=extract(backbone, data.train, view, ctx, precision),
-        test=extract(backbone, data.test, view, ctx, precision),
+    train, test = (
+        extract(backbone, images, view, ctx, precision, storage, layer) for images in (data.train, data.test)
     )
+    return Features(train, test)
 
 
 def extract(
-    backbone: Backbone, images: ImageSet, view: View, ctx: Context, precision: Precision = "float32"
+    backbone: Backbone,
+    images: ImageSet,
+    view: View,
+    ctx: Context,
+    precision: Precision = "float32",
+    storage: Storage = "auto",
+    layer: str = LAST,
 ) -> FeatureSet:
     """Features of every image through the centre view, from the cache if they were made before.
 
     They are written piece by piece, so a run that is killed goes on where it was. Several processes take
-    turns at the pieces; they must share the cache's folder.
+    turns at the pieces; they must share the cache's folder. Who asks for one layer gets all of them and the
+    trunk's own features onto file in the same pass.
+
+    Args:
+        backbone: Left as it is.
+        images: In this order.
+        view: What it sees of them.
+        ctx: Where the cache is.
+        precision: Number format of the trunk.
+        storage: Number format of the features on file.
+        layer: One of `layer_names`, or the trunk's own features.
 
     Raises:
         ValueError: The backbone gives NaN or infinite features.
     """
     precision = chosen(precision, ctx.device)
-    key = _key(backbone, images, view, precision)
-    path = ctx.cache / "features" / f"{key}.npy"
-    if not from_first(path.exists()):
-        _make(path, backbone, images, centre_view(view, backbone.card), ctx, precision)
+    wanted = (LAST, *layer_names(backbone.module)) if layer != LAST else (LAST,)
+    identities = {name: _identity(backbone, images, view, precision, storage, name) for name in wanted}
+    files = {name: ctx.cache / "features" / f"{_key(identities[name])}.npy" for name in wanted}
+    if not from_first(files[layer].exists()):
+        missing = from_first([name for name in wanted if not files[name].exists()])
+        work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
+        work.make({name: files[name] for name in missing})
+        if rank() == 0:
+            for name in missing:
+                said = {"backbone": backbone.label, "data": len(images), **identities[name]}
+                write_text(files[name].with_suffix(".json"), json.dumps(said))
+    path = files[layer]
     features = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY // 2 else None)
     return FeatureSet(
         features=torch.from_numpy(features),
         labels=torch.from_numpy(images.labels),
         classes=len(images.classes),
-        key=key,
+        key=path.stem,
     )
 
 
-def _key(backbone: Backbone, images: ImageSet, view: View, precision: Precision) -> str:
-    identity = {
+def _identity(
+    backbone: Backbone, images: ImageSet, view: View, precision: Precision, storage: Storage, layer: str
+) -> dict[str, Any]:
+    """Everything that can change a feature."""
+    return {
         "version": VERSION,
-        "backbone": backbone.id.model_dump(),
+        "id": backbone.id.model_dump(),
         "images": images.fingerprint(),
         "view": [view.size, view.resize, view.interpolation if resizes(view, images) else "none"],
         "precision": precision,
+        "storage": storage,
+        "layer": layer,
     }
+
+
+def _key(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def frozen_forward(module: nn.Module, x: Tensor, device: str, precision: Precision = "float32") -> Tensor:
-    """Features of one batch, [B, D], float32 on `device`: eval mode, no gradients.
+@dataclass(frozen=True)
+class _Extraction:
+    """What it takes to compute features."""
 
-    Raises:
-        ValueError: The module gives NaN or infinite features.
-    """
-    module.to(device).eval()
-    kind, half = torch.device(device).type, precision == "bfloat16"
-    own = next((p.dtype for p in module.parameters()), torch.float32)
-    with torch.no_grad(), torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
-        # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
-        x = x.to(device, own, memory_format=torch.channels_last)
-        features = torch.cat([module(part).float() for part in x.split(BATCH)])  # in bounded memory
-    bad = int((~torch.isfinite(features).all(1)).sum())
-    if bad:
-        raise ValueError(f"{bad} of {len(x)} images give NaN or infinite features")
-    return features
+    backbone: Backbone
+    images: ImageSet
+    view: CentreView
+    ctx: Context
+    precision: Precision
+    storage: Storage
 
+    def make(self, files: Mapping[str, Path]) -> None:
+        """Compute what is missing of the pieces of each layer, then join them to its file."""
+        count = len(self.images)
+        pieces = [range(low, min(low + PIECE, count)) for low in range(0, count, PIECE)]
+        parts = {name: [_piece(path, piece) for piece in pieces] for name, path in files.items()}
+        todo = [
+            (piece, missing)
+            for i, piece in list(enumerate(pieces))[rank() :: world()]
+            if (missing := {name: own[i] for name, own in parts.items() if not own[i].exists()})
+        ]
+        with together(), watched(self.backbone.module, files) as layers:
+            self._compute(todo, layers)
+        with together():
+            if rank() == 0:
+                for name, path in files.items():
+                    _join(parts[name], path, count)
+        with together():
+            if lost := [path for path in files.values() if not path.exists()]:
+                seen = f"not seen by process {rank()}; the processes must share the --out folder"
+                raise RuntimeError(f"{lost[0]}: {seen}")
 
-def batches(
-    module: nn.Module,
-    images: ImageSet,
-    rows: Sequence[int],
-    view: CentreView,
-    ctx: Context,
-    precision: Precision = "float32",
-) -> Iterator[Tensor]:
-    """Features of some images, [B, D] on the CPU, in their order; the module is left in its mode.
+    def _compute(
+        self, todo: Sequence[tuple[range, Mapping[str, Path]]], layers: Mapping[str, Tensor]
+    ) -> None:
+        rows = [row for piece, _ in todo for row in piece]
+        label = self.backbone.label
+        found = layered_batches(
+            self.backbone.module, self.images, rows, self.view, self.ctx, self.precision, layers
+        )
+        computed = self.ctx.track(found, f"features of {label}", -(-len(rows) // BATCH))
+        for piece, files in todo:
+            try:
+                parts = [next(computed) for _ in range(-(-len(piece) // BATCH))]
+            except ValueError as error:
+                raise ValueError(f"{label}: {error}") from error
+            for name, file in files.items():
+                part = torch.cat([one[name] for one in parts])
+                with whole_file(file) as out:
+                    np.save(out, part.half().numpy() if self._in_half(part) else part.numpy())
 
-    Threads decode and crop the next batches while the trunk computes one.
-
-    Raises:
-        ValueError: The module gives NaN or infinite features.
-    """
-    was = module.training
-    try:
-        for pictures in _decoded(images, rows, view, ctx.workers):
-            x = view.normalise.batch(pictures)
-            yield frozen_forward(module, x, ctx.device, precision).cpu()
-    finally:
-        module.train(was)
-
-
-def _decoded(images: ImageSet, rows: Sequence[int], view: CentreView, workers: int) -> Iterator[Tensor]:
-    """Cropped pictures, uint8 [B, H, W, 3], decoded ahead of need."""
-    parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    # torchrun sets torch to one thread a process; decoding has this process's share of the cores.
-    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    threads = max(1, workers, cores)
-
-    def crops(few: Sequence[int]) -> NDArray[np.uint8]:
-        return np.stack([np.asarray(view.crop(images.picture(i))) for i in few])
-
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
-        try:
-            for part in parts:
-                share = -(-len(part) // (4 * threads))
-                few = [part[i : i + share] for i in range(0, len(part), share)]
-                waiting.append([pool.submit(crops, indices) for indices in few])
-                if len(waiting) > AHEAD:
-                    yield _joined(waiting.popleft())
-            while waiting:
-                yield _joined(waiting.popleft())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _in_half(self, part: Tensor) -> bool:
+        large = len(self.images) * part.shape[1] * 4 > IN_MEMORY
+        return self.storage == "float16" or (self.storage == "auto" and large)
 
 
-def _joined(futures: list[Future[NDArray[np.uint8]]]) -> Tensor:
-    return torch.from_numpy(np.concatenate([future.result() for future in futures]))
-
-
-def _make(
-    path: Path, backbone: Backbone, images: ImageSet, view: CentreView, ctx: Context, precision: Precision
-) -> None:
-    """Compute what is missing of the pieces, then join them to the file."""
-    folder = path.with_suffix("")
-    pieces = [range(low, min(low + PIECE, len(images))) for low in range(0, len(images), PIECE)]
-    files = [folder / f"{piece.start:09}.npy" for piece in pieces]
-    mine = list(zip(pieces, files, strict=True))[rank() :: world()]
-    todo = [(piece, file) for piece, file in mine if not file.exists()]
-    with together():
-        _compute(todo, backbone, images, view, ctx, precision)
-    with together():
-        if rank() == 0:
-            _join(files, path, len(images))
-    with together():
-        if not path.exists():
-            seen = f"not seen by process {rank()}; the processes must share the --out folder"
-            raise RuntimeError(f"{path}: {seen}")
-
-
-def _compute(
-    todo: Sequence[tuple[range, Path]],
-    backbone: Backbone,
-    images: ImageSet,
-    view: CentreView,
-    ctx: Context,
-    precision: Precision,
-) -> None:
-    rows = [row for piece, _ in todo for row in piece]
-    total = -(-len(rows) // BATCH)
-    found = batches(backbone.module, images, rows, view, ctx, precision)
-    computed = ctx.track(found, f"features of {backbone.label}", total)
-    for piece, file in todo:
-        try:
-            part = torch.cat([next(computed) for _ in range(-(-len(piece) // BATCH))])
-        except ValueError as error:
-            raise ValueError(f"{backbone.label}: {error}") from error
-        half = len(images) * part.shape[1] * 4 > IN_MEMORY
-        with whole_file(file) as out:
-            np.save(out, part.half().numpy() if half else part.numpy())
+def _piece(path: Path, piece: range) -> Path:
+    return path.with_suffix("") / f"{piece.start:09}.npy"
 
 
 def _join(files: Sequence[Path], path: Path, count: int) -> None:

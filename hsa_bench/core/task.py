@@ -23,7 +23,7 @@ SETTINGS = ConfigDict(extra="forbid", validate_default=True)
 """Config of every settings dataclass: an unknown field is refused."""
 
 
-NEUTRAL = frozenset({"root", "engine", "precision"})
+NEUTRAL = frozenset({"root", "engine", "precision", "storage"})
 """Settings that make no other recipe."""
 
 SCRATCH = ".part"
@@ -107,7 +107,6 @@ class Task(ABC):
     """
 
     version: ClassVar[int]
-    main_metric: ClassVar[str]
     frozen: ClassVar[bool]
     """Whether the trunk must come out as it went in."""
     together: ClassVar[bool] = False
@@ -122,6 +121,11 @@ class Task(ABC):
     def settings(self) -> dict[str, Any]:
         """All fields but the name: the recorded config and the `--set` namespace."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
+
+    @property
+    @abstractmethod
+    def main_metric(self) -> str:
+        """The metric that tables show, one for all runs; most tasks have it as a class variable."""
 
     @property
     @abstractmethod
@@ -167,7 +171,10 @@ class Task(ABC):
 
 @settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class ClassificationTask(Task):
-    """A task on the run's labelled image set, seen through one evaluation view."""
+    """A task on a labelled image set, the run's unless it has its own, seen through one evaluation view."""
+
+    own_data: ClassVar[bool] = False
+    """Whether it opens a data set of its own, so that the run needs none."""
 
     image_size: int = 0
     """Side of the crop, px; 0 is the data set's own."""

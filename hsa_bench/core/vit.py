@@ -42,8 +42,14 @@ class ViTTrunk(VisionTransformer):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no mask and no causality here
         """[B, 3, H, W] to [B, dim], after the last norm: the class token, the patches' mean, or both."""
-        found = self.forward_features(x)  # [B, class + registers + patches, width]
-        first, patches = found[:, 0], found[:, self.num_prefix_tokens :].mean(1)
+        return self._taken(self.forward_features(x))
+
+    def readout(self, tokens: Tensor) -> Tensor:
+        """Tokens as a block gives them, [B, class + registers + patches, width], to features, [B, dim]."""
+        return self._taken(self.norm(tokens))
+
+    def _taken(self, tokens: Tensor) -> Tensor:
+        first, patches = tokens[:, 0], tokens[:, self.num_prefix_tokens :].mean(1)
         if self.tokens == "cls+mean":
             return torch.cat([first, patches], 1)
         return first if self.tokens == "cls" else patches

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsa_bench.core import features
+from hsa_bench.core import features, forward
 from hsa_bench.core.backbone import Backbone, assert_unchanged, weights_hash
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import extract, extract_both, frozen_forward
+from hsa_bench.core.features import Storage, extract, extract_both
+from hsa_bench.core.forward import frozen_forward
 from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.result import Source
 from hsa_bench.core.task import Context
@@ -135,6 +136,7 @@ def test_interpolation_is_no_difference_where_nothing_is_resized(ctx: Context) -
 
 def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(forward, "BATCH", 4)
     monkeypatch.setattr(features, "PIECE", 8)
     whole = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "whole"))
 
@@ -150,7 +152,8 @@ def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pyt
     found = extract(later, small_set(30), VIEW, ctx)
     assert later.module.seen == 30 - 16  # two pieces were whole
     assert torch.equal(found.features, whole.features)
-    assert [p.suffix for p in (ctx.cache / "features").iterdir()] == [".npy"]  # and no pieces lie about
+    left = sorted(p.suffix for p in (ctx.cache / "features").iterdir())
+    assert left == [".json", ".npy"]  # and no pieces lie about
 
 
 def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +163,13 @@ def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch
     assert found.features.dtype == torch.float16
     assert torch.equal(found.features, exact.features.half())
     assert found.rows(slice(3)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("storage", "dtype"), [("float16", torch.float16), ("float32", torch.float32)])
+def test_the_number_format_on_file_can_be_asked_for(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, storage: Storage, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(features, "IN_MEMORY", 30 * 3 * 4 + (1 if storage == "float16" else -1))
+    found = extract(backbone(), small_set(30), VIEW, ctx, storage=storage)
+    assert found.features.dtype == dtype
+    assert found.key != extract(backbone(), small_set(30), VIEW, ctx).key

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hsa_bench.core import precision
-from hsa_bench.core.features import frozen_forward
+from hsa_bench.core.forward import frozen_forward
 from hsa_bench.core.precision import chosen
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import pretrain.embed
 import pretrain.positives
 from hsa_bench.core.card import Preprocess
-from hsa_bench.core.features import batches
+from hsa_bench.core.forward import batches
 from hsa_bench.core.open_dataset import open_dataset
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
