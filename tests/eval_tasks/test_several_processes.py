@@ -41,8 +41,8 @@ def results(out: Path) -> dict[tuple[str, str, str], TaskResult]:
 
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     options = [
-        *("--dataset", "digits", "--tasks", "linear,knn,linear-cached,semisup-1"),
-        *("--set", "linear.epochs=1", "--set", "linear.batch=99", "--set", "linear-cached.epochs=2"),
+        *("--dataset", "digits", "--limit", "300", "--tasks", "linear,knn,semisup-1"),
+        *("--set", "linear.epochs=1", "--set", "linear.batch=99", "--set", "linear.lrs=[0.1,1]"),
         *("--set", "semisup.steps=2", "--set", "semisup.batch=4", "--set", "semisup.rates=[[0.01,0.2]]"),
     ]
     alone, together = tmp_path / "alone", tmp_path / "together"
@@ -67,7 +67,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
         assert np.array_equal(np.load(one_bank), np.load(other_bank))
 
 
-@pytest.mark.parametrize("broken", [0, 1100])
+@pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.long), 1100])
 def test_an_error_in_one_process_is_one_failed_cell_and_no_endless_wait(tmp_path: Path, broken: int) -> None:
     folder = tmp_path / "pictures"
     for split, count in (("train", 1200), ("test", 4)):

@@ -13,7 +13,13 @@ from tests.pretrain.two_processes import CASES, train
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("case", list(CASES))
+SAMPLE = {"simclr", "hsa"}
+"""HSA has all that MoCo shares out, and more."""
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in SAMPLE else pytest.param(case, marks=pytest.mark.long) for case in CASES]
+)
 def test_two_processes_train_as_one_does(case: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [
