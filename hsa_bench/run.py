@@ -126,7 +126,8 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
 
     from hsa_bench.core.processes import leave, rank
     from hsa_bench.display import Display
-    from hsa_bench.suite import Suite, dry_run, run_suite
+    from hsa_bench.dry_run import dry_run
+    from hsa_bench.suite import Suite, run_suite
     from reports.report import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):

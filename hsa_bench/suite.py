@@ -42,7 +42,7 @@ class Suite:
             UsageError: An unknown task, setting, value or data set.
         """
         chosen = choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
-        need = [one.task.name for one in chosen if isinstance(one.task, ClassificationTask)]
+        need = [c.task.name for c in chosen if isinstance(c.task, ClassificationTask) and not c.task.own_data]
         if self.job.pretrain.backbones:
             need.insert(0, "pretraining")
         if need and not self.job.dataset:
@@ -91,6 +91,7 @@ class Suite:
         """Results of all cells: those on file, and the rest by running them."""
         done = from_first([not self.overwrite and finished(c, self.bench) is not None for c in cells])
         todo = [cell for cell, on_file in zip(cells, done, strict=True) if not on_file]
+        todo.sort(key=lambda cell: not cell.task().broad)
         kept = len(cells) - len(todo)
         if kept:
             self.display.say(f"{kept} of {len(cells)} cells are on file and are re-used")
@@ -206,32 +207,8 @@ def run_suite(suite: Suite) -> bool:
     return not plan.blocked and not lost and all(r.status != "failed" for r in results)
 
 
-def dry_run(suite: Suite) -> None:
-    """Show what `run_suite` would do, and do nothing."""
-    tasks = suite.check()
-    pretraining = suite.pretraining()
-    on_file = [finished(cell, suite.bench) for cell in pretraining]
-    done = [result for result in on_file if result is not None]
-    checkpoints = suite.checkpoints()
-    controls = suite.controls(checkpoints)
-    plan = suite.evaluation(tasks, [*suite.pretrained(done), *checkpoints], controls)
-    rows = [(c.planned(), _state(c, suite)) for c in (*pretraining, *plan.cells)]
-    rows += [(cell, f"blocked: {cell.blocked}") for cell in plan.blocked]
-    for cell, result in zip(pretraining, on_file, strict=True):
-        if result is None:
-            rows += [
-                (later, "to run, after its pretraining") for later in _cells_of(suite, tasks, cell.label)
-            ]
-    suite.display.plan(rows)
-
-
-def _state(cell: Cell, suite: Suite) -> str:
-    if finished(cell, suite.bench) is not None and not suite.overwrite:
-        return "done"
-    return f"skip: {cell.skipped}" if cell.skipped else "to run"
-
-
-def _cells_of(suite: Suite, tasks: Sequence[ChosenTask], label: str, why: str = "") -> list[PlannedCell]:
+def cells_of(suite: Suite, tasks: Sequence[ChosenTask], label: str, why: str = "") -> list[PlannedCell]:
+    """Evaluations of a backbone that is not there yet."""
     return [
         PlannedCell(label=label, task=chosen.task.name, seed=seed, blocked=why)
         for chosen in tasks
@@ -245,7 +222,7 @@ def _lost(suite: Suite, tasks: Sequence[ChosenTask], results: Sequence[TaskResul
         cell
         for result in results
         if result.failure is not None
-        for cell in _cells_of(suite, tasks, result.label, f"its pretraining failed: {result.failure.message}")
+        for cell in cells_of(suite, tasks, result.label, f"its pretraining failed: {result.failure.message}")
     ]
 
 

@@ -113,6 +113,8 @@ class Task(ABC):
     """Whether several processes work on it; else the first one does it alone."""
     cheap: ClassVar[bool] = False
     """Whether it takes seconds once features are extracted, so that untrained twins are measured too."""
+    broad: ClassVar[bool] = False
+    """Whether it extracts more than others need, and so runs before them: nothing is computed twice."""
     seeded: ClassVar[bool] = True
     """Whether the number depends on the seed; if not, the task runs once."""
 
