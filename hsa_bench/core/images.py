@@ -93,7 +93,7 @@ class FileImages:
 
     @cached_property
     def _digest(self) -> str:  # once a process: a folder of 60,000 files takes seconds
-        sizes = [(self.root / name).stat().st_size for name in self.names]
+        sizes = [self._size(self.root / name) for name in self.names]
         by_content = sum(sizes) <= HASHED_BYTES
         total = hashlib.sha256(b"content" if by_content else b"sizes")
         for name, size in zip(self.names, sizes, strict=True):
@@ -101,6 +101,13 @@ class FileImages:
             if by_content:
                 total.update((self.root / name).read_bytes())
         return total.hexdigest()
+
+    @staticmethod
+    def _size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError as error:
+            raise DataError(f"{path}: cannot be found ({error}); put it back") from error
 
 
 def decoded(content: bytes) -> Image.Image:

@@ -22,7 +22,8 @@ def load(name: str, reader: Any, root: Path) -> Classification:
     """
     base: str = reader.base_folder
     folder = next((f for f in (root / name, root) if (f / base).is_dir()), root)
-    train, test = (opened(reader, folder, f"the folder {base}", train=train) for train in (True, False))
+    wanted = f"the folder {base}, of {reader.filename},"
+    train, test = (opened(reader, folder, wanted, train=train) for train in (True, False))
     return Classification(
         name=name,
         train=in_memory(train.data, train.targets, train.classes),

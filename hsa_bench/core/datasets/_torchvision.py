@@ -16,10 +16,13 @@ from hsa_bench.core.images import ArrayImages
 
 def opened(reader: Callable[..., Any], folder: Path, wanted: str, **options: Any) -> Any:
     """A torchvision data set, or an error that says which files it wants and where."""
+    from scipy.io.matlab import MatReadError
+
     try:
         return reader(root=str(folder), **options)
-    except (RuntimeError, OSError, ModuleNotFoundError) as error:
-        raise DataError(f"{folder}: {wanted} not found here or not intact ({error}); see --data") from error
+    except (RuntimeError, OSError, ModuleNotFoundError, ValueError, LookupError, MatReadError) as error:
+        why = str(error).partition(" You can use download")[0]  # here nothing downloads
+        raise DataError(f"{folder}: {wanted} not found here or not intact ({why}); see --data") from error
 
 
 def in_memory(

@@ -13,9 +13,8 @@ def load(root: Path) -> Classification:
     from torchvision.datasets import STL10
 
     folder = next((f for f in (root / "stl10", root) if (f / STL10.base_folder).is_dir()), root)
-    train, test = (
-        opened(STL10, folder, f"the folder {STL10.base_folder}", split=split) for split in ("train", "test")
-    )
+    wanted = f"the folder {STL10.base_folder}, of {STL10.filename},"
+    train, test = (opened(STL10, folder, wanted, split=split) for split in ("train", "test"))
     return Classification(
         name="stl10",
         train=in_memory(train.data.transpose(0, 2, 3, 1), train.labels, train.classes),
