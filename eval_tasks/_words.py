@@ -10,7 +10,7 @@ from hsa_bench.core.task import ClassificationTask
 
 def centre_crop(task: ClassificationTask) -> str:
     """How images are seen when features are compared or accuracies taken."""
-    if not task.image_size:  # not resolved yet
+    if not (task.image_size and task.resize):  # not resolved yet
         return "Centre crop at the data set's own size"
     how = task.view.interpolation
     return f"Centre crop of {task.image_size} px after resizing the shorter side to {task.resize} px ({how})"

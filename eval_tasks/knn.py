@@ -13,13 +13,14 @@ from torch import Tensor
 
 from eval_tasks._embedding import leave_embedding
 from eval_tasks._frozen import FrozenTask
+from eval_tasks._nearest import lengths, nearest
 from eval_tasks._scored import scored
 from eval_tasks._words import centre_crop, listed, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification
 from hsa_bench.core.features import FeatureSet
 from hsa_bench.core.metrics import topk
-from hsa_bench.core.neighbours import Neighbours, cast_votes, search, vote
+from hsa_bench.core.neighbours import Neighbours, cast_votes, vote
 from hsa_bench.core.task import SETTINGS, Context, Outcome
 
 __all__ = ["KNN", "NAMES", "TASKS", "vote"]
@@ -88,8 +89,8 @@ class KNN(FrozenTask):
         data = data.limited(limit)
         features = self.features(backbone, data, ctx)
         ks = sorted({min(k, len(data.train)) for k in (*self.ks, self.k)})
-        length = _length(features.train)
-        found = _neighbours(features.test, features.train, length, ks[-1], ctx.device)
+        length = lengths(features.train)
+        found = nearest(features.test, features.train, length, ks[-1], ctx.device)
         labels, classes = features.train.labels.to(ctx.device), len(data.classes)
         own = min(self.k, len(data.train))
         scores = cast_votes(found.first(own), labels, classes, self.temperature)
@@ -125,7 +126,7 @@ class KNN(FrozenTask):
             return "", {}
         rows = torch.linspace(0, len(bank.labels) - 1, min(len(bank.labels), self.choosers)).long()
         asked = FeatureSet(bank.features[rows], bank.labels[rows], bank.classes, bank.key)
-        found = without(_neighbours(asked, bank, length, ks[-1] + 1, device), rows.to(device))
+        found = without(nearest(asked, bank, length, ks[-1] + 1, device), rows.to(device))
         sensitivity = self._grid(found, bank.labels.to(device), asked.labels, classes, ks)
         best = max(sensitivity, key=lambda name: sensitivity[name])
         return best, {"chosen": best, "leave_one_out_top1": sensitivity[best]}
@@ -142,17 +143,6 @@ def without(found: Neighbours, rows: Tensor) -> Neighbours:
     others[others.all(1), -1] = False  # lost among copies of itself: drop the last one
     kept = len(rows), -1
     return Neighbours(found.similarity[others].view(kept), found.index[others].view(kept))
-
-
-def _length(bank: FeatureSet) -> Tensor:
-    """Euclidean length of each feature, [N], a block at a time."""
-    parts = [bank.rows(slice(low, low + 2**14)).norm(dim=1) for low in range(0, len(bank.labels), 2**14)]
-    return torch.cat(parts).clamp_min(1e-12)
-
-
-def _neighbours(queries: FeatureSet, bank: FeatureSet, length: Tensor, k: int, device: str) -> Neighbours:
-    unit = torch.nn.functional.normalize(queries.rows().to(device), dim=1)
-    return search(unit, bank.features, k, scale=1 / length)
 
 
 TASKS = (
