@@ -23,9 +23,12 @@ from reports.significance import LEAST_RUNS
 from reports.summary import summary
 from reports.table import MISSING, Table, code, plain
 from reports.tables import baseline_table, cost_table, main_table, statistics_table
+from reports.transfer import KNN, LINEAR, transfer_columns, transfer_tables
 
 TEMPLATES = Path(__file__).with_name("templates")
 PUBLISHED_FILE = "tables/published.csv"
+PLACED = {"comparison", "pretraining", "transfer"}
+"""Figures that do not stand among the others."""
 
 
 def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[str, Table]:
@@ -36,6 +39,7 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
         "results": main_table(grid, comparison, root),
         **{f"against {base}": baseline_table(grid, comparison, base) for base in comparison.baselines},
         "statistics": statistics_table(grid, comparison),
+        **transfer_tables(grid, comparison),
         "checks": checks_table(evidence),
         "backbones": backbone_table(grid, collected.out),
         "pretraining budget": budget_table(grid, evidence.controls),
@@ -63,7 +67,7 @@ def render(
         evidence: What was measured, compared and checked.
         found: As `tables` gave them.
         classes: By column, a value of each class and backbone.
-        figures: By name; "comparison" and "pretraining" have places of their own.
+        figures: By name; those of `PLACED` have places of their own.
         pictures: Those that tasks left, by task.
         root: The run folder as seen from the report, for links.
     """
@@ -88,12 +92,18 @@ def render(
             if f"against {base}" in found and comparison.differences
         ],
         statistics=text.get("statistics", ""),
+        transfer={
+            "linear": text.get(LINEAR, ""),
+            "knn": text.get(KNN, ""),
+            "figure": own.get("transfer", ""),
+        },
+        data_sets=len(transfer_columns(grid)),
         checks=text.get("checks", ""),
         notes=notes(collected, grid, comparison, evidence.anchors),
         figures=[
             {"title": picture.title, "text": own[name]}
             for name, picture in figures.items()
-            if name not in {"comparison", "pretraining"}
+            if name not in PLACED
         ],
         sections=sections(grid, comparison, classes, root),
         pictures={task: [shown(picture) for picture in group] for task, group in pictures.items()},

@@ -23,10 +23,14 @@ from reports.markdown import PUBLISHED_FILE, render, tables
 from reports.orientation import all_entries
 from reports.published import named_claims
 from reports.table import Table
+from reports.transfer import KNN, LINEAR
 
 CAPTIONS = {
     "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "
     "Bold: ahead of every baseline, Holm-adjusted p < 0.05.",
+    LINEAR: "Transfer to other data sets by a linear classifier on frozen features, percent. "
+    "Bold: ahead of every baseline, Holm-adjusted p < 0.05. The average is over all data sets or not given.",
+    KNN: "Transfer to other data sets by a kNN vote on frozen features, percent.",
     "statistics": "Differences in percentage points with 95 % intervals, unadjusted, and tests.",
     "cost": "Wall time, peak memory and speed.",
     "pretraining budget": "What each pretraining cost.",

@@ -11,6 +11,7 @@ from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.style import Look, looks, looks_by_label
 from reports.figures.training import draw_pretraining, draw_training
+from reports.figures.transfer import draw_transfer
 
 __all__ = [
     "Look",
@@ -25,6 +26,7 @@ __all__ = [
     "draw_pretraining",
     "draw_sensitivity",
     "draw_training",
+    "draw_transfer",
     "looks",
     "looks_by_label",
     "place_artefacts",

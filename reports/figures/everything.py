@@ -15,9 +15,11 @@ from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.training import draw_pretraining, draw_training
+from reports.figures.transfer import draw_transfer
 from reports.grid import Grid
 
 FIGURES = {
+    "transfer": draw_transfer,
     "pretraining": draw_pretraining,
     "fractions": draw_fractions,
     "layers": draw_layers,

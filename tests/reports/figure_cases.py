@@ -104,5 +104,11 @@ def whole_run(out: Path) -> list[TaskResult]:
         found += [
             result(label, f"semisup-{n}", metrics={"top1": n * strength, **layers}, **own) for n in (1, 10)
         ]
+        found += [
+            result(
+                label, f"transfer-{name}", metrics={"top1": 80 * strength, "knn_top1": 70 * strength}, **own
+            )
+            for name in ("cifar10", "dtd")
+        ]
         found.append(result(label, "pretrain", metrics={"loss": 1.0}, curves={"loss": [2.0, 1.0]}, **own))
     return found
