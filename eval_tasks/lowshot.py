@@ -1,0 +1,190 @@
+"""Classifiers from a few images per class, as logistic regression and as linear SVM."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from statistics import fmean
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from eval_tasks._frozen import FrozenTask
+from eval_tasks._softmax_regression import Regression
+from eval_tasks._words import centre_crop, listed, trunk
+from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.data import Classification, Labels
+from hsa_bench.core.features import FeatureSet
+from hsa_bench.core.metrics import topk
+from hsa_bench.core.seed import generator
+from hsa_bench.core.task import SETTINGS, Context, Outcome
+
+NAMES = ("lowshot",)
+
+Classifier = Literal["logistic", "svm"]
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class LowShot(FrozenTask):
+    """How far one, two … 96 labelled images per class go, over several draws of them.
+
+    Logistic regression on features standardised by the images drawn, as VISSL has it, and one-against-all
+    linear SVMs on features of unit length, as PCL has them. VISSL chooses its penalties on the test images;
+    here they are fixed, as a handful of images leaves none to choose by. `logistic` and `svm` are means over
+    all numbers of images and all draws; `logistic_k4` is the mean over the draws of four images per class.
+    The draws are the same for all backbones, and smaller ones lie within larger ones.
+    """
+
+    version: ClassVar[int] = 1
+    seeded: ClassVar[bool] = False
+    cheap: ClassVar[bool] = True
+
+    name: str = "lowshot"
+    classifiers: tuple[Classifier, ...] = Field(default=("logistic", "svm"), min_length=1)
+    """The main metric is that of the first."""
+    shots: tuple[PositiveInt, ...] = Field(default=(1, 2, 4, 8, 16, 32, 64, 96), min_length=1)
+    """Images per class; numbers that a class does not have are left out."""
+    draws: PositiveInt = 5
+    decay: PositiveFloat = 1.0
+    """Of the logistic regression, whose C is the number of images over it: the largest that VISSL tries."""
+    tolerance: PositiveFloat = 1e-3
+    """Largest entry of the mean loss's gradient, to weights scaled by curvature, at which its fit ends."""
+    cost: PositiveFloat = 0.5
+    """Of the SVM: PCL's."""
+    positive: PositiveFloat = 2.0
+    """Weight of a class's own images in its SVM; that of the others is 1."""
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+
+    @property
+    def main_metric(self) -> str:
+        return self.classifiers[0]
+
+    @property
+    def protocol(self) -> str:
+        return (
+            f"Classifiers from {listed(self.shots)} training images per class (as many of these as the "
+            f"smallest class has), each the mean over {self.draws} draws, the same for all backbones. "
+            f"Features extracted once from {trunk(self)}; no augmentation. {centre_crop(self)}. logistic: "
+            "multinomial logistic regression on features standardised by the images drawn, C = images / "
+            f"{self.decay:g} (facebookresearch/vissl @09270ed vissl/utils/low_shot_utils.py:38-74). svm: a "
+            f"linear SVM for each class against all others (squared hinge, cost {self.cost:g}, its own "
+            f"images with weight {self.positive:g}) on features of unit length (salesforce/PCL @964da1f "
+            "eval_svm_voc.py:33,173-189). Numbers of images and of draws are those of VISSL's low-shot SVM "
+            "(configs/config/benchmark/low_shot_transfer/voc07/eval_resnet_8gpu_transfer_voc07_low_shot_svm"
+            ".yaml). VISSL chooses penalties on the test images; here they are fixed. `logistic` and `svm` "
+            f"are means over all these numbers of images. Main metric: {self.main_metric}. Its noise is that "
+            "of the draws, on the same test images."
+        )
+
+    def run(
+        self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
+    ) -> Outcome:
+        data = data.limited(limit)
+        features = self.features(backbone, data, ctx)
+        labels = data.train.labels
+        shots = [k for k in sorted(self.shots) if k <= _smallest(labels)]
+        if not shots:
+            raise ValueError(f"lowshot.shots: a class has fewer than {min(self.shots)} training images")
+        train, test = (
+            normalize(part.rows().to(ctx.device), dim=1) for part in (features.train, features.test)
+        )
+        truth = features.test.labels
+        found: dict[str, dict[int, list[float]]] = {name: {k: [] for k in shots} for name in self.classifiers}
+        unfinished = 0
+        work = [(draw, k, name) for draw in range(self.draws) for k in shots for name in self.classifiers]
+        for draw, k, name in ctx.track(work, f"lowshot on {backbone.label}", len(work)):
+            rows = shot(labels, k, draw)
+            few = FeatureSet(train[rows], features.train.labels[rows], len(data.classes), "")
+            if name == "svm":
+                scores, late = self._svm(few, test)
+                unfinished += late
+            else:
+                scores = self._logistic(few, test)
+            found[name][k].append(topk(scores.cpu(), truth, 1))
+        return Outcome(
+            metrics=dict(_means(found)),
+            curves=dict(_draws(found)),
+            effective={"shots": shots, "svm_fits_not_converged": unfinished},
+        )
+
+    def _logistic(self, few: FeatureSet, test: Tensor) -> Tensor:
+        mean, std = few.features.mean(0), few.features.std(0, correction=0)
+        std = torch.where(std > 0, std, 1)
+        scaled, asked = in_span((few.features - mean) / std, (test - mean) / std)
+        regression = Regression(scaled, few.labels, few.classes, scaled.device, iterations=1000)
+        c = len(few.labels) / self.decay * regression.unit**2  # it divides features by their length
+        return regression.fit(c, self.tolerance).scores(asked)
+
+    def _svm(self, few: FeatureSet, test: Tensor) -> tuple[Tensor, int]:
+        """Decision values, [N, C], and how many fits did not end; a class without an image never wins."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
+        unit = (normalize(f.cpu().double(), dim=1) for f in (few.features, test))
+        x, asked = (f.numpy() for f in in_span(*unit))
+        y = few.labels.numpy()
+        scores, unfinished = np.full((len(asked), few.classes), -np.inf), 0
+        for c in np.unique(y):
+            svm = LinearSVC(
+                C=self.cost, class_weight={1: self.positive, -1: 1}, dual=True, max_iter=2000, random_state=0
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
+                svm.fit(x, np.where(y == c, 1, -1))
+            scores[:, c] = svm.decision_function(asked)
+            unfinished += int(svm.n_iter_ >= svm.max_iter)
+        return torch.from_numpy(scores), unfinished
+
+
+def shot(labels: Labels, k: int, draw: int) -> Tensor:
+    """Rows of k images of every class that has any, [k x C]; a smaller k gives a part of them."""
+    rows = []
+    for c in np.unique(labels):
+        own = np.flatnonzero(labels == c)
+        order = torch.randperm(len(own), generator=generator(draw, "shots", int(c)))
+        rows.append(torch.from_numpy(own)[order[:k]])
+    return torch.cat(rows)
+
+
+def in_span(few: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Features of few images, [n, D], and of others, [N, D], as coordinates in the span of the few.
+
+    A linear classifier with a penalty on the square of its weights has them in that span, so it gives the
+    same scores; where there are fewer images than dimensions it is found sooner.
+    """
+    if len(few) >= few.shape[1]:
+        return few, others
+    basis = torch.linalg.qr(few.T).Q  # [D, n]
+    return few @ basis, others @ basis
+
+
+def _smallest(labels: Labels) -> int:
+    return int(np.unique(labels, return_counts=True)[1].min())
+
+
+Found = dict[str, dict[int, list[float]]]
+"""Top-1 of each draw, percent, by classifier and number of images."""
+
+
+def _means(found: Found) -> Iterator[tuple[str, float]]:
+    for name, by_shot in found.items():
+        yield name, fmean(fmean(values) for values in by_shot.values())
+    for name, by_shot in found.items():
+        for k, values in by_shot.items():
+            yield f"{name}_k{k}", fmean(values)
+
+
+def _draws(found: Found) -> Iterator[tuple[str, list[float]]]:
+    """Every metric draw by draw: the report's ± and its test."""
+    for name, by_shot in found.items():
+        yield f"draws/{name}", [fmean(values) for values in zip(*by_shot.values(), strict=True)]
+        for k, values in by_shot.items():
+            yield f"draws/{name}_k{k}", values
+
+
+TASKS = (LowShot(),)
