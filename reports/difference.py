@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from hsa_bench.core.result import TaskResult
 from reports.bootstrap import Impossible, Resampled
 from reports.grid import Cell
+from reports.shots import draws
 from reports.significance import (
     ALPHA,
     LEAST_RUNS,
@@ -23,7 +24,10 @@ from reports.significance import (
     welch,
 )
 
-Noise = Literal["test images", "evaluation seeds", "pretrainings"]
+Noise = Literal["test images", "evaluation seeds", "draws of training images", "pretrainings"]
+
+
+Key = TypeVar("Key", int, tuple[int, int])
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Difference:
     """What interval and test speak of: what else might have come out with other such."""
     test: Significance | Untested
     counts: tuple[int, int]
-    """Of what the noise is over: test images, seeds or pretrainings, of either side."""
+    """Of what the noise is over: test images, seeds, draws or pretrainings, of either side."""
     by_seed: BySeed | None = None
     """Beside it, where both have several evaluation seeds."""
 
@@ -112,7 +116,8 @@ def difference(
 
     Where a label stands for several pretrainings the noise is that between pretrainings (Welch, unpaired);
     else that of the test images (exact McNemar for single runs, else a paired bootstrap); else, without
-    outcomes of each image, that of the evaluation seeds (paired by seed).
+    outcomes of each image, that of the evaluation seeds, or of the draws of training images within a run
+    (paired by seed and draw, which are the same for all backbones).
 
     Args:
         one: A cell with a number.
@@ -133,9 +138,9 @@ def difference(
         if several:
             return found.untested(f"{len(values)} against {len(others)} pretrainings: one has no spread")
         return found
-    if several or seeds is None:
+    if several:
         return over_images
-    return _over_seeds(one, other, seeds)
+    return _over_repeats(one, other) or over_images
 
 
 def _unlike_data(one: Cell, other: Cell) -> str:
@@ -188,12 +193,19 @@ def _over_images(sample: Resampled | Impossible, base: Resampled | Impossible) -
     return Difference(value, percentile_interval(draws), "test images", test, (images, images))
 
 
-def _over_seeds(one: Cell, other: Cell, seeds: BySeed) -> Difference:
-    values, others = _of_common_seeds(one, other)
-    few = f"{seeds.seeds} seeds; a test takes {LEAST_RUNS}"
-    enough = seeds.seeds >= LEAST_RUNS
-    test = Significance("paired t", paired(values, others)[1]) if enough else Untested(few)
-    return Difference(seeds.value, seeds.interval, "evaluation seeds", test, (seeds.seeds, seeds.seeds))
+def _over_repeats(one: Cell, other: Cell) -> Difference | None:
+    """Paired by draw where both hold several, else by evaluation seed; None with fewer than two pairs."""
+    drawn = _of_common_draws(one, other)
+    values, others = drawn if len(drawn[0]) > 1 else _of_common_seeds(one, other)
+    count = len(values)
+    if count < 2:
+        return None
+    noise: Noise = "draws of training images" if len(drawn[0]) > 1 else "evaluation seeds"
+    interval, p = paired(values, others)
+    few = f"{count} {'draws' if noise != 'evaluation seeds' else 'seeds'}; a test takes {LEAST_RUNS}"
+    test = Significance("paired t", p) if count >= LEAST_RUNS else Untested(few)
+    value = statistics.fmean(values) - statistics.fmean(others)
+    return Difference(value, interval, noise, test, (count, count))
 
 
 def _by_seed(one: Cell, other: Cell) -> BySeed | None:
@@ -207,8 +219,21 @@ def _by_seed(one: Cell, other: Cell) -> BySeed | None:
 def _of_common_seeds(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
     """The main metric of runs of equal seeds, seed by seed."""
     values, others = ({run.spec.seed: _value(run) for run in cell.runs} for cell in (one, other))
+    return _common(values, others)
+
+
+def _of_common_draws(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
+    """The main metric at each draw of training images of runs of equal seeds."""
+    values, others = (
+        {(run.spec.seed, i): v for run in cell.runs for i, v in enumerate(draws(run, run.main_metric))}
+        for cell in (one, other)
+    )
+    return _common(values, others)
+
+
+def _common(values: Mapping[Key, float], others: Mapping[Key, float]) -> tuple[list[float], list[float]]:
     common = sorted(values.keys() & others.keys())
-    return [values[seed] for seed in common], [others[seed] for seed in common]
+    return [values[key] for key in common], [others[key] for key in common]
 
 
 def _value(run: TaskResult) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hsa_bench.core.result import PlannedCell, TaskResult
 from reports.collected import PRETRAINING, Collected
@@ -74,6 +74,10 @@ class Grid:
     def at(self, row: str, column: str) -> Cell:
         """A cell; an empty one where nothing was planned."""
         return self.cells.get((row, column), Cell(row, column))
+
+    def without(self, columns: Sequence[str]) -> Grid:
+        """The same with fewer columns."""
+        return replace(self, columns=tuple(column for column in self.columns if column not in columns))
 
     def in_row(self, row: str) -> list[TaskResult]:
         """All results of a row, with and without a number."""

@@ -14,6 +14,7 @@ from reports.bootstrap import CLASSIFICATION_DRAWS, DETECTION_DRAWS
 from reports.checks import Evidence, checks_table
 from reports.collected import PRETRAINING, Collected
 from reports.figures import Picture
+from reports.glossary import glossary
 from reports.notes import notes
 from reports.orientation import families
 from reports.provenance import commit, hardware, provenance_table
@@ -23,7 +24,7 @@ from reports.significance import LEAST_RUNS
 from reports.summary import summary
 from reports.table import MISSING, Table, code, plain
 from reports.tables import baseline_table, cost_table, main_table, statistics_table
-from reports.transfer import KNN, LINEAR, transfer_columns, transfer_tables
+from reports.transfer import KNN, LINEAR, transfer_columns, transfer_tables, without_transfer
 
 TEMPLATES = Path(__file__).with_name("templates")
 PUBLISHED_FILE = "tables/published.csv"
@@ -34,10 +35,11 @@ PLACED = {"comparison", "pretraining", "transfer"}
 def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[str, Table]:
     """The report's tables by name; those of tasks apart."""
     grid, comparison, collected = evidence.grid, evidence.comparison, evidence.collected
+    narrow = without_transfer(grid)
     pretrained = pretrainings(collected)
     found = {
-        "results": main_table(grid, comparison, root),
-        **{f"against {base}": baseline_table(grid, comparison, base) for base in comparison.baselines},
+        "results": main_table(narrow, comparison, root),
+        **{f"against {base}": baseline_table(narrow, comparison, base) for base in comparison.baselines},
         "statistics": statistics_table(grid, comparison),
         **transfer_tables(grid, comparison),
         "checks": checks_table(evidence),
@@ -83,6 +85,7 @@ def render(
         draws={"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
         least=LEAST_RUNS,
         tests=comparison.tests,
+        glossary=glossary(without_transfer(grid)),
         baselines=", ".join(map(plain, comparison.baselines)),
         main=text.get("results", ""),
         comparison=own.get("comparison", ""),

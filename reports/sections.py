@@ -13,6 +13,7 @@ from reports.breakdown import LAYER, SHOWN_CLASSES, layer_tables, most_telling
 from reports.collected import result_file
 from reports.compare import Comparison, Score
 from reports.grid import Cell, Grid
+from reports.shots import SHOTS, shot_tables
 from reports.significance import Interval
 from reports.table import MISSING, Table, code, duration, link, plain, setting
 from reports.tables import score
@@ -36,6 +37,8 @@ class Section:
     table: Table
     layers: dict[str, Table]
     """By metric, where the task measures several layers."""
+    shots: dict[str, Table]
+    """By metric, where the task learns from several numbers of images per class."""
     classes: Table | None
     """Per class, where outcomes tell; the most telling ones of many."""
     more_classes: int
@@ -77,6 +80,7 @@ def _section(grid: Grid, column: str, comparison: Comparison, classes: Table | N
         settings="; ".join(f"{code(name)} {setting(value)}" for name, value in spec.settings.items()),
         table=_table(cells, results, comparison, root),
         layers=layer_tables(grid, column),
+        shots=shot_tables(grid, column),
         classes=most_telling(classes) if classes and len(classes.rows) > SHOWN_CLASSES else classes,
         more_classes=max(0, len(classes.rows) - SHOWN_CLASSES) if classes else 0,
     )
@@ -95,7 +99,8 @@ def _facts(results: Sequence[TaskResult]) -> str:
 
 def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Comparison, root: str) -> Table:
     main = results[0].main_metric
-    others = (m for r in results for m in r.metrics if m != main and not LAYER.fullmatch(m))
+    apart = (LAYER.fullmatch, SHOTS.fullmatch)  # these have tables of their own
+    others = (m for r in results for m in r.metrics if m != main and not any(match(m) for match in apart))
     metrics = [main, *dict.fromkeys(others)]
     resolved = list(
         dict.fromkeys(name for r in results for name, v in r.effective.items() if _column(name, v))

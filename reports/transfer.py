@@ -24,6 +24,12 @@ def transfer_columns(grid: Grid) -> list[str]:
     return [column for column in grid.columns if column.startswith(PREFIX)]
 
 
+def without_transfer(grid: Grid) -> Grid:
+    """For tables that several data sets more would make too wide; all of it where there is nothing else."""
+    columns = transfer_columns(grid)
+    return grid.without(columns) if 1 < len(columns) < len(grid.columns) else grid
+
+
 def data_set(column: str) -> str:
     """The data set of a column, with what tells it from another column of the same."""
     return column.removeprefix(PREFIX)

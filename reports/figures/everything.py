@@ -11,9 +11,11 @@ from reports.figures.comparison import draw_comparison
 from reports.figures.confusion import draw_confusion
 from reports.figures.embedding import draw_embedding
 from reports.figures.fractions import draw_fractions
+from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of
 from reports.figures.sensitivity import draw_sensitivity
+from reports.figures.shots import draw_shots
 from reports.figures.training import draw_pretraining, draw_training
 from reports.figures.transfer import draw_transfer
 from reports.grid import Grid
@@ -22,7 +24,9 @@ FIGURES = {
     "transfer": draw_transfer,
     "pretraining": draw_pretraining,
     "fractions": draw_fractions,
+    "shots": draw_shots,
     "layers": draw_layers,
+    "geometry": draw_geometry,
     "confusion": draw_confusion,
     "embedding": draw_embedding,
     "sensitivity": draw_sensitivity,

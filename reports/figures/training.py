@@ -13,6 +13,7 @@ from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import MOST_PANELS, looks, looks_by_label, looks_of
 from reports.figures.units import axis, words
 from reports.grid import Grid
+from reports.shots import DRAWS
 
 LONGEST = 30
 """Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
@@ -23,6 +24,9 @@ WATCHED = {
     "knn": "kNN: accuracy on a fixed tenth of the training images, by the labels of the others.",
 }
 """What some curves of pretraining are."""
+
+NO_COURSE = (DRAWS, "spectrum")
+"""How the names of curves begin that do not run over time."""
 
 LENGTHS = {"epochs": "epoch", "steps": "step", "iterations": "iteration"}
 """Settings that say how long a training is, and what they count."""
@@ -81,7 +85,8 @@ def draw_training(
 
 def _of_column(grid: Grid, column: str) -> list[Panel]:
     runs = {row: grid.at(row, column).runs for row in grid.rows}
-    names = dict.fromkeys(name for row in runs for run in runs[row] for name, c in run.curves.items() if c)
+    recorded = (one for row in runs for run in runs[row] for one in run.curves.items())
+    names = dict.fromkeys(name for name, curve in recorded if curve and not name.startswith(NO_COURSE))
     firsts = {row: found[0] for row, found in runs.items() if found}
     panels = [_panel(f"{column}: {words(name)}", name, firsts) for name in names]
     return [panel for panel in panels if panel.lines]

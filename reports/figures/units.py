@@ -12,11 +12,14 @@ WORDS = {
     "purity": "same class, %",
     "spread": "spread",
     "rank": "effective rank",
+    "nmi": "NMI, %",
     "train_loss": "loss, nats",
     "published_top1": "top-1, %",
 }
 
-PERCENT = re.compile(r"top[15]|\bAP|_AP|accuracy|mIoU|mAP", flags=re.IGNORECASE)
+PERCENT = re.compile(
+    r"top[15]|\bAP|_AP|accuracy|mIoU|mAP|per_class|logistic|svm|\bari\b", flags=re.IGNORECASE
+)
 
 
 def words(name: str) -> str:

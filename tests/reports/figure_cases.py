@@ -92,6 +92,25 @@ def with_map(out: Path, one: TaskResult, label: np.ndarray, classes: int) -> Tas
     return one
 
 
+def lowshot(label: str, top1: float, **changed: Any) -> TaskResult:
+    """Two numbers of images per class, five draws of each."""
+    curves = {f"draws/{name}": [top1 + i for i in range(5)] for name in ("logistic", "logistic_k1")}
+    curves["draws/logistic_k8"] = [top1 + 10 + 2 * i for i in range(5)]
+    metrics = {"logistic": top1 + 2, "logistic_k1": top1 + 2, "logistic_k8": top1 + 14}
+    facts: dict[str, Any] = {"metrics": metrics, "curves": curves, "main_metric": "logistic", "seeded": False}
+    return result(label, "lowshot", **{**facts, **changed})
+
+
+def geometry(label: str, nmi: float, **changed: Any) -> TaskResult:
+    facts: dict[str, Any] = {
+        "metrics": {"nmi": nmi, "alignment": nmi / 100, "uniformity": -nmi / 25},
+        "curves": {"spectrum": [1.0, 0.1, 1e-9]},
+        "main_metric": "nmi",
+        "seeded": False,
+    }
+    return result(label, "geometry", **{**facts, **changed})
+
+
 def whole_run(out: Path) -> list[TaskResult]:
     """Three backbones with something to show in every figure."""
     found = []
@@ -110,5 +129,6 @@ def whole_run(out: Path) -> list[TaskResult]:
             )
             for name in ("cifar10", "dtd")
         ]
+        found += [lowshot(label, 40 * strength, **own), geometry(label, 30 * strength, **own)]
         found.append(result(label, "pretrain", metrics={"loss": 1.0}, curves={"loss": [2.0, 1.0]}, **own))
     return found

@@ -34,6 +34,8 @@ PROTOCOLS = {
     "semisup-1": "Fine-tuning of the whole network on 1 % of the labels, 300 steps.",
     "semisup-10": "Fine-tuning of the whole network on 10 % of the labels, 300 steps.",
     "coco": "Mask R-CNN, ResNet-FPN, 400 iterations; COCO AP by pycocotools.",
+    "lowshot": "Classifiers from a few images per class.",
+    "geometry": "Alignment, uniformity, ranks and clusters.",
     "transfer": "Linear and kNN on another data set.",
     "pretrain": "Self-supervised pretraining on the training split.",
 }

@@ -1,0 +1,78 @@
+"""Where backbones stand between closeness and evenness, and how fast their singular values fall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.collected import Collected
+from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.style import Look, add_legend, entries, looks, panels
+from reports.grid import Grid
+
+HEIGHT = 2.6
+"""Of a panel, inches."""
+LEAST = 1e-5
+"""Singular values below this share of the first are not drawn."""
+
+CAPTION = (
+    "Left: mean squared distance of two views of one picture against the log of the mean potential of all "
+    "pairs; down and left is better of both, which useful features need and which does not make them. "
+    "Right: singular values of the features, largest first, as a share of the first; a line that falls early "
+    "uses few directions. Diagnostics: neither foretells transfer."
+)
+
+Point = tuple[float, float]
+
+
+def draw_geometry(
+    collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
+) -> Picture | None:
+    """Two panels; None without these metrics of two backbones."""
+    runs = {row: [r for c in grid.columns for r in grid.at(row, c).runs] for row in grid.rows}
+    points: dict[str, Point] = {}
+    spectra: dict[str, list[float]] = {}
+    for row, found in runs.items():
+        both = [r for r in found if {"alignment", "uniformity"} <= r.metrics.keys()]
+        if both:
+            mean = (fmean(r.metrics[name] for r in both) for name in ("alignment", "uniformity"))
+            points[row] = next(mean), next(mean)
+            spectra[row] = next((r.curves["spectrum"] for r in both if r.curves.get("spectrum")), [])
+    if len(points) < 2:
+        return None
+    own = looks(grid, baseline, controls)
+
+    def draw() -> Figure:
+        figure, (plane, fall) = panels(2, HEIGHT)
+        _plane(plane, points, own)
+        _fall(fall, spectra, own)
+        add_legend(figure, entries(points, own))
+        return figure
+
+    key, title = [points, spectra, own], "Geometry of the features"
+    return saved(report, cache_of(collected), "geometry", key, draw, title, CAPTION)
+
+
+def _plane(ax: Axes, points: Mapping[str, Point], own: Mapping[str, Look]) -> None:
+    for row, (x, y) in points.items():
+        ax.plot(x, y, label=row, **{**own[row].kwargs(), "linestyle": "none", "markersize": 5})
+    ax.set_title("Alignment and uniformity")
+    ax.set_xlabel("alignment (closer ←)")
+    ax.set_ylabel("uniformity (more even ↓)")
+    ax.margins(0.12)
+
+
+def _fall(ax: Axes, spectra: Mapping[str, list[float]], own: Mapping[str, Look]) -> None:
+    for row, values in spectra.items():
+        shown = [value for value in values if value > LEAST]
+        look = {**own[row].kwargs(), "marker": ""}
+        ax.plot(range(1, len(shown) + 1), shown, label=row, linewidth=1.2, **look)
+    ax.set_yscale("log")
+    ax.set_xscale("log")
+    ax.set_title("Singular values")
+    ax.set_xlabel("place")
+    ax.set_ylabel("share of the largest")
