@@ -135,7 +135,12 @@ def _identity(
         "version": VERSION,
         "id": backbone.id.model_dump(),
         "images": images.fingerprint(),
-        "view": [view.size, view.resize, view.interpolation if resizes(view, images) else "none"],
+        "view": [
+            view.size,
+            view.resize,
+            view.interpolation if resizes(view, images) else "none",
+            *(["squash"] if view.squash else []),
+        ],
         "precision": precision,
         "storage": storage,
         "layer": layer,

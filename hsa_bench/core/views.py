@@ -32,6 +32,9 @@ class View:
     resize: int
     """Shorter side before the centre crop, px; equal to `size` for small images."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    squash: bool = False
+    """Whether the whole picture is resized to the square, its sides unevenly, instead of a crop: after its
+    shorter side is resized to `resize`, or at once where that equals `size`."""
 
 
 def eval_view(data: Classification, image_size: int = 0, resize: int = 0) -> View:
@@ -81,7 +84,7 @@ class Normalise(torch.nn.Module):
 
 
 class CentreView:
-    """Resize the shorter side, crop the centre, normalise."""
+    """Resize the shorter side, crop the centre or squash the whole, normalise."""
 
     def __init__(self, view: View, card: Preprocess) -> None:
         self.view = view
@@ -93,7 +96,10 @@ class CentreView:
         whole = (self.view.size, self.view.size)
         if picture.size == whole and self.view.resize == self.view.size:
             return picture
-        picture = functional.resize(picture, [self.view.resize], self.mode)
+        if not self.view.squash or self.view.resize != self.view.size:
+            picture = functional.resize(picture, [self.view.resize], self.mode)
+        if self.view.squash:
+            return functional.resize(picture, list(whole), self.mode)
         return functional.center_crop(picture, list(whole))
 
     def __call__(self, picture: Image.Image) -> Tensor:
@@ -148,7 +154,7 @@ class RandomView:
 
 
 def centre_view(view: View, card: Preprocess) -> CentreView:
-    """Resize the shorter side, crop the centre, normalise: the view of every evaluation."""
+    """Resize the shorter side, crop the centre or squash the whole, normalise: every evaluation's view."""
     return CentreView(view, card)
 
 

@@ -50,6 +50,19 @@ def test_the_centre_view_has_torchvisions_pixels(size: tuple[int, int], interpol
     assert torch.allclose(centre_view(view, CARD)(picture(*size)), expected(picture(*size)), atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(50, 40), (33, 70), (24, 24), (28, 28)])
+@pytest.mark.parametrize("resize", [28, 24])
+def test_a_squashed_picture_is_resized_whole_after_its_shorter_side_or_at_once(
+    size: tuple[int, int], resize: int
+) -> None:
+    first = [v2.Resize(resize)] if resize != 24 else []
+    expected = v2.Compose([*first, v2.Resize([24, 24])])(picture(*size))
+
+    seen = centre_view(View(size=24, resize=resize, squash=True), CARD).crop(picture(*size))
+
+    assert np.array_equal(np.asarray(seen), np.asarray(expected))
+
+
 def test_a_picture_of_the_right_size_passes_untouched() -> None:
     card = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), value_range=255)
     seen = centre_view(View(size=32, resize=32), card)(picture(32, 32))
