@@ -26,6 +26,9 @@ BLOCK = 4_000_000
 PER_CLASS = "mean_per_class"
 """Accuracy averaged over classes, resampled within each class."""
 
+OF_IMAGES = "mAP"
+"""Mean average precision of classes that whole images show: as detections that are right at every IoU."""
+
 AGREES = 0.05
 """How far a score recomputed from the outcomes may be from the recorded one, percentage points."""
 
@@ -203,7 +206,7 @@ def _right(outcomes: Outcomes, metric: str) -> NDArray[np.bool_] | None:
 
 
 def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> Callable[[Counts], Floats] | None:
-    kind, _, name = metric.partition("/")
+    kind, _, name = ("bbox/AP50" if metric == OF_IMAGES else metric).partition("/")
     picked = {"AP": list(range(10)), "AP50": [IOU_50], "AP75": [IOU_75]}  # of the ten IoUs
     if kind not in {"bbox", "segm"} or name not in picked:
         return None

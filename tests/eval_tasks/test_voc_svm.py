@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.svm import LinearSVC
+
+from eval_tasks import _svm, voc_lowshot, voc_svm
+from eval_tasks._svm import Problem, area, cross_validated, solve, solve_all, unit
+from eval_tasks._voc_draws import offered, own_images, shared_images, usable
+from hsa_bench.core.average_precision import IOU_50, average_precision, ranked
+from hsa_bench.core.backbone import Backbone, assert_unchanged
+from hsa_bench.core.data_error import DataError
+from hsa_bench.core.execute import Bench, execute
+from hsa_bench.core.features import extract
+from hsa_bench.core.outcomes import DetectionOutcomes
+from hsa_bench.core.plan import ChosenTask, LoadedBackbone, make_plan
+from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.task import Context
+from hsa_bench.core.voc_folder import CLASSES
+from hsa_bench.core.voc_labels import ABSENT, IGNORED, PRESENT, VocLabels, open_voc_labels
+from reports.bootstrap import Measured, measure
+from tests.voc_layout import Named, write_voc
+
+VISSL, PCL = voc_svm.TASKS
+FEW_VISSL, FEW_PCL = voc_lowshot.TASKS
+QUICK = {"image_size": 64, "costs": (0.1, 1.0)}
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def features(count: int, seed: int) -> np.ndarray:
+    return np.abs(np.random.default_rng(seed).normal(size=(count, 12))).astype(np.float32)
+
+
+def problem(costs: Sequence[float] = (0.5,), folds: int = 0) -> Problem:
+    positive = np.random.default_rng(5).random(40) < 0.3
+    return Problem(0, np.arange(40), positive, tuple(costs), 2000, folds)
+
+
+def plain_svm(x: np.ndarray, positive: np.ndarray, cost: float) -> LinearSVC:
+    svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, dual=True, max_iter=2000, random_state=0)
+    return svm.fit(x, np.where(positive, 1, -1))
+
+
+def plain_area(scores: np.ndarray, right: np.ndarray) -> float:
+    """From the definition: at each recall that is reached, the best precision there or later."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    points = []
+    for cut in range(1, len(order) + 1):
+        hits = sum(bool(right[i]) for i in order[:cut])
+        points.append((hits / right.sum(), hits / cut))
+    total, last = 0.0, 0.0
+    for recall, _ in points:
+        total += (recall - last) * max(p for r, p in points if r >= recall)
+        last = recall
+    return 100 * total
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_is_the_area_under_the_envelope(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=30).round(1).astype(np.float32)  # some are equal
+    labels = rng.choice([PRESENT, IGNORED, ABSENT], size=30, p=[0.3, 0.1, 0.6])
+    asked = labels != IGNORED
+
+    assert area(scores, labels) == pytest.approx(plain_area(scores[asked], labels[asked] == PRESENT))
+
+
+def test_a_perfect_ranking_has_100_and_the_worst_has_its_share() -> None:
+    labels = np.array([1, 1, -1, -1])
+    assert area(np.array([4.0, 3.0, 2.0, 1.0]), labels) == 100
+    assert area(np.array([1.0, 2.0, 3.0, 4.0]), labels) == 50  # 1/3 at the first hit, 2/4 at the second
+
+
+def test_features_have_length_one_less_a_hundred_thousandth() -> None:
+    x = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    assert np.allclose(unit(x), [[3 / 5.00001, 4 / 5.00001], [0, 0]], atol=1e-7)
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    x, test, one = features(40, 0), features(20, 1), problem((0.5, 2.0))
+
+    found = solve(x, test, one)
+
+    for cost, scores in zip((0.5, 2.0), found.scores, strict=True):
+        expected = plain_svm(x, one.positive, cost).decision_function(test)
+        assert np.allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+def test_a_cost_is_chosen_as_by_cross_val_score_then_fitted_on_all() -> None:
+    x, test, one = features(40, 0), features(20, 1), problem((0.01, 0.1, 0.5), folds=3)
+    y = np.where(one.positive, 1, -1)
+
+    found = solve(x, test, one)
+
+    for cost, value in found.judged.items():
+        svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, dual=True, max_iter=2000, random_state=0)
+        assert value == cross_val_score(svm, x, y, cv=3, scoring="average_precision").mean()
+    best = max(found.judged, key=lambda cost: found.judged[cost])
+    assert found.costs == (best,)
+    assert np.allclose(found.scores[0], plain_svm(x, one.positive, best).decision_function(test), atol=1e-12)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_fits_that_do_not_converge_are_counted() -> None:
+    one = replace(problem((0.5, 1000.0), folds=3), max_iter=1)
+
+    assert cross_validated(features(40, 0), one)[1] == 6
+    assert solve(features(40, 0), features(5, 1), one).unfinished == 7
+    with pytest.warns(ConvergenceWarning):
+        LinearSVC(dual=True, max_iter=1).fit(features(40, 0), one.positive)
+
+
+def test_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, test = features(40, 0), features(20, 1)
+    problems = [problem((0.1 * i,)) for i in range(1, 4)]
+    alone = [solve(x, test, one).scores for one in problems]
+    monkeypatch.setattr(_svm, "IN_PLACE", 0)
+    monkeypatch.setattr(_svm.os, "cpu_count", lambda: 2)
+
+    shared = [one.scores for one in solve_all(x, test, problems)]
+
+    assert np.array_equal(alone, shared)
+
+
+def test_one_kind_of_image_teaches_nothing() -> None:
+    one = replace(problem((0.5, 1.0)), positive=np.ones(40, np.bool_))
+    assert not solve(features(40, 0), features(20, 1), one).scores.any()
+
+
+def some_labels(images: int = 80) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    return rng.choice([PRESENT, IGNORED, ABSENT], size=(images, 3), p=[0.3, 0.1, 0.6])
+
+
+def test_a_class_draws_k_of_its_own_and_k_for_each_other_class() -> None:
+    labels = some_labels()
+    rows = own_images(labels, 1, 5, draw=0)
+
+    assert (labels[rows, 1] == PRESENT).sum() == 5
+    assert (labels[rows, 1] == ABSENT).sum() == 10
+    assert len(set(rows.tolist())) == 15 and rows.tolist() == sorted(rows.tolist())
+    assert np.array_equal(rows, own_images(labels, 1, 5, draw=0))
+    assert not np.array_equal(rows, own_images(labels, 1, 5, draw=1))
+
+
+def test_shared_images_are_k_of_each_class_and_may_repeat() -> None:
+    labels = np.array([[PRESENT, PRESENT], [PRESENT, ABSENT], [IGNORED, PRESENT]])
+
+    rows = shared_images(labels, [0, 1], 2, draw=0)
+
+    assert sorted(rows[:2].tolist()) == [0, 1] and sorted(rows[2:].tolist()) == [0, 2]
+    assert np.array_equal(rows, shared_images(labels, [0, 1], 2, draw=0))
+
+
+def test_classes_and_ks_that_the_images_do_not_offer_are_left_out() -> None:
+    train = np.full((10, 4), ABSENT)
+    train[:4, 0], train[4:6, 1], train[6, 2] = PRESENT, PRESENT, IGNORED
+    asked = np.array([[PRESENT, PRESENT, PRESENT, PRESENT], [ABSENT, ABSENT, ABSENT, ABSENT]])
+
+    assert usable(train, asked, 1, 1).tolist() == [0, 1]
+    assert offered(train, asked, [1, 2, 4], 0)[1] == [1, 2]
+    assert offered(train, asked, [1, 2, 4], 6) == (pytest.approx([0, 1]), [1])
+    with pytest.raises(ValueError, match="of 10 training images, no class has 9 that show it"):
+        usable(train, asked, 9, 1)
+
+
+def write_devkit(root: Path) -> None:
+    """Forty training images of cats and dogs and persons, some hard, and nothing of other classes."""
+    box = (5, 5, 30, 30)
+
+    def shown(i: int) -> list[Named]:
+        cat: list[Named] = [("cat", box, i % 12 == 0)] if i % 3 == 0 else []
+        dog: list[Named] = [("dog", box, False)] if i % 4 == 1 else []
+        return [*cat, *dog, *([("person", box, False)] if i % 8 < 3 else [])]
+
+    write_voc(root / "VOC2007", "trainval", {f"{i:06}": shown(i) for i in range(40)})
+    write_voc(root / "VOC2007", "test", {f"{i:06}": shown(i) for i in range(50, 80)})
+
+
+@pytest.fixture
+def voc(ctx: Context) -> VocLabels:
+    write_devkit(ctx.data_root / "VOCdevkit")
+    open_voc_labels.cache_clear()
+    return open_voc_labels(ctx.data_root / "VOCdevkit")
+
+
+def test_vissl_measures_two_layers_and_leaves_difficult_images_out(
+    small_backbone: Backbone, voc: VocLabels, ctx: Context
+) -> None:
+    task = replace(VISSL, **QUICK).resolved(voc, ctx)
+    outcome = task.run(small_backbone, voc, 0, None, ctx)
+
+    assert set(outcome.metrics) == {"mAP", "stage3/mAP", "stage4/mAP"}
+    assert outcome.metrics["mAP"] == outcome.metrics["stage4/mAP"]
+    assert set(outcome.effective["C"]["stage3"]) == {"cat", "dog", "person"}
+    assert len(outcome.effective["classes_left_out"]) == 17
+    assert isinstance(outcome.examples, DetectionOutcomes)
+    hard = int((voc.test_labels == IGNORED).sum())
+    assert hard and outcome.examples.bbox_ignored.all(axis=1).sum() == hard
+    assert_unchanged(small_backbone)
+
+    expected = []
+    x, test = (
+        unit(extract(small_backbone, images, task.view, ctx, task.precision, layer="stage4").rows().numpy())
+        for images in (voc.train, voc.test)
+    )
+    for name in ("cat", "dog", "person"):
+        c = CLASSES.index(name)
+        svm = plain_svm(x, voc.train_labels[:, c] == PRESENT, outcome.effective["C"]["stage4"][name])
+        asked = voc.test_labels[:, c] != IGNORED
+        scores = svm.decision_function(test).astype(np.float32)[asked]
+        expected.append(plain_area(scores, voc.test_labels[asked, c] == PRESENT))
+    assert outcome.metrics["mAP"] == pytest.approx(np.mean(expected))
+
+
+def test_pcl_counts_difficult_images_as_negatives(
+    small_backbone: Backbone, voc: VocLabels, ctx: Context
+) -> None:
+    task = replace(PCL, image_size=64).resolved(voc, ctx)
+    outcome = task.run(small_backbone, voc, 0, None, ctx)
+
+    assert set(outcome.metrics) == {"mAP"}
+    assert isinstance(outcome.examples, DetectionOutcomes)
+    assert not outcome.examples.bbox_ignored.any()
+    assert len(outcome.examples.bbox_score) == 3 * 30
+    assert "C" not in outcome.effective
+
+
+@pytest.mark.parametrize("task", [VISSL, PCL], ids=["vissl", "pcl"])
+def test_the_report_finds_the_number_in_the_outcomes(
+    task: voc_svm.FullSvm, voc: VocLabels, bench: Bench
+) -> None:
+    quick = replace(task, image_size=64, costs=(1.0,), root=str(bench.ctx.data_root / "VOCdevkit"))
+    request = BackboneRequest(label="random", arch="resnet18-w16")
+    plan = make_plan(
+        [ChosenTask("eval_tasks.voc_svm", quick)],
+        [LoadedBackbone(request, request.load())],
+        "",
+        (0,),
+        None,
+        bench.ctx,
+    )
+    (cell,) = plan.cells
+
+    result = execute(cell, bench)
+
+    assert result.status == "ok"
+    found = measure([result], bench.store.path(cell.label, cell.spec.task, cell.spec.key).parent)
+    assert isinstance(found, Measured)
+    assert found.score == pytest.approx(result.metrics["mAP"], abs=1e-9)
+    assert found.on(np.random.default_rng(0).multinomial(30, [1 / 30] * 30, size=4)).shape == (4,)
+
+
+def test_outcomes_give_the_number_of_any_resample(
+    small_backbone: Backbone, voc: VocLabels, ctx: Context
+) -> None:
+    task = replace(VISSL, **QUICK).resolved(voc, ctx)
+    outcome = task.run(small_backbone, voc, 0, None, ctx)
+    found = outcome.examples
+    assert isinstance(found, DetectionOutcomes)
+    scores = found.bbox_score.reshape(3, 30)
+    rows = np.random.default_rng(1).integers(30, size=30)
+
+    resampled = average_precision(ranked(found, "bbox"), np.bincount(rows, minlength=30)[None])
+
+    rows = np.sort(rows)  # copies of an image stand together
+    expected = [
+        area(scores[i, rows], voc.test_labels[rows, CLASSES.index(name)])
+        for i, name in enumerate(("cat", "dog", "person"))
+    ]
+    assert resampled[0, IOU_50] == pytest.approx(np.mean(expected))
+    assert np.ptp(resampled[0]) == 0
+
+
+def test_vissls_few_images_say_that_test_chose_the_cost(
+    small_backbone: Backbone, voc: VocLabels, ctx: Context
+) -> None:
+    task = replace(FEW_VISSL, **QUICK, ks=(1, 16), draws=2).resolved(voc, ctx)
+    outcome = task.run(small_backbone, voc, 0, None, ctx)
+
+    assert task.main_metric == "oracle_mAP"
+    assert set(outcome.metrics) == {
+        "oracle_mAP", "oracle_mAP_k1", "stage3/oracle_mAP", "stage4/oracle_mAP"
+    }  # fmt: skip
+    assert set(outcome.curves) == {f"draws/{name}" for name in outcome.metrics}
+    for name, value in outcome.metrics.items():
+        assert len(outcome.curves[f"draws/{name}"]) == 2
+        assert value == pytest.approx(np.mean(outcome.curves[f"draws/{name}"]))
+    tried = outcome.effective["test_mAP_by_k_and_C"]["stage4"]
+    assert outcome.metrics["oracle_mAP_k1"] == pytest.approx(max(tried.values()), abs=1e-4)
+    assert outcome.effective["ks_left_out"] == [16]
+    assert replace(task, costs=(1.0,)).main_metric == "mAP"
+
+
+def test_pcls_few_images_train_every_class(small_backbone: Backbone, voc: VocLabels, ctx: Context) -> None:
+    task = replace(FEW_PCL, image_size=64, ks=(2, 4), draws=3).resolved(voc, ctx)
+    outcome = task.run(small_backbone, voc, 0, None, ctx)
+
+    assert set(outcome.metrics) == {"mAP", "mAP_k2", "mAP_k4"}
+    draws = np.array([outcome.curves[f"draws/mAP_k{k}"] for k in (2, 4)])
+    assert outcome.curves["draws/mAP"] == pytest.approx(draws.mean(axis=0).tolist())
+    assert outcome.metrics["mAP"] == pytest.approx(draws.mean())
+
+    x, test = (
+        unit(extract(small_backbone, images, task.view, ctx, task.precision).rows().numpy())
+        for images in (voc.train, voc.test)
+    )
+    named = [CLASSES.index(name) for name in ("cat", "dog", "person")]
+    rows = shared_images(voc.train_labels, named, 4, draw=1)
+    expected = [
+        plain_area(
+            plain_svm(x[rows], voc.train_labels[rows, c] == PRESENT, 0.5).decision_function(test),
+            voc.test_labels[:, c] == PRESENT,
+        )
+        for c in named
+    ]
+    assert draws[1, 1] == pytest.approx(np.mean(expected))
+
+
+def test_a_limit_takes_that_many_images(small_backbone: Backbone, voc: VocLabels, ctx: Context) -> None:
+    outcome = replace(PCL, image_size=64).resolved(voc, ctx).run(small_backbone, voc, 0, 20, ctx)
+    assert outcome.examples is not None
+    assert len(outcome.examples.example) == 20
+
+
+def test_networks_without_stages_are_told_of_pcls(small_backbone: Backbone) -> None:
+    pixels = BackboneRequest(label="pixels", arch="pixels").load()
+
+    assert "voc-svm-pcl takes the features of any network" in VISSL.unsupported(pixels)
+    assert "voc-lowshot-pcl takes" in FEW_VISSL.unsupported(pixels)
+    assert not PCL.unsupported(pixels) and not FEW_PCL.unsupported(pixels)
+    assert not VISSL.unsupported(small_backbone)
+
+
+def test_the_recipes_are_vissls_and_pcls(voc: VocLabels, ctx: Context) -> None:
+    assert VISSL.costs == FEW_VISSL.costs == (0.01, 0.1, 1, 2, 5, 10, 15, 20, 50, 100, 1000)
+    assert VISSL.folds == 3 and VISSL.max_iter == 2000
+    assert FEW_VISSL.ks == (1, 2, 4, 8, 16, 32, 64, 96) and FEW_VISSL.draws == FEW_PCL.draws == 5
+    assert PCL.costs == FEW_PCL.costs == (0.5,) and FEW_PCL.ks == (1, 2, 4, 8, 16)
+    views = [task.resolved(voc, ctx).view for task in (VISSL, FEW_VISSL, PCL)]
+    assert [(v.size, v.resize, v.squash) for v in views] == [
+        (224, 256, True),
+        (224, 224, True),
+        (224, 256, False),
+    ]
+
+
+def test_the_protocol_states_the_values_in_force(voc: VocLabels, ctx: Context) -> None:
+    full, few, pcl = (task.resolved(voc, ctx).protocol for task in (VISSL, FEW_VISSL, PCL))
+
+    assert "its shorter side resized to 256 px, then both sides resized to 224 px (bilinear)" in full
+    assert "chosen for each class by average precision (not interpolated) in 3-fold" in full
+    assert "a negative in training and left out of the test" in full
+    assert "svm_trainer.py" in full and "09270ed" in full
+    assert "The whole picture, both sides resized to 224 px" in few
+    assert "with the best mean over the draws on test" in few and "not drawn in training" in few
+    assert "C = 0.5. " in pcl and "a negative in the test" in pcl and "Centre crop of 224 px" in pcl
+    for task in (*voc_svm.TASKS, *voc_lowshot.TASKS):
+        assert "The whole picture" in task.protocol or "Centre crop" in task.protocol  # unresolved
+
+
+def test_a_missing_devkit_is_named(ctx: Context, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="VOCdevkit/VOC2007"):
+        VISSL.data("", ctx)
+    write_devkit(tmp_path / "mine")
+    assert replace(VISSL, root=str(tmp_path / "mine")).data("", ctx).name == "mine"
