@@ -1,0 +1,73 @@
+"""The command `python -m hsa_bench.cache`: show what run folders keep to save time, and free it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsa_bench.cached import KINDS, Entry, entries, free, run_folders
+
+WIDE = 200
+"""Letters of a line where nobody looks at a terminal."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Argument(help="A run folder, or a folder of run folders.")] = Path("runs"),
+    show: Annotated[
+        bool, typer.Option("--list", help="Show what is cached, with sizes (the default).")
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Free it.")] = False,
+    only: Annotated[str, typer.Option(help=f"One kind alone: {', '.join(KINDS)}.")] = "",
+) -> None:
+    """List or clear the caches of runs. Results, checkpoints and reports are no cache and stay.
+
+    Whatever is cleared is made again when it is needed. Do not clear while a run in that folder goes on.
+    """
+    if show and clear:
+        raise typer.BadParameter("give --list or --clear, not both")
+    if only and only not in KINDS:
+        raise typer.BadParameter(f"--only {only}: no such kind; there are {', '.join(KINDS)}")
+    try:
+        runs = run_folders(out)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    found = [one for run in runs for one in entries(run) if only in {"", one.kind}]
+    if clear:
+        for one in found:
+            free(one)
+        print(f"freed {_bytes(sum(one.size for one in found))} in {len(found)} entries")
+        return
+    _show(found)
+
+
+def _show(found: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table("run", "kind", Column("size", justify="right"), "what", "file", box=None)
+    for one in sorted(found, key=lambda entry: -entry.size):
+        table.add_row(str(one.run), one.kind, _bytes(one.size), one.said, one.path.name)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)
+    total = sum(one.size for one in found)
+    console.print(f"{_bytes(total)} in {len(found)} entries; --clear frees them", highlight=False)
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:,.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+
+
+if __name__ == "__main__":
+    app()
