@@ -52,7 +52,7 @@ class Layers(RegressionTask):
     name: str = "layers"
     layers: tuple[str, ...] = ()
     """Which of them, e.g. ("stage3", "stage4"); empty: all."""
-    cs: tuple[PositiveFloat, ...] = Field(default=(1.0, 10.0, 100.0, 1000.0), min_length=1)
+    cs: tuple[PositiveFloat, ...] = Field(default=(1.0, 10.0, 100.0, 1000.0, 10_000.0), min_length=1)
     folds: int = Field(default=3, ge=2)
     k: PositiveInt = 20
     """Neighbours that vote; the whole training split if it is smaller."""
