@@ -6,9 +6,12 @@ Imports no torch, as the processes that fit import this file.
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +84,24 @@ def solve_all(train: Floats, test: Floats, problems: Sequence[Problem]) -> Itera
     if at_once < 2 or work < IN_PLACE:
         return (solve(train, test, one) for one in problems)
     pool = Parallel(n_jobs=at_once, return_as="generator", mmap_mode="r")
-    return pool(delayed(solve)(train, test, one) for one in problems)
+    return pool(delayed(_solve_for)(os.getpid(), train, test, one) for one in problems)
+
+
+def _solve_for(parent: int, train: Floats, test: Floats, problem: Problem) -> Solved:
+    end_with(parent)
+    return solve(train, test, problem)
+
+
+@cache
+def end_with(parent: int) -> None:
+    """End this process soon after its parent is gone, which may be killed and cannot end it then."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def solve(train: Floats, test: Floats, problem: Problem) -> Solved:

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_score
-from sklearn.svm import LinearSVC
 
-from eval_tasks import _svm, voc_lowshot, voc_svm
-from eval_tasks._svm import Problem, area, cross_validated, solve, solve_all, unit
-from eval_tasks._voc_draws import offered, own_images, shared_images, usable
+from eval_tasks import voc_lowshot, voc_svm
+from eval_tasks._svm import area, unit
+from eval_tasks._voc_draws import shared_images
 from hsa_bench.core.average_precision import IOU_50, average_precision, ranked
 from hsa_bench.core.backbone import Backbone, assert_unchanged
 from hsa_bench.core.data_error import DataError
@@ -23,8 +19,9 @@ from hsa_bench.core.plan import ChosenTask, LoadedBackbone, make_plan
 from hsa_bench.core.request import BackboneRequest
 from hsa_bench.core.task import Context
 from hsa_bench.core.voc_folder import CLASSES
-from hsa_bench.core.voc_labels import ABSENT, IGNORED, PRESENT, VocLabels, open_voc_labels
+from hsa_bench.core.voc_labels import IGNORED, PRESENT, VocLabels, open_voc_labels
 from reports.bootstrap import Measured, measure
+from tests.plain_svm import plain_area, plain_svm
 from tests.voc_layout import Named, write_voc
 
 VISSL, PCL = voc_svm.TASKS
@@ -32,143 +29,6 @@ FEW_VISSL, FEW_PCL = voc_lowshot.TASKS
 QUICK = {"image_size": 64, "costs": (0.1, 1.0)}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def features(count: int, seed: int) -> np.ndarray:
-    return np.abs(np.random.default_rng(seed).normal(size=(count, 12))).astype(np.float32)
-
-
-def problem(costs: Sequence[float] = (0.5,), folds: int = 0) -> Problem:
-    positive = np.random.default_rng(5).random(40) < 0.3
-    return Problem(0, np.arange(40), positive, tuple(costs), 2000, folds)
-
-
-def plain_svm(x: np.ndarray, positive: np.ndarray, cost: float) -> LinearSVC:
-    svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, dual=True, max_iter=2000, random_state=0)
-    return svm.fit(x, np.where(positive, 1, -1))
-
-
-def plain_area(scores: np.ndarray, right: np.ndarray) -> float:
-    """From the definition: at each recall that is reached, the best precision there or later."""
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    points = []
-    for cut in range(1, len(order) + 1):
-        hits = sum(bool(right[i]) for i in order[:cut])
-        points.append((hits / right.sum(), hits / cut))
-    total, last = 0.0, 0.0
-    for recall, _ in points:
-        total += (recall - last) * max(p for r, p in points if r >= recall)
-        last = recall
-    return 100 * total
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_average_precision_is_the_area_under_the_envelope(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores = rng.normal(size=30).round(1).astype(np.float32)  # some are equal
-    labels = rng.choice([PRESENT, IGNORED, ABSENT], size=30, p=[0.3, 0.1, 0.6])
-    asked = labels != IGNORED
-
-    assert area(scores, labels) == pytest.approx(plain_area(scores[asked], labels[asked] == PRESENT))
-
-
-def test_a_perfect_ranking_has_100_and_the_worst_has_its_share() -> None:
-    labels = np.array([1, 1, -1, -1])
-    assert area(np.array([4.0, 3.0, 2.0, 1.0]), labels) == 100
-    assert area(np.array([1.0, 2.0, 3.0, 4.0]), labels) == 50  # 1/3 at the first hit, 2/4 at the second
-
-
-def test_features_have_length_one_less_a_hundred_thousandth() -> None:
-    x = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
-    assert np.allclose(unit(x), [[3 / 5.00001, 4 / 5.00001], [0, 0]], atol=1e-7)
-
-
-def test_scores_are_those_of_scikit_learn() -> None:
-    x, test, one = features(40, 0), features(20, 1), problem((0.5, 2.0))
-
-    found = solve(x, test, one)
-
-    for cost, scores in zip((0.5, 2.0), found.scores, strict=True):
-        expected = plain_svm(x, one.positive, cost).decision_function(test)
-        assert np.allclose(scores, expected, rtol=0, atol=1e-12)
-
-
-def test_a_cost_is_chosen_as_by_cross_val_score_then_fitted_on_all() -> None:
-    x, test, one = features(40, 0), features(20, 1), problem((0.01, 0.1, 0.5), folds=3)
-    y = np.where(one.positive, 1, -1)
-
-    found = solve(x, test, one)
-
-    for cost, value in found.judged.items():
-        svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, dual=True, max_iter=2000, random_state=0)
-        assert value == cross_val_score(svm, x, y, cv=3, scoring="average_precision").mean()
-    best = max(found.judged, key=lambda cost: found.judged[cost])
-    assert found.costs == (best,)
-    assert np.allclose(found.scores[0], plain_svm(x, one.positive, best).decision_function(test), atol=1e-12)
-
-
-@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
-def test_fits_that_do_not_converge_are_counted() -> None:
-    one = replace(problem((0.5, 1000.0), folds=3), max_iter=1)
-
-    assert cross_validated(features(40, 0), one)[1] == 6
-    assert solve(features(40, 0), features(5, 1), one).unfinished == 7
-    with pytest.warns(ConvergenceWarning):
-        LinearSVC(dual=True, max_iter=1).fit(features(40, 0), one.positive)
-
-
-def test_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, test = features(40, 0), features(20, 1)
-    problems = [problem((0.1 * i,)) for i in range(1, 4)]
-    alone = [solve(x, test, one).scores for one in problems]
-    monkeypatch.setattr(_svm, "IN_PLACE", 0)
-    monkeypatch.setattr(_svm.os, "cpu_count", lambda: 2)
-
-    shared = [one.scores for one in solve_all(x, test, problems)]
-
-    assert np.array_equal(alone, shared)
-
-
-def test_one_kind_of_image_teaches_nothing() -> None:
-    one = replace(problem((0.5, 1.0)), positive=np.ones(40, np.bool_))
-    assert not solve(features(40, 0), features(20, 1), one).scores.any()
-
-
-def some_labels(images: int = 80) -> np.ndarray:
-    rng = np.random.default_rng(2)
-    return rng.choice([PRESENT, IGNORED, ABSENT], size=(images, 3), p=[0.3, 0.1, 0.6])
-
-
-def test_a_class_draws_k_of_its_own_and_k_for_each_other_class() -> None:
-    labels = some_labels()
-    rows = own_images(labels, 1, 5, draw=0)
-
-    assert (labels[rows, 1] == PRESENT).sum() == 5
-    assert (labels[rows, 1] == ABSENT).sum() == 10
-    assert len(set(rows.tolist())) == 15 and rows.tolist() == sorted(rows.tolist())
-    assert np.array_equal(rows, own_images(labels, 1, 5, draw=0))
-    assert not np.array_equal(rows, own_images(labels, 1, 5, draw=1))
-
-
-def test_shared_images_are_k_of_each_class_and_may_repeat() -> None:
-    labels = np.array([[PRESENT, PRESENT], [PRESENT, ABSENT], [IGNORED, PRESENT]])
-
-    rows = shared_images(labels, [0, 1], 2, draw=0)
-
-    assert sorted(rows[:2].tolist()) == [0, 1] and sorted(rows[2:].tolist()) == [0, 2]
-    assert np.array_equal(rows, shared_images(labels, [0, 1], 2, draw=0))
-
-
-def test_classes_and_ks_that_the_images_do_not_offer_are_left_out() -> None:
-    train = np.full((10, 4), ABSENT)
-    train[:4, 0], train[4:6, 1], train[6, 2] = PRESENT, PRESENT, IGNORED
-    asked = np.array([[PRESENT, PRESENT, PRESENT, PRESENT], [ABSENT, ABSENT, ABSENT, ABSENT]])
-
-    assert usable(train, asked, 1, 1).tolist() == [0, 1]
-    assert offered(train, asked, [1, 2, 4], 0)[1] == [1, 2]
-    assert offered(train, asked, [1, 2, 4], 6) == (pytest.approx([0, 1]), [1])
-    with pytest.raises(ValueError, match="of 10 training images, no class has 9 that show it"):
-        usable(train, asked, 9, 1)
 
 
 def write_devkit(root: Path) -> None:
