@@ -7,11 +7,16 @@ READY := $(VENV)/.ready
 # A process per core, each on one thread; a file stays in one process, as its tests share what they set up.
 PARALLEL := -n auto --dist loadfile
 
-.PHONY: setup demo test test-all bench check clean
+.PHONY: setup demo reproduce test test-all bench check clean
 
 # Networks this small compute best on one thread, while a second process loads.
 demo: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m hsa_bench.run --preset demo --workers 1 --out runs/demo
+
+# HSA against MoCo v2 and SimCLR on CIFAR-10, some hours on a CPU: docs/results/cifar10.md. Killed, it goes on.
+DATA ?= data
+reproduce: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m hsa_bench.reproduce cifar10 --data $(DATA) --workers 1 --out runs/cifar10
 
 test: check
 	$(RUN) -m pytest $(PARALLEL) -m "not long"

@@ -76,11 +76,12 @@ class Geometry(FrozenTask):
             "uniformity: log of the mean of exp(-2 squared distance) over all pairs of up to "
             f"{self.images:,} test images; smaller is more even (Wang and Isola 2020, arXiv:2005.10242, "
             "sec. 4.1; they pair views as their training drew them). rankme: exp of the entropy of the "
-            f"singular values of up to {self.rank_images:,} training images' features, not centred (Garrido et al. "
-            "2023, arXiv:2210.02885, who take a projector's output where there is one); effective_rank: the "
-            "same of centred features (Roy and Vetterli 2007). nmi and ari, percent: normalised mutual "
-            "information and adjusted Rand index between the classes and as many k-means clusters of unit "
-            f"features (best of {self.starts} starts, scikit-learn). {CAVEAT} No random draw."
+            f"singular values of up to {self.rank_images:,} training images' features, not centred (Garrido "
+            "et al. 2023, arXiv:2210.02885, who take a projector's output where there is one); "
+            "effective_rank: the same of centred features (Roy and Vetterli 2007). nmi and ari, percent: "
+            "normalised mutual information and adjusted Rand index between the classes and as many k-means "
+            f"clusters of unit features (best of {self.starts} starts, scikit-learn). {CAVEAT} No random "
+            "draw."
         )
 
     def run(

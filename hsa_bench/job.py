@@ -54,7 +54,7 @@ class Pretraining(Record):
     arch: str = ""
     """Architecture of all of them."""
     backbones: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By label: settings of the pretraining task, its `method` first."""
+    """By label: settings of the pretraining task, its `method` first; and `seeds`, where they are its own."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings that all of them share."""
     seeds: tuple[int, ...] = (0,)

@@ -64,8 +64,9 @@ class Suite:
         cells: list[Cell] = []
         for label, own in job.pretrain.backbones.items():
             own_settings = {**job.pretrain.settings, **own, **self._settings(evaluation=False)}
+            seeds = own_settings.pop("seeds", job.pretrain.seeds)
             task = with_settings(default_task(PRETRAIN, "pretrain"), own_settings)
-            for seed in job.pretrain.seeds:
+            for seed in seeds:
                 start = _load(BackboneRequest(label=label, arch=job.pretrain.arch, init=seed))
                 plan = make_plan(
                     [ChosenTask(PRETRAIN, task)], [start], job.dataset, [seed], job.limit, self.bench.ctx

@@ -1,0 +1,78 @@
+"""The command `python -m hsa_bench.reproduce cifar10`: tune every method alike, compare, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsa_bench.core.store import UnreadableResult, write_text
+from hsa_bench.job import Job, UsageError
+from hsa_bench.place import Place
+
+if TYPE_CHECKING:
+    from hsa_bench.core.result import TaskResult
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    ablation: Annotated[str, typer.Argument(help="A name, or a YAML file like hsa_bench/ablations/*.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder for tuning/ and final/.")] = Path("runs/reproduce"),
+    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
+    device: Annotated[str, typer.Option(help="cpu, cuda …; auto takes a GPU where there is one.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Loader processes.")] = 0,
+) -> None:
+    """Tune, choose, compare, report. Killed at any point, the same command goes on where it was.
+
+    The test pictures are used once, after everything is chosen.
+    """
+    try:
+        ok = _reproduce(ablation, out, data, device, workers)
+    except (UsageError, UnreadableResult) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(0 if ok else 1)
+
+
+def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> bool:
+    from hsa_bench.ablation import chosen, final_job, flops_per_epoch, in_words, read_ablation, tuning_job
+    from reports.report import write_report
+
+    ablation = read_ablation(name)
+    first, last = (Place(out / part, data, device, workers) for part in ("tuning", "final"))
+    typer.echo("tuning: the same trials for every method")
+    _run(tuning_job(ablation), first)
+    results = _results(first)
+    best = chosen(ablation, results)
+    tuned = in_words(best, ablation.tuning.epochs)
+    write_text(out / "chosen.json", json.dumps({row: t.settings for row, t in best.items()}, indent=1) + "\n")
+    typer.echo(f"{tuned}\ncomparison")
+    ok = _run(final_job(ablation, best, flops_per_epoch(ablation, results), tuned), last)
+    for place in (first, last):
+        typer.echo(f"report: {write_report(place.out)}")
+    return ok
+
+
+def _run(job: Job, place: Place) -> bool:
+    from rich.console import Console
+
+    from hsa_bench.display import Display
+    from hsa_bench.suite import Suite, run_suite
+
+    with Display(Console()) as display:
+        return run_suite(Suite(job, place.bench(), display))
+
+
+def _results(place: Place) -> list[TaskResult]:
+    """The plan's results, and none that an earlier plan left."""
+    from reports.collected import collect
+
+    return list(collect(place.out).results)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,117 @@
+"""The ablation's command on a small budget: equal trials, the best of each, one comparison, resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from hsa_bench.ablation import LONGER, chosen, final_job, flops_per_epoch, read_ablation, trials, tuning_job
+from hsa_bench.core.result import TaskResult
+from hsa_bench.job import UsageError
+from hsa_bench.reproduce import app
+from reports.collected import collect
+from tests.reports.report_folder import result
+
+SMALL = Path(__file__).with_name("ablation.yaml")
+
+
+def command(out: Path, ablation: str = str(SMALL)) -> Result:
+    return CliRunner().invoke(app, [ablation, "--out", str(out)])
+
+
+def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) -> None:
+    done = command(tmp_path)
+    assert done.exit_code == 0, done.output
+    tuned, final = collect(tmp_path / "tuning"), collect(tmp_path / "final")
+    judged = {r.label: r.metrics["top1"] for r in tuned.results if r.spec.task == "knn"}
+    assert len(judged) == 4
+    best = json.loads((tmp_path / "chosen.json").read_text())
+    for row, settings in best.items():
+        own = {label: top1 for label, top1 in judged.items() if label.startswith(f"{row} ")}
+        assert own[f"{row} lr {settings['lr']:g} T 0.2"] == max(own.values())
+
+    pretrained = [r for r in final.results if r.spec.task == "pretrain"]
+    assert sorted((r.label, r.spec.seed) for r in pretrained) == [
+        ("hsa", 0), ("moco", 0), ("moco", 1), ("moco-longer", 0), ("moco-longer", 1),
+    ]  # fmt: skip
+    for one in pretrained:
+        assert one.spec.settings["lr"] == best[one.label.removesuffix(LONGER)]["lr"]
+    flops = {r.label: r.source.budget.flops for r in final.results if r.source.budget}
+    assert flops["moco"] < flops["hsa"]
+    assert flops["moco-longer"] == pytest.approx(
+        flops["hsa"], rel=0.3
+    )  # whole epochs, of which there are few
+
+    text = (tmp_path / "final" / "report.md").read_text()
+    assert "Chosen learning rates and temperatures, by trials of 1 epochs: moco" in text
+    for row in ("moco (baseline)", "hsa", "moco-longer", "random", "pixels"):
+        assert f"\n| {row} |" in text
+
+    again = command(tmp_path)
+    assert again.exit_code == 0
+    assert "[1/" not in again.output  # nothing is run twice
+
+
+def test_tuning_never_sees_the_test_pictures_and_gives_every_method_as_much() -> None:
+    ablation = read_ablation("cifar10")
+    job = tuning_job(ablation)
+    assert job.dataset == "cifar10-10k-held-out" != ablation.dataset
+    by_row = [trial.row for trial in trials(ablation)]
+    assert {by_row.count(row) for row in ablation.methods} == {6}
+    assert {own["method"] for own in job.pretrain.backbones.values()} == {"simclr", "moco", "hsa"}
+    assert len(job.pretrain.backbones) == 24
+
+
+def judged(label: str, top1: float) -> TaskResult:
+    return result(label, "knn", metrics={"top1": top1})
+
+
+def test_the_best_trial_is_taken_and_of_equal_ones_the_first() -> None:
+    ablation = read_ablation(str(SMALL))
+    names = [trial.label for trial in trials(ablation)]
+    best = chosen(ablation, [judged(n, v) for n, v in zip(names, (10.0, 20.0, 30.0, 30.0), strict=True)])
+    assert {row: trial.lr for row, trial in best.items()} == {"moco": 0.05, "hsa": 0.01}
+
+
+def test_a_lost_trial_stops_the_choice_as_methods_would_not_be_tuned_alike() -> None:
+    ablation = read_ablation(str(SMALL))
+    with pytest.raises(UsageError, match=r"tuning: hsa lr 0\.05 T 0\.2 has no number"):
+        chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)[:-1]])
+
+
+def test_equal_compute_is_by_flops() -> None:
+    ablation = read_ablation(str(SMALL))
+    best = chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)])
+    job = final_job(ablation, best, {"moco": 2.0, "hsa": 7.0}, "tuned")
+    assert job.pretrain.backbones["moco-longer"]["epochs"] == 7
+    assert job.pretrain.backbones["moco"]["seeds"] == (0, 1)
+    assert "tuned" in job.notes
+    assert flops_per_epoch(ablation, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seeds: {moco: [0]}", "seeds: hsa has none"),
+        ("longer: {like: byol, methods: [moco]}", "byol is no row of methods"),
+        ("tunning: 3", "field tunning"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, message: str) -> None:
+    text = "\n".join(
+        row for row in SMALL.read_text().splitlines() if row.split(":")[0] != line.split(":", maxsplit=1)[0]
+    )
+    (tmp_path / "wrong.yaml").write_text(f"{text}\n{line}\n")
+    with pytest.raises(UsageError, match=message):
+        read_ablation(str(tmp_path / "wrong.yaml"))
+
+
+def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None:
+    done = command(tmp_path / "out", "cifar11")
+    assert done.exit_code == 2
+    assert "ablation cifar11: did you mean cifar10?" in done.stderr
+    assert not (tmp_path / "out").exists()
