@@ -37,6 +37,7 @@ class Longer(Record):
 
     like: str
     methods: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
 
 
 class Ablation(Record):
@@ -166,7 +167,8 @@ def final_job(
     if longer := ablation.longer:
         for row in longer.methods:
             share = epoch_flops[longer.like] / epoch_flops[row]
-            rows[row + LONGER] = {**rows[row], "epochs": round(ablation.shared["epochs"] * share)}
+            epochs = round(ablation.shared["epochs"] * share)
+            rows[row + LONGER] = {**rows[row], "epochs": epochs, "seeds": longer.seeds}
     return Job(
         title=ablation.title,
         dataset=ablation.dataset,
