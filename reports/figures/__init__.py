@@ -9,6 +9,7 @@ from reports.figures.fractions import draw_fractions
 from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.progress import draw_progress
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.shots import draw_shots
 from reports.figures.style import Look, looks, looks_by_label
@@ -27,6 +28,7 @@ __all__ = [
     "draw_geometry",
     "draw_layers",
     "draw_pretraining",
+    "draw_progress",
     "draw_sensitivity",
     "draw_shots",
     "draw_training",

@@ -14,6 +14,7 @@ from reports.figures.fractions import draw_fractions
 from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of
+from reports.figures.progress import draw_progress
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.shots import draw_shots
 from reports.figures.training import draw_pretraining, draw_training
@@ -22,6 +23,7 @@ from reports.grid import Grid
 
 FIGURES = {
     "transfer": draw_transfer,
+    "progress": draw_progress,
     "pretraining": draw_pretraining,
     "fractions": draw_fractions,
     "shots": draw_shots,

@@ -1,0 +1,45 @@
+"""Accuracy against epochs and against compute."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from reports.figures.progress import draw_progress, looked_at
+from tests.reports.figure_cases import caught, costing, draw, lines, panels, points, pretrained
+from tests.reports.report_folder import result
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    return caught(monkeypatch)
+
+
+def test_each_method_runs_over_epochs_and_over_what_they_cost(drawn: list[Figure], tmp_path: Path) -> None:
+    results = [
+        pretrained("hsa", [20.0, 40.0]),
+        pretrained("moco", [10.0, 30.0]),
+        pretrained("moco", [20.0, 32.0], seed=1),
+        result("hsa", "knn", source=costing("hsa", 8e15)),
+        result("moco", "knn", source=costing("moco", 2e15)),
+    ]
+    picture = draw(draw_progress, tmp_path, *results)
+    assert picture is not None and "standard deviation over pretrainings" in picture.caption
+    epochs, cost = panels(drawn[0])
+    assert points(lines(epochs)["hsa"]) == [[2, 20], [4, 40]]
+    assert points(lines(epochs)["moco"]) == [[2, 15], [4, 31]]
+    assert points(lines(cost)["hsa"]) == [[4, 20], [8, 40]]
+    assert points(lines(cost)["moco"]) == [[1, 15], [2, 31]]
+
+
+def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
+    odd = pretrained("hsa", [1.0, 2.0, 3.0], settings={"epochs": 5, "knn_every": 2})
+    assert looked_at(odd) == [2, 4, 5]
+    assert looked_at(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5, "knn_every": 2})) == []
+    assert looked_at(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5})) == []
+
+
+def test_unknown_cost_and_a_single_pretraining_give_no_figure(tmp_path: Path) -> None:
+    both = [pretrained("hsa", [20.0, 40.0]), pretrained("moco", [10.0, 30.0])]
+    assert draw(draw_progress, tmp_path, *both) is None
+    assert draw(draw_progress, tmp_path, both[0], result("hsa", "knn", source=costing("hsa", 1e15))) is None
