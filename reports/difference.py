@@ -139,7 +139,7 @@ def difference(
             return found.untested(f"{len(values)} against {len(others)} pretrainings: one has no spread")
         return found
     if several:
-        return over_images
+        return Impossible(f"{over_images.reason}, and one side is several pretrainings")
     return _over_repeats(one, other) or over_images
 
 

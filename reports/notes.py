@@ -151,12 +151,14 @@ def _no_better_than_random(comparison: Comparison) -> tuple[str, ...]:
 
 def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
     reasons: dict[str, dict[str, None]] = {}
+    otherwise = {c for (_, _, c), found in comparison.differences.items() if isinstance(found, Difference)}
     for (row, column), score in comparison.scores.items():
-        if isinstance(score, Impossible):
+        if isinstance(score, Impossible) and column not in otherwise:
             reasons.setdefault(f"{plain(column)}: {plain(score.reason)}", {})[plain(row)] = None
     for (row, base, column), found in comparison.differences.items():
         own = comparison.scores[row, column], comparison.scores[base, column]
-        if isinstance(found, Impossible) and not any(isinstance(score, Impossible) for score in own):
+        said = column not in otherwise and any(isinstance(score, Impossible) for score in own)
+        if isinstance(found, Impossible) and not said:
             named = f"{plain(row)} to {plain(base)}"
             reasons.setdefault(f"{plain(column)}: {plain(found.reason)}", {})[named] = None
     lines = [f"{reason} ({', '.join(rows)})." for reason, rows in reasons.items()]

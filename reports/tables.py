@@ -54,7 +54,9 @@ def score(cell: Cell) -> str:
 
 def baseline_table(grid: Grid, comparison: Comparison, baseline: str) -> Table:
     """Difference of every backbone to one baseline, its interval, and what is shown."""
-    columns = [c for c in grid.columns if any(comparison.at(row, baseline, c) for row in grid.rows)]
+    found = {c: [comparison.at(row, baseline, c) for row in grid.rows] for c in grid.columns}
+    columns = [c for c in found if any(isinstance(one, Difference) for one in found[c])]
+    columns = columns or [c for c in found if any(found[c])]  # of diagnostics alone: the notes say why not
     rows = tuple(
         (plain(row), *(_compared(comparison.at(row, baseline, column)) for column in columns))
         for row in grid.rows
