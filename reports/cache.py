@@ -12,7 +12,7 @@ from typing import Any
 from hsa_bench.core.result import TaskResult
 from hsa_bench.core.store import write_text
 
-COMPUTATION = 2
+COMPUTATION = 3
 """Raised when a computation changes a kept number."""
 
 
