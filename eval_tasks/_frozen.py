@@ -43,9 +43,9 @@ class FrozenTask(ClassificationTask):
     def view(self) -> View:
         return replace(super().view, interpolation=self.interpolation)
 
-    def features(self, backbone: Backbone, data: Classification, ctx: Context, layer: str = LAST) -> Features:
-        """Centre-crop features of both splits, of the trunk itself or of one of its layers."""
-        return extract_both(backbone, data, self.view, ctx, self.precision, self.storage, layer)
+    def features(self, backbone: Backbone, data: Classification, ctx: Context, *layers: str) -> Features:
+        """Centre-crop features of both splits, of the trunk itself or of the first layer; see `extract`."""
+        return extract_both(backbone, data, self.view, ctx, self.precision, self.storage, layers or (LAST,))
 
     def features_of(self, backbone: Backbone, images: ImageSet, ctx: Context) -> FeatureSet:
         """Centre-crop features of some images."""

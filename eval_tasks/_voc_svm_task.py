@@ -126,7 +126,7 @@ class VocSvm(FrozenTask):
         Returns:
             What `keep` makes of each, as all scores of all problems may not fit into memory.
         """
-        found = self.features(backbone, data, ctx, layer)
+        found = self.features(backbone, data, ctx, layer, *self.layers)
         train, test = (unit(split.rows().numpy()) for split in (found.train, found.test))
         share = own_range(len(problems))
         mine = problems[share.start : share.stop]

@@ -50,6 +50,7 @@ class Geometry(FrozenTask):
     version: ClassVar[int] = 1
     main_metric: ClassVar[str] = "nmi"
     seeded: ClassVar[bool] = False
+    diagnostic: ClassVar[bool] = True
     cheap: ClassVar[bool] = True
 
     name: str = "geometry"

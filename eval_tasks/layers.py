@@ -91,7 +91,7 @@ class Layers(RegressionTask):
         found: dict[str, _Measured] = {}
         for name in names:
             what = f"{name} of {backbone.label}"
-            found[name] = self._measured(self.features(backbone, data, ctx, name), ctx, what)
+            found[name] = self._measured(self.features(backbone, data, ctx, name, *names), ctx, what)
         deepest = found[names[-1]]
         return scored(
             data,

@@ -19,7 +19,8 @@ ABLATIONS = Path(__file__).with_name("ablations")
 LONGER = "-longer"
 """Ends the name of a row that trains until it has cost as much as another."""
 
-PRETRAIN = "pretrain"
+BASELINES = ("moco", "simclr")
+"""Rows that the others are compared with, and so are those that train longer."""
 
 
 class Tuning(Record):
@@ -174,7 +175,7 @@ def final_job(
         dataset=ablation.dataset,
         tasks=ablation.tasks,
         seeds=ablation.evaluation_seeds,
-        baseline=tuple(row for row in ("moco", "simclr") if row in rows),
+        baseline=tuple(row for base in BASELINES for row in (base, base + LONGER) if row in rows),
         random_controls=ablation.random_controls,
         controls_on="all",
         set=dict(ablation.set),

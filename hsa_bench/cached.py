@@ -39,14 +39,14 @@ class Entry:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Folders with a cache: the one given, or those right below it.
+    """Folders with a cache: the one given, or all below it.
 
     Raises:
         ValueError: There is none.
     """
     if (root / CACHE).is_dir():
         return [root]
-    found = sorted(path.parent for path in root.glob(f"*/{CACHE}") if path.is_dir()) if root.is_dir() else []
+    found = sorted(path.parent for path in root.rglob(CACHE) if path.is_dir()) if root.is_dir() else []
     if not found:
         raise ValueError(f"{root}: no run folder with a {CACHE}/ here; give the --out folder of a run")
     return found
@@ -72,9 +72,13 @@ def free(one: Entry) -> None:
 
 
 def _features(run: Path, folder: Path) -> Iterator[Entry]:
-    """A set of features an entry, and each extraction that was cut short."""
+    """A set of features an entry, and all that an extraction left that was cut short."""
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".npy" and not path.name.startswith("."):
+        if path.name.startswith(".") and path.is_file():
+            yield Entry(
+                run, FEATURES, path, _size(path), "a file that was being written when it was cut short"
+            )
+        elif path.suffix == ".npy":
             beside = path.with_suffix(".json")
             yield Entry(run, FEATURES, path, _size(path) + _size(beside), _described(beside))
         elif path.is_dir() and not path.is_symlink():
@@ -88,7 +92,7 @@ def _whole(run: Path, kind: str, folder: Path) -> Entry:
 def _described(beside: Path) -> str:
     try:
         said: dict[str, Any] = json.loads(beside.read_text())
-        size, resize, _ = said["view"]
+        size, resize, *_ = said["view"]
         layer = said["layer"] or "last"
         return (
             f"{said['backbone']} ({said['id']['arch']}), {layer}, {said['data']:,} images at {size} of "

@@ -178,9 +178,10 @@ def _to_untrained(grid: Grid) -> list[Pair]:
 
 
 def _comparable(one: Cell, other: Cell) -> bool:
-    """Both have a number, of all the images."""
+    """Both have a number, of all the images, that is meant to rank them."""
     runs = (*one.runs, *other.runs)
-    return bool(one.runs and other.runs) and all(run.spec.limit is None for run in runs)
+    ranks = not (one.diagnostic or other.diagnostic)
+    return ranks and bool(one.runs and other.runs) and all(run.spec.limit is None for run in runs)
 
 
 def _not_tested(found: Difference | Impossible) -> Difference | Impossible:

@@ -27,6 +27,8 @@ from reports.significance import (
 Noise = Literal["test images", "evaluation seeds", "draws of training images", "pretrainings"]
 
 
+DRAWS: Literal["draws of training images"] = "draws of training images"
+
 Key = TypeVar("Key", int, tuple[int, int])
 
 
@@ -138,9 +140,12 @@ def difference(
         if several:
             return found.untested(f"{len(values)} against {len(others)} pretrainings: one has no spread")
         return found
+    repeats = _over_repeats(one, other)
+    if several and isinstance(repeats, Difference) and repeats.noise == DRAWS:
+        return repeats.untested(f"{len(values)} against {len(others)} pretrainings: one has no spread")
     if several:
         return Impossible(f"{over_images.reason}, and one side is several pretrainings")
-    return _over_repeats(one, other) or over_images
+    return repeats or over_images
 
 
 def _unlike_data(one: Cell, other: Cell) -> str:
@@ -200,9 +205,9 @@ def _over_repeats(one: Cell, other: Cell) -> Difference | None:
     count = len(values)
     if count < 2:
         return None
-    noise: Noise = "draws of training images" if len(drawn[0]) > 1 else "evaluation seeds"
+    noise: Noise = DRAWS if len(drawn[0]) > 1 else "evaluation seeds"
     interval, p = paired(values, others)
-    few = f"{count} {'draws' if noise != 'evaluation seeds' else 'seeds'}; a test takes {LEAST_RUNS}"
+    few = f"{count} {'draws' if noise == DRAWS else 'seeds'}; a test takes {LEAST_RUNS}"
     test = Significance("paired t", p) if count >= LEAST_RUNS else Untested(few)
     value = statistics.fmean(values) - statistics.fmean(others)
     return Difference(value, interval, noise, test, (count, count))
@@ -223,12 +228,16 @@ def _of_common_seeds(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
 
 
 def _of_common_draws(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
-    """The main metric at each draw of training images of runs of equal seeds."""
-    values, others = (
-        {(run.spec.seed, i): v for run in cell.runs for i, v in enumerate(draws(run, run.main_metric))}
-        for cell in (one, other)
-    )
-    return _common(values, others)
+    """The main metric at each draw of training images of runs of equal seeds, averaged over pretrainings."""
+    return _common(_by_draw(one), _by_draw(other))
+
+
+def _by_draw(cell: Cell) -> dict[tuple[int, int], float]:
+    found: dict[tuple[int, int], list[float]] = {}
+    for run in cell.runs:
+        for i, value in enumerate(draws(run, run.main_metric)):
+            found.setdefault((run.spec.seed, i), []).append(value)
+    return {key: statistics.fmean(values) for key, values in found.items()}
 
 
 def _common(values: Mapping[Key, float], others: Mapping[Key, float]) -> tuple[list[float], list[float]]:

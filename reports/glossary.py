@@ -7,12 +7,13 @@ from reports.table import code
 
 METRICS = {
     "top1": "the share of test images whose first guess is right",
-    "mean_per_class": "that share in each class, averaged over classes",
+    "mean_per_class": "the share of each class's test images that are right, averaged over classes",
     "bbox/AP": "the average precision over box overlaps .50 to .95",
     "logistic": "the top-1 of a logistic regression, averaged over several small numbers of images per class",
-    "svm": "the same of linear SVMs",
+    "svm": "the top-1 of linear SVMs, averaged over several small numbers of images per class",
     "mAP": "the average precision of each class of image, averaged over classes",
-    "oracle_mAP": "the same with penalties chosen on the test images, as its paper does",
+    "oracle_mAP": "the average precision of each class of image, averaged over classes, with penalties "
+    "chosen on the test images, as its paper does",
     "nmi": "how much k-means clusters and classes tell of each other (a diagnostic, not tested)",
 }
 

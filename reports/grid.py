@@ -56,6 +56,11 @@ class Cell:
         return len(self.runs) > 1 and (len(weights) > 1 or any(run.seeded for run in self.runs))
 
     @property
+    def diagnostic(self) -> bool:
+        """Whether its numbers describe and do not rank."""
+        return any(result.diagnostic for result in self.results)
+
+    @property
     def planned(self) -> int:
         """How many runs it should have."""
         return len(self.results) + len(self.absent)

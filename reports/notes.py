@@ -153,7 +153,7 @@ def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
     reasons: dict[str, dict[str, None]] = {}
     otherwise = {c for (_, _, c), found in comparison.differences.items() if isinstance(found, Difference)}
     for (row, column), score in comparison.scores.items():
-        if isinstance(score, Impossible) and column not in otherwise:
+        if isinstance(score, Impossible) and column not in otherwise and not grid.at(row, column).diagnostic:
             reasons.setdefault(f"{plain(column)}: {plain(score.reason)}", {})[plain(row)] = None
     for (row, base, column), found in comparison.differences.items():
         own = comparison.scores[row, column], comparison.scores[base, column]

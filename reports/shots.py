@@ -24,7 +24,7 @@ class Shot:
 
     mean: float
     std: float | None
-    """Over the draws of a single run, or over several runs; None where there is one value."""
+    """Over the draws, of the mean over runs; None without several draws."""
 
 
 def draws(run: TaskResult, metric: str) -> list[float]:
@@ -66,5 +66,5 @@ def _entries(shots: dict[int, Shot], numbers: list[int]) -> Iterator[str]:
 
 def _shot(runs: list[TaskResult], metric: str) -> Shot:
     values = [run.metrics[metric] for run in runs]
-    spread = values if len(values) > 1 else draws(runs[0], metric)
+    spread = [fmean(alike) for alike in zip(*(draws(run, metric) for run in runs), strict=False)]
     return Shot(fmean(values), stdev(spread) if len(spread) > 1 else None)

@@ -29,7 +29,7 @@ def run(tmp_path: Path, small_backbone: Backbone) -> Path:
     """A run folder with features of one backbone, and things that are no cache."""
     out = tmp_path / "runs" / "one"
     ctx = Context(data_root=tmp_path, cache=out / "cache")
-    extract(small_backbone, IMAGES, View(32, 32), ctx, layer="stage1")
+    extract(small_backbone, IMAGES, View(32, 32), ctx, layers=("stage1", "stem"))
     (out / "cache" / "features" / "0123456789abcdef").mkdir()
     (out / "cache" / "features" / "0123456789abcdef" / "000000000.npy").write_bytes(b"x" * 1000)
     (out / "cache" / "report").mkdir()
@@ -55,7 +55,7 @@ def test_the_list_says_what_each_file_is_and_how_large(run: Path) -> None:
     features = [one for one in entries(run) if one.kind == "features"]
     total = sum(path.stat().st_size for path in (run / "cache" / "features").rglob("*") if path.is_file())
     assert sum(one.size for one in features) == total
-    assert len(features) == 7  # the trunk, stem and four stages; the pieces
+    assert len(features) == 4  # the trunk, two layers; the pieces
 
 
 def test_a_folder_of_runs_is_looked_through_and_an_empty_one_is_named(run: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_folder_of_runs_is_looked_through_and_an_empty_one_is_named(run: Path,
 def test_clearing_frees_the_cache_and_nothing_else(run: Path) -> None:
     code, text = said(str(run), "--clear")
     assert code == 0
-    assert "freed" in text and "8 entries" in text
+    assert "freed" in text and "5 entries" in text
     assert entries(run) == []
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
     assert left == ["cache/notes.txt", "results/kept.json"]

@@ -14,6 +14,9 @@ from hsa_bench.core.result import TaskResult
 from hsa_bench.job import UsageError
 from hsa_bench.reproduce import app
 from reports.collected import collect
+from reports.compare import compare
+from reports.difference import Difference
+from reports.grid import lay_out
 from tests.reports.report_folder import result
 
 SMALL = Path(__file__).with_name("ablation.yaml")
@@ -46,6 +49,9 @@ def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) ->
         flops["hsa"], rel=0.3
     )  # whole epochs, of which there are few
 
+    grid = lay_out(final)
+    found = compare(final, grid, ["moco", "moco-longer"])
+    assert isinstance(found.at("hsa", "moco-longer", "knn"), Difference)
     text = (tmp_path / "final" / "report.md").read_text()
     assert "Chosen learning rates and temperatures, by trials of 1 epochs: moco" in text
     for row in ("moco (baseline)", "hsa", "moco-longer", "random", "pixels"):
@@ -90,6 +96,7 @@ def test_equal_compute_is_by_flops() -> None:
     assert job.pretrain.backbones["moco-longer"]["epochs"] == 7
     assert job.pretrain.backbones["moco"]["seeds"] == (0, 1)
     assert "tuned" in job.notes
+    assert job.baseline == ("moco", "moco-longer")
     assert flops_per_epoch(ablation, []) == {}
 
 

@@ -90,6 +90,7 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
         status=status,
         main_metric=task.main_metric,
         seeded=task.seeded,
+        diagnostic=task.diagnostic,
         protocol=task.protocol,
         source=cell.source,
         provenance=bench.provenance,

@@ -17,7 +17,7 @@ from torch import Tensor
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
 from hsa_bench.core.forward import BATCH, layered_batches
-from hsa_bench.core.layers import LAST, layer_names, watched
+from hsa_bench.core.layers import LAST, watched
 from hsa_bench.core.precision import Precision, chosen
 from hsa_bench.core.processes import from_first, rank, together, world
 from hsa_bench.core.store import whole_file, write_text
@@ -69,11 +69,11 @@ def extract_both(
     ctx: Context,
     precision: Precision = "float32",
     storage: Storage = "auto",
-    layer: str = LAST,
+    layers: Sequence[str] = (LAST,),
 ) -> Features:
     """Features of train and test; see `extract`."""
     train, test = (
-        extract(backbone, images, view, ctx, precision, storage, layer) for images in (data.train, data.test)
+        extract(backbone, images, view, ctx, precision, storage, layers) for images in (data.train, data.test)
     )
     return Features(train, test)
 
@@ -85,13 +85,13 @@ def extract(
     ctx: Context,
     precision: Precision = "float32",
     storage: Storage = "auto",
-    layer: str = LAST,
+    layers: Sequence[str] = (LAST,),
 ) -> FeatureSet:
     """Features of every image through the centre view, from the cache if they were made before.
 
     They are written piece by piece, so a run that is killed goes on where it was. Several processes take
-    turns at the pieces; they must share the cache's folder. Who asks for one layer gets all of them and the
-    trunk's own features onto file in the same pass.
+    turns at the pieces; they must share the cache's folder. The trunk's own features come onto file in the
+    same pass, and so do other layers that are named.
 
     Args:
         backbone: Left as it is.
@@ -100,24 +100,24 @@ def extract(
         ctx: Where the cache is.
         precision: Number format of the trunk.
         storage: Number format of the features on file.
-        layer: One of `layer_names`, or the trunk's own features.
+        layers: Whose features: one of `layer_names`, or the trunk's own; then those that will be asked for.
 
     Raises:
-        ValueError: The backbone gives NaN or infinite features.
+        ValueError: The backbone gives NaN or infinite features, or some that float16 does not hold.
     """
     precision = chosen(precision, ctx.device)
-    wanted = (LAST, *layer_names(backbone.module)) if layer != LAST else (LAST,)
+    wanted = tuple(dict.fromkeys((LAST, *layers)))
     identities = {name: _identity(backbone, images, view, precision, storage, name) for name in wanted}
     files = {name: ctx.cache / "features" / f"{_key(identities[name])}.npy" for name in wanted}
-    if not from_first(files[layer].exists()):
+    if not from_first(files[layers[0]].exists()):
         missing = from_first([name for name in wanted if not files[name].exists()])
-        work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
-        work.make({name: files[name] for name in missing})
         if rank() == 0:
             for name in missing:
                 said = {"backbone": backbone.label, "data": len(images), **identities[name]}
                 write_text(files[name].with_suffix(".json"), json.dumps(said))
-    path = files[layer]
+        work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
+        work.make({name: files[name] for name in missing})
+    path = files[layers[0]]
     features = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY // 2 else None)
     return FeatureSet(
         features=torch.from_numpy(features),
@@ -199,8 +199,18 @@ class _Extraction:
                 raise ValueError(f"{label}: {error}") from error
             for name, file in files.items():
                 part = torch.cat([one[name] for one in parts])
+                kept = part.half() if self._in_half(part) else part
+                self._check(name, kept)
                 with whole_file(file) as out:
-                    np.save(out, part.half().numpy() if self._in_half(part) else part.numpy())
+                    np.save(out, kept.numpy())
+
+    def _check(self, layer: str, kept: Tensor) -> None:
+        """Refuse what is no number, or none any more in half precision."""
+        if not torch.isfinite(kept).all():
+            half = kept.dtype == torch.half
+            remedy = "; they may exceed float16: --set TASK.storage=float32" if half else ""
+            where = f"{self.backbone.label}, {layer}" if layer else self.backbone.label
+            raise ValueError(f"{where}: NaN or infinite features{remedy}")
 
     def _in_half(self, part: Tensor) -> bool:
         large = len(self.images) * part.shape[1] * 4 > IN_MEMORY

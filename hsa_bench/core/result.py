@@ -144,6 +144,8 @@ class TaskResult(Record):
     main_metric: str
     seeded: bool
     """Whether the number depends on the seed; if not, the task runs once."""
+    diagnostic: bool = False
+    """Whether the numbers describe and do not rank: no difference of them is tested. Schema 2."""
     protocol: str
     """The task's protocol in prose, with its source."""
     metrics: dict[str, float] = Field(default_factory=dict)

@@ -115,6 +115,8 @@ class Task(ABC):
     """Whether it takes seconds once features are extracted, so that untrained twins are measured too."""
     broad: ClassVar[bool] = False
     """Whether it extracts more than others need, and so runs before them: nothing is computed twice."""
+    diagnostic: ClassVar[bool] = False
+    """Whether its numbers describe and do not rank, so that no difference of them is tested."""
     seeded: ClassVar[bool] = True
     """Whether the number depends on the seed; if not, the task runs once."""
 

@@ -32,18 +32,13 @@ Point = tuple[float, float]
 def draw_geometry(
     collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
 ) -> Picture | None:
-    """Two panels; None without these metrics of two backbones."""
-    runs = {row: [r for c in grid.columns for r in grid.at(row, c).runs] for row in grid.rows}
-    points: dict[str, Point] = {}
-    spectra: dict[str, list[float]] = {}
-    for row, found in runs.items():
-        both = [r for r in found if {"alignment", "uniformity"} <= r.metrics.keys()]
-        if both:
-            mean = (fmean(r.metrics[name] for r in both) for name in ("alignment", "uniformity"))
-            points[row] = next(mean), next(mean)
-            spectra[row] = next((r.curves["spectrum"] for r in both if r.curves.get("spectrum")), [])
-    if len(points) < 2:
+    """Two panels for the first task with these metrics of two backbones; None without one."""
+    columns = [c for c in grid.columns if len(_points(grid, c)) > 1]
+    if not columns:
         return None
+    column = columns[0]
+    points, spectra = _points(grid, column), _spectra(grid, column)
+    caption = CAPTION if len(columns) == 1 else f"Of {column}, the first of {len(columns)}. {CAPTION}"
     own = looks(grid, baseline, controls)
 
     def draw() -> Figure:
@@ -54,7 +49,27 @@ def draw_geometry(
         return figure
 
     key, title = [points, spectra, own], "Geometry of the features"
-    return saved(report, cache_of(collected), "geometry", key, draw, title, CAPTION)
+    return saved(report, cache_of(collected), "geometry", key, draw, title, caption)
+
+
+def _points(grid: Grid, column: str) -> dict[str, Point]:
+    """Alignment and uniformity of each backbone that has both, means over its runs."""
+    found = {}
+    for row in grid.rows:
+        both = [r for r in grid.at(row, column).runs if {"alignment", "uniformity"} <= r.metrics.keys()]
+        if both:
+            x, y = (fmean(r.metrics[name] for r in both) for name in ("alignment", "uniformity"))
+            found[row] = x, y
+    return found
+
+
+def _spectra(grid: Grid, column: str) -> dict[str, list[float]]:
+    """Singular values of each backbone's first run that has them."""
+    kept = {
+        row: [r.curves["spectrum"] for r in grid.at(row, column).runs if r.curves.get("spectrum")]
+        for row in grid.rows
+    }
+    return {row: curves[0] for row, curves in kept.items() if curves}
 
 
 def _plane(ax: Axes, points: Mapping[str, Point], own: Mapping[str, Look]) -> None:

@@ -21,14 +21,17 @@ def draw_shots(
     collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
 ) -> Picture | None:
     """A panel per task and classifier, one line per backbone; None without several numbers of images."""
-    shown = list(_panels(grid))[:MOST_PANELS]
+    found = list(_panels(grid))
+    shown = found[:MOST_PANELS]
     if not shown:
         return None
     own = looks(grid, baseline, controls)
     caption = "Score by how many labelled images of each class the classifier learns from; mean over draws."
     if any(line.error for panel in shown for line in panel.lines):
-        caption += " Bars: ± the standard deviation over the draws, or over runs where there are several."
+        caption += " Bars: ± the standard deviation over the draws."
     caption += " Backbones stand a little beside each other, so that none covers another."
+    if len(found) > len(shown):
+        caption += f" {len(found) - len(shown)} further panels are left out."
     key, title = [shown, own], "From few images per class"
     return saved(report, cache_of(collected), "shots", key, lambda: draw_lines(shown, own), title, caption)
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import Backbone
+from hsa_bench.core.backbone import Backbone, weights_hash
 from hsa_bench.core.data import ImageSet
 from hsa_bench.core.features import extract
 from hsa_bench.core.images import ArrayImages
@@ -105,10 +106,10 @@ def small() -> Backbone:
 
 def test_one_pass_puts_all_layers_on_file(small: Backbone, ctx: Context) -> None:
     with counted(small.module) as passes:
-        deep = extract(small, pictures(40), VIEW, ctx, layer="stage4")
+        deep = extract(small, pictures(40), VIEW, ctx, layers=("stage4", "stem"))
     assert passes.images == 40
     with counted(small.module) as passes:
-        early = extract(small, pictures(40), VIEW, ctx, layer="stem")
+        early = extract(small, pictures(40), VIEW, ctx, layers=("stem",))
         own = extract(small, pictures(40), VIEW, ctx)
     assert passes.images == 0
     assert [f.features.shape[1] for f in (early, deep, own)] == [8 * 144, 64 * 4, 64]
@@ -120,7 +121,7 @@ def test_layers_that_are_wanted_later_leave_what_there_is(small: Backbone, ctx: 
     own = extract(small, pictures(10), VIEW, ctx)
     file = ctx.cache / "features" / f"{own.key}.npy"
     written = file.stat().st_mtime_ns
-    extract(small, pictures(10), VIEW, ctx, layer="stage2")
+    extract(small, pictures(10), VIEW, ctx, layers=("stage2",))
     assert file.stat().st_mtime_ns == written
 
 
@@ -130,7 +131,7 @@ def test_layers_killed_half_way_go_on(small: Backbone, ctx: Context, monkeypatch
     monkeypatch.setattr(features, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
     monkeypatch.setattr(features, "PIECE", 8)
-    whole = extract(small, pictures(30), VIEW, replace(ctx, cache=ctx.cache / "whole"), layer="stage1")
+    whole = extract(small, pictures(30), VIEW, replace(ctx, cache=ctx.cache / "whole"), layers=("stage1",))
 
     calls = 0
 
@@ -141,8 +142,25 @@ def test_layers_killed_half_way_go_on(small: Backbone, ctx: Context, monkeypatch
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extract(small, pictures(30), VIEW, replace(ctx, progress=dies), layer="stage1")
+        extract(small, pictures(30), VIEW, replace(ctx, progress=dies), layers=("stage1",))
     with counted(small.module) as passes:
-        found = extract(small, pictures(30), VIEW, ctx, layer="stage1")
+        found = extract(small, pictures(30), VIEW, ctx, layers=("stage1",))
     assert passes.images == 30 - 16
     assert torch.equal(found.features, whole.features)
+
+
+def test_layers_nobody_asks_for_take_no_room(small: Backbone, ctx: Context) -> None:
+    extract(small, pictures(10), VIEW, ctx, layers=("stage4", "stage3"))
+    said = [json.loads(path.read_text())["layer"] for path in (ctx.cache / "features").glob("*.json")]
+    assert sorted(said) == ["", "stage3", "stage4"]
+
+
+def test_features_too_large_for_half_precision_are_refused_with_the_remedy(
+    small: Backbone, ctx: Context
+) -> None:
+    with torch.no_grad():
+        small.module.bn1.bias.fill_(1e6)  # type: ignore[union-attr, operator]  # its batch norm
+    huge = replace(small, weights=weights_hash(small.module))
+    with pytest.raises(ValueError, match=r"small: NaN or infinite features.*storage=float32"):
+        extract(huge, pictures(10), VIEW, ctx, storage="float16", layers=("stem",))
+    assert len(extract(huge, pictures(10), VIEW, ctx, storage="float32", layers=("stem",)).features) == 10

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
+from eval_tasks import lowshot
 from eval_tasks.lowshot import TASKS, LowShot, in_span, shot
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import FeatureSet
+from hsa_bench.core.features import Features, FeatureSet
 from hsa_bench.core.images import ArrayImages
 from hsa_bench.core.task import Context, Outcome
 
@@ -47,6 +49,29 @@ def test_the_logistic_regression_is_scikit_learns(clouds: tuple[FeatureSet, Tens
     model.fit(scaler.transform(few.features.numpy()), few.labels.numpy())
     expected = model.predict_log_proba(scaler.transform(test.numpy()))
     assert np.allclose(found.log_softmax(1).numpy(), expected, atol=5e-3)
+
+
+def test_a_run_gives_scikit_learns_accuracy_on_the_features_as_they_are(
+    clouds: tuple[FeatureSet, Tensor],
+    tiny: Backbone,
+    colours: Classification,
+    ctx: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, test = clouds
+    lengths = torch.linspace(0.1, 10, 24)[:, None]  # which standardising does not undo
+    train = replace(few, features=few.features * lengths)
+    truth = torch.arange(60) % CLASSES
+    both = Features(train, FeatureSet(test, truth, CLASSES, ""))
+    monkeypatch.setattr(LowShot, "features", lambda *_: both)
+    labels = replace(colours.train.subset(range(24)), labels=train.labels.numpy())
+    found = ran(replace(TASK, shots=(4,), draws=1), tiny, replace(colours, train=labels), ctx)
+    rows = shot(train.labels.numpy(), 4, 0)
+    scaler = StandardScaler().fit(train.features[rows].numpy())
+    model = LogisticRegression(C=len(rows), tol=1e-8, max_iter=10_000)
+    model.fit(scaler.transform(train.features[rows].numpy()), train.labels[rows].numpy())
+    expected = 100 * model.score(scaler.transform(test.numpy()), truth.numpy())
+    assert found.metrics["logistic_k4"] == pytest.approx(expected)
 
 
 def test_a_feature_without_spread_says_nothing(clouds: tuple[FeatureSet, Tensor]) -> None:
@@ -111,7 +136,11 @@ def test_numbers_are_means_over_draws_and_the_main_one_over_the_numbers_of_image
 
 
 def test_the_same_images_are_drawn_for_every_backbone_and_again(
-    wrap: Callable[[nn.Module], Backbone], colours: Classification, ctx: Context
+    tiny: Backbone,
+    wrap: Callable[[nn.Module], Backbone],
+    colours: Classification,
+    ctx: Context,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Other(nn.Module):
         dim = 3
@@ -119,9 +148,24 @@ def test_the_same_images_are_drawn_for_every_backbone_and_again(
         def forward(self, x: Tensor) -> Tensor:
             return x.mean((2, 3))
 
-    first = ran(TASK, wrap(Other()), colours, ctx)
-    again = ran(TASK, wrap(Other()), colours, replace(ctx, cache=ctx.cache / "again"))
-    assert first == again
+    drawn: list[list[int]] = []
+
+    def remembered(*given: Any) -> Tensor:
+        rows = shot(*given)
+        drawn.append(rows.tolist())
+        return rows
+
+    monkeypatch.setattr(lowshot, "shot", remembered)
+    first, _ = ran(TASK, tiny, colours, ctx), ran(TASK, wrap(Other()), colours, ctx)
+    half = len(drawn) // 2
+    assert drawn[:half] == drawn[half:]
+    assert ran(TASK, tiny, colours, ctx) == first
+
+
+def test_numbers_given_twice_count_once(tiny: Backbone, colours: Classification, ctx: Context) -> None:
+    once = ran(replace(TASK, shots=(1, 4)), tiny, colours, ctx)
+    twice = ran(replace(TASK, shots=(4, 1, 4), classifiers=("logistic", "svm", "svm")), tiny, colours, ctx)
+    assert twice.metrics == once.metrics
 
 
 def test_one_image_of_each_class_is_enough_where_classes_are_one_hot(ctx: Context) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -112,3 +113,15 @@ def test_a_process_ends_with_its_parent() -> None:
 def test_one_kind_of_image_teaches_nothing() -> None:
     one = replace(problem((0.5, 1.0)), positive=np.ones(40, np.bool_))
     assert not solve(features(40, 0), features(20, 1), one).scores.any()
+
+
+def test_fitting_in_place_where_there_are_no_processes_leaves_this_one_alone() -> None:
+    code = (
+        "import numpy as np; from eval_tasks import _svm; _svm.IN_PLACE = 0; "
+        "x = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32); "
+        "one = _svm.Problem(0, np.arange(20), np.arange(20) % 2 == 0, (1.0,), 100); "
+        "print(len(list(_svm.solve_all(x, x, [one, one]))))"
+    )
+    env = {**os.environ, "JOBLIB_MULTIPROCESSING": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

@@ -68,7 +68,9 @@ def test_vissl_measures_two_layers_and_leaves_difficult_images_out(
 
     expected = []
     x, test = (
-        unit(extract(small_backbone, images, task.view, ctx, task.precision, layer="stage4").rows().numpy())
+        unit(
+            extract(small_backbone, images, task.view, ctx, task.precision, layers=("stage4",)).rows().numpy()
+        )
         for images in (voc.train, voc.test)
     )
     for name in ("cat", "dog", "person"):

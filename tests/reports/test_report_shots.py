@@ -1,6 +1,7 @@
 """Few images per class in the report: tables with their spread, the figure, the test over draws."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from reports.glossary import METRICS
 from reports.grid import lay_out
 from reports.report import write_report
 from reports.shots import shot_tables
-from tests.reports.figure_cases import caught, draw, geometry, lines, lowshot, panels, points
+from tests.reports.figure_cases import CONTROL, caught, draw, geometry, lines, lowshot, panels, points
 from tests.reports.report_folder import result, write
 
 
@@ -31,9 +32,9 @@ def against(out: Path, *results: TaskResult) -> Difference:
     return one
 
 
-def drawn(label: str, values: list[float]) -> TaskResult:
+def drawn(label: str, values: list[float], **changed: Any) -> TaskResult:
     metrics = {"logistic": float(np.mean(values))}
-    return lowshot(label, 0, metrics=metrics, curves={"draws/logistic": values})
+    return lowshot(label, 0, metrics=metrics, curves={"draws/logistic": values}, **changed)
 
 
 def test_draws_are_paired_and_tested_by_students_t(tmp_path: Path) -> None:
@@ -94,6 +95,35 @@ def test_the_geometry_figure_places_each_backbone_and_drops_what_is_no_direction
     plane, fall = panels(figures[0])
     assert points(lines(plane)["moco"]) == [[0.3, -1.2]]
     assert points(lines(fall)["hsa"]) == [[1, 1], [2, 0.1]]
+
+
+def test_a_diagnostic_is_never_tested_however_many_pretrainings_there_are(tmp_path: Path) -> None:
+    results = [
+        geometry(
+            label, value + i, weights=f"{label}{i}", **({"source": CONTROL} if label == "random" else {})
+        )
+        for label, value in (("hsa", 40.0), ("moco", 20.0), ("random", 5.0))
+        for i in range(5)
+    ]
+    collected = Collected(tmp_path, None, tuple(results), (), ())
+    found = compare(collected, lay_out(collected), ["moco"], ["random"])
+    assert not found.differences and not found.to_untrained
+    assert found.tests == 0
+
+
+def test_draws_of_several_pretrainings_are_averaged_and_not_tested(tmp_path: Path) -> None:
+    one, other = [50.0, 52.0, 49.0, 51.5, 50.5], [48.0, 51.0, 47.5, 49.0, 50.0]
+    third = [40.0, 41.0, 42.0, 43.0, 44.0]
+    both = [drawn("moco", other, weights="a"), drawn("moco", third, weights="b")]
+    found = against(tmp_path, drawn("hsa", one), *both)
+    reference = ttest_rel(one, np.mean([other, third], axis=0)).confidence_interval()
+    assert (found.interval.low, found.interval.high) == pytest.approx(tuple(reference))
+    assert str(found.test) == "Untested(reason='1 against 2 pretrainings: one has no spread')"
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_is_explained_without_the_others(metric: str) -> None:
+    assert not {"that", "same"} & set(METRICS[metric].split()[:2])
 
 
 def test_the_report_explains_its_metrics_and_leaves_the_diagnostic_untested(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hsa_bench.core.data import Classification, ImageSet, balanced
+from hsa_bench.core.data_error import DataError
 from hsa_bench.core.datasets import _imagefolder, cifar10
 from hsa_bench.core.datasets._torchvision import in_memory
 
@@ -14,11 +15,14 @@ TRAIN, HELD_OUT = 10_000, 5_000
 
 
 def opened(root: Path) -> Classification:
-    """CIFAR-10 from its python release, or from `root/cifar10/train` and `test`, a folder a class."""
+    """CIFAR-10 from its python release, else from `root/cifar10/train` and `test`, a folder a class."""
     folder = root / "cifar10"
-    if (folder / "train").is_dir():
-        return _imagefolder.load(folder, "cifar10")
-    return cifar10.load(root)
+    try:
+        return cifar10.load(root)
+    except DataError:
+        if (folder / "train").is_dir():
+            return _imagefolder.load(folder, "cifar10")
+        raise
 
 
 def part(name: str, root: Path, tuning: bool) -> Classification:
