@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,7 +16,7 @@ from reports.figures.units import axis
 from reports.grid import Grid
 
 KNN = "knn"
-PETA = 1e15
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 CAPTION = (
     "kNN accuracy on a fixed tenth of the training images, by the labels of the others, while pretraining "
@@ -38,10 +39,19 @@ def draw_progress(
         return None
     own = {**looks_of(runs), **looks_by_label(grid, baseline, controls)}
     by_epochs = {label: _line(label, found) for label, found in runs.items()}
-    by_cost = [_stretched(line, costs[label] / _epochs(runs[label][0])) for label, line in by_epochs.items()]
+    power = 3 * int(math.log10(max(costs[label] for label in runs)) // 3)
+    by_cost = [
+        _stretched(line, costs[label] / _epochs(runs[label][0]) / 10**power)
+        for label, line in by_epochs.items()
+    ]
     shown = [
         Panel("after so many epochs", "epochs", axis(KNN), tuple(by_epochs.values())),
-        Panel("after so much compute", "10¹⁵ multiplications and additions", axis(KNN), tuple(by_cost)),
+        Panel(
+            "after so much compute",
+            f"10{str(power).translate(RAISED)} multiplications and additions",
+            axis(KNN),
+            tuple(by_cost),
+        ),
     ]
     caption = CAPTION
     if any(line.error for line in by_epochs.values()):
@@ -70,5 +80,5 @@ def _line(label: str, runs: Sequence[TaskResult]) -> Line:
     return Line(label, tuple(map(float, epochs)), tuple(fmean(point) for point in values), error)
 
 
-def _stretched(line: Line, epoch_flops: float) -> Line:
-    return Line(line.row, tuple(e * epoch_flops / PETA for e in line.x), line.y, line.error)
+def _stretched(line: Line, factor: float) -> Line:
+    return Line(line.row, tuple(e * factor for e in line.x), line.y, line.error)

@@ -30,6 +30,7 @@ def test_each_method_runs_over_epochs_and_over_what_they_cost(drawn: list[Figure
     assert points(lines(epochs)["moco"]) == [[2, 15], [4, 31]]
     assert points(lines(cost)["hsa"]) == [[4, 20], [8, 40]]
     assert points(lines(cost)["moco"]) == [[1, 15], [2, 31]]
+    assert cost.get_xlabel() == "10¹⁵ multiplications and additions"
 
 
 def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
