@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
+from eval_tasks._one_thread import one_thread
 from hsa_bench.core.data import ImageSet, balanced
 from hsa_bench.core.features import FeatureSet
 from hsa_bench.core.processes import rank, together
@@ -82,10 +83,8 @@ def embedded(unit: NDArray[np.float32]) -> NDArray[np.float32]:
         Coordinates, [n, 2]; their scale and orientation mean nothing.
     """
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    # On one thread: sums over threads depend on who is first.
-    with threadpool_limits(limits=1):
+    with one_thread():
         tsne = TSNE(
             n_components=2,
             perplexity=perplexity(len(unit)),

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hsa_bench.core.features import FeatureSet
-from hsa_bench.core.neighbours import Neighbours, search
+from hsa_bench.core.features import Features, FeatureSet
+from hsa_bench.core.neighbours import Neighbours, cast_votes, search
 
 
 def lengths(bank: FeatureSet) -> Tensor:
@@ -28,3 +28,10 @@ def nearest(queries: FeatureSet, bank: FeatureSet, length: Tensor, k: int, devic
     """
     unit = normalize(queries.rows().to(device), dim=1)
     return search(unit, bank.features, k, scale=1 / length)
+
+
+def voted(features: Features, k: int, temperature: float, device: str) -> Tensor:
+    """Votes of the k nearest training images for each test image, [N, C], on the CPU; see `cast_votes`."""
+    train = features.train
+    found = nearest(features.test, train, lengths(train), min(k, len(train.labels)), device)
+    return cast_votes(found, train.labels.to(device), train.classes, temperature).cpu()

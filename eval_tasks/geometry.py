@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from eval_tasks._frozen import FrozenTask
+from eval_tasks._one_thread import one_thread
 from eval_tasks._words import centre_crop, random_crop, trunk
 from hsa_bench.core.backbone import Backbone
 from hsa_bench.core.data import Classification, ImageSet, balanced
@@ -132,12 +133,10 @@ class Geometry(FrozenTask):
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         classes = len(labels.unique())
         means = KMeans(classes, n_init=self.starts, random_state=0)
-        # On one thread: sums over threads depend on who is first.
-        with threadpool_limits(limits=1), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct features than classes: said
             found = means.fit_predict(unit.numpy())
         nmi, ari = normalized_mutual_info_score(labels, found), adjusted_rand_score(labels, found)

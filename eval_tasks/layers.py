@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._nearest import lengths, nearest
+from eval_tasks._nearest import voted
 from eval_tasks._regression_task import RegressionTask
 from eval_tasks._scored import scored
 from eval_tasks._words import centre_crop, trunk
@@ -19,7 +19,6 @@ from hsa_bench.core.data import Classification
 from hsa_bench.core.features import Features
 from hsa_bench.core.layers import layer_names
 from hsa_bench.core.metrics import topk
-from hsa_bench.core.neighbours import cast_votes
 from hsa_bench.core.task import SETTINGS, Context, Outcome
 
 NAMES = ("layers",)
@@ -112,12 +111,11 @@ class Layers(RegressionTask):
     def _measured(self, features: Features, ctx: Context, what: str) -> _Measured:
         train, test = features.train, features.test
         linear = self.regressed(features, ctx, what)
-        near = nearest(test, train, lengths(train), min(self.k, len(train.labels)), ctx.device)
-        votes = cast_votes(near, train.labels.to(ctx.device), train.classes, self.temperature)
+        votes = voted(features, self.k, self.temperature, ctx.device)
         scores = linear.scores.float().cpu()
         return _Measured(
             scores,
-            {"top1": topk(scores, test.labels, 1), "knn_top1": topk(votes.cpu(), test.labels, 1)},
+            {"top1": topk(scores, test.labels, 1), "knn_top1": topk(votes, test.labels, 1)},
             {**linear.effective, "features": train.features.shape[1]},
         )
 

@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._nearest import lengths, nearest
+from eval_tasks._nearest import voted
 from eval_tasks._regression_task import RegressionTask
 from eval_tasks._scored import scored
 from eval_tasks._words import centre_crop, trunk
@@ -20,7 +20,6 @@ from hsa_bench.core.data import Classification
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.features import Features
 from hsa_bench.core.metrics import mean_per_class, topk
-from hsa_bench.core.neighbours import cast_votes
 from hsa_bench.core.task import SETTINGS, Context, Outcome
 
 NAMES = (
@@ -122,10 +121,11 @@ class Transfer(RegressionTask):
 
     def _voted(self, features: Features, k: int, device: str) -> dict[str, float]:
         """Both accuracies of the neighbours' vote, percent."""
-        train, test = features.train, features.test
-        found = nearest(test, train, lengths(train), k, device)
-        scores = cast_votes(found, train.labels.to(device), train.classes, self.temperature).cpu()
-        return {"top1": topk(scores, test.labels, 1), "mean_per_class": _mean_per_class(scores, features)}
+        scores = voted(features, k, self.temperature, device)
+        return {
+            "top1": topk(scores, features.test.labels, 1),
+            "mean_per_class": _mean_per_class(scores, features),
+        }
 
 
 def _mean_per_class(scores: Tensor, features: Features) -> float:

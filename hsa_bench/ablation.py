@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from hsa_bench.core.baselines import USUAL
 from hsa_bench.core.preset_files import find_preset, read_mapping
 from hsa_bench.core.result import Record, TaskResult
 from hsa_bench.job import Job, Pretraining, UsageError
@@ -18,9 +19,6 @@ ABLATIONS = Path(__file__).with_name("ablations")
 
 LONGER = "-longer"
 """Ends the name of a row that trains until it has cost as much as another."""
-
-BASELINES = ("moco", "simclr")
-"""Rows that the others are compared with, and so are those that train longer."""
 
 
 class Tuning(Record):
@@ -175,7 +173,7 @@ def final_job(
         dataset=ablation.dataset,
         tasks=ablation.tasks,
         seeds=ablation.evaluation_seeds,
-        baseline=tuple(row for base in BASELINES for row in (base, base + LONGER) if row in rows),
+        baseline=tuple(row for base in USUAL for row in (base, base + LONGER) if row in rows),
         random_controls=ablation.random_controls,
         controls_on="all",
         set=dict(ablation.set),

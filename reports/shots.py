@@ -47,8 +47,10 @@ def shot_tables(grid: Grid, column: str) -> dict[str, Table]:
     """By metric: one row a backbone, one column a number of images per class, percent."""
     cells = {row: by_shots(grid.at(row, column)) for row in grid.rows}
     metrics = dict.fromkeys(metric for found in cells.values() for metric in found)
-    return {metric: _table({row: found[metric] for row, found in cells.items() if metric in found})
-            for metric in metrics}  # fmt: skip
+    return {
+        metric: _table({row: found[metric] for row, found in cells.items() if metric in found})
+        for metric in metrics
+    }
 
 
 def _table(rows: dict[str, dict[int, Shot]]) -> Table:

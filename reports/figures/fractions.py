@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.collected import Collected
-from reports.figures.lines import Line, Panel, draw_lines
-from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.lines import Line, Panel, bars, saved_lines
+from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis
 from reports.grid import Grid
@@ -44,13 +44,9 @@ def draw_fractions(
         return None
     own = looks(grid, baseline, controls)
     caption = "Accuracy of the fine-tuned network by how many labels it learnt from; mean over runs."
-    if any(line.error for panel in shown for line in panel.lines):
-        caption += " Bars: ± the standard deviation over runs, where there are several."
+    caption += bars(shown, "runs, where there are several")
     caption += " Backbones stand a little beside each other, so that none covers another."
-    key, title = [shown, own], "Accuracy by share of labels"
-    return saved(
-        report, cache_of(collected), "fractions", key, lambda: draw_lines(shown, own), title, caption
-    )
+    return saved_lines(collected, report, "fractions", shown, own, "Accuracy by share of labels", caption)
 
 
 def _panels(grid: Grid) -> list[Panel]:

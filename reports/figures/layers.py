@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from reports.collected import Collected
-from reports.figures.lines import Line, Panel, draw_lines
-from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.lines import Line, Panel, bars, saved_lines
+from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
 from reports.grid import Cell, Grid
@@ -38,12 +38,10 @@ def draw_layers(
     caption = (
         "The same measurement on the features of each layer, from the first to the last; mean over runs."
     )
-    if any(line.error for panel in shown for line in panel.lines):
-        caption += " Bars: ± the standard deviation over runs, where there are several."
+    caption += bars(shown, "runs, where there are several")
     if len(found) > len(shown):
         caption += f" {len(found) - len(shown)} further panels are left out."
-    key, title = [shown, own], "Layer by layer"
-    return saved(report, cache_of(collected), "layers", key, lambda: draw_lines(shown, own), title, caption)
+    return saved_lines(collected, report, "layers", shown, own, "Layer by layer", caption)
 
 
 def _panels(grid: Grid) -> Iterator[Panel]:

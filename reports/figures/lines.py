@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from reports.collected import Collected
+from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import Look, add_legend, entries, panels, shortened
 
 HEIGHT = 1.85
@@ -55,6 +58,26 @@ class Panel:
     """Whether x has whole numbers only."""
     mark: float | None = None
     """Where a dashed line crosses all others."""
+
+
+def saved_lines(
+    collected: Collected,
+    report: Path,
+    name: str,
+    shown: Sequence[Panel],
+    looks: Mapping[str, Look],
+    title: str,
+    caption: str,
+) -> Picture:
+    """Panels of lines as a figure of the report; see `picture.saved`."""
+    key = [shown, looks]
+    return saved(report, cache_of(collected), name, key, lambda: draw_lines(shown, looks), title, caption)
+
+
+def bars(shown: Iterable[Panel], over: str) -> str:
+    """A sentence for captions on what the bars are, with the space before it; empty without any."""
+    said = any(line.error for panel in shown for line in panel.lines)
+    return f" Bars: ± the standard deviation over {over}." if said else ""
 
 
 def draw_lines(shown: Sequence[Panel], looks: Mapping[str, Look], ring: str = "", mark: str = "") -> Figure:

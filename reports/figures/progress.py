@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 
 from hsa_bench.core.result import TaskResult
 from reports.collected import PRETRAINING, Collected
-from reports.figures.lines import Line, Panel, draw_lines
-from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.lines import Line, Panel, bars, saved_lines
+from reports.figures.picture import Picture
 from reports.figures.style import looks_by_label, looks_of
 from reports.figures.units import axis
 from reports.grid import Grid
@@ -54,10 +54,8 @@ def draw_progress(
         ),
     ]
     caption = CAPTION
-    if any(line.error for line in by_epochs.values()):
-        caption += " Bars: ± the standard deviation over pretrainings, where there are several."
-    key, title = [shown, own], "Learning sooner"
-    return saved(report, cache_of(collected), "progress", key, lambda: draw_lines(shown, own), title, caption)
+    caption += bars(shown, "pretrainings, where there are several")
+    return saved_lines(collected, report, "progress", shown, own, "Learning sooner", caption)
 
 
 def looked_at(result: TaskResult) -> list[int]:

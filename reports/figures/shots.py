@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reports.collected import Collected
-from reports.figures.lines import Line, Panel, draw_lines
-from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.lines import Line, Panel, bars, saved_lines
+from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
 from reports.grid import Grid
@@ -27,13 +27,11 @@ def draw_shots(
         return None
     own = looks(grid, baseline, controls)
     caption = "Score by how many labelled images of each class the classifier learns from; mean over draws."
-    if any(line.error for panel in shown for line in panel.lines):
-        caption += " Bars: ± the standard deviation over the draws."
+    caption += bars(shown, "the draws")
     caption += " Backbones stand a little beside each other, so that none covers another."
     if len(found) > len(shown):
         caption += f" {len(found) - len(shown)} further panels are left out."
-    key, title = [shown, own], "From few images per class"
-    return saved(report, cache_of(collected), "shots", key, lambda: draw_lines(shown, own), title, caption)
+    return saved_lines(collected, report, "shots", shown, own, "From few images per class", caption)
 
 
 def _panels(grid: Grid) -> Iterator[Panel]:

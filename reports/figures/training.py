@@ -8,8 +8,8 @@ from statistics import fmean
 
 from hsa_bench.core.result import TaskResult
 from reports.collected import PRETRAINING, Collected
-from reports.figures.lines import Line, Panel, draw_lines
-from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.lines import Line, Panel, saved_lines
+from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks, looks_by_label, looks_of
 from reports.figures.units import axis, words
 from reports.grid import Grid
@@ -50,16 +50,7 @@ def draw_pretraining(
     own = {**looks_of(firsts), **looks_by_label(grid, baseline, controls)}
     caption = "Losses of different methods are different quantities: read their course, not their height."
     caption += "".join(f" {words}" for name, words in WATCHED.items() if name in names)
-    title = "Pretraining curves"
-    return saved(
-        report,
-        cache_of(collected),
-        "pretraining",
-        [shown, own],
-        lambda: draw_lines(shown, own),
-        title,
-        caption,
-    )
+    return saved_lines(collected, report, "pretraining", shown, own, "Pretraining curves", caption)
 
 
 def draw_training(
@@ -78,9 +69,8 @@ def draw_training(
     if len(found) > len(shown):
         more = len(found) - len(shown)
         caption += f" {more} further curve{' is' if more == 1 else 's are'} in the result files alone."
-    key = [shown, own]
     title = "Training curves of the evaluations"
-    return saved(report, cache_of(collected), "training", key, lambda: draw_lines(shown, own), title, caption)
+    return saved_lines(collected, report, "training", shown, own, title, caption)
 
 
 def _of_column(grid: Grid, column: str) -> list[Panel]:
