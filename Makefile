@@ -24,7 +24,7 @@ test: check
 # Ratios to a peer in the same run. Threads spin, as they do where nothing else runs.
 bench: $(READY)
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[bench]"
-	OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
+	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
 
 test-all: check
 	$(RUN) -m pytest $(PARALLEL)

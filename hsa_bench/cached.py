@@ -66,23 +66,22 @@ def free(one: Entry) -> None:
     """Remove it, with what describes it."""
     if one.path.is_dir():
         shutil.rmtree(one.path)
-        return
-    one.path.unlink(missing_ok=True)
+    else:
+        one.path.unlink(missing_ok=True)
     one.path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def _features(run: Path, folder: Path) -> Iterator[Entry]:
     """A set of features an entry, and all that an extraction left that was cut short."""
     for path in sorted(folder.iterdir()):
+        beside = path.with_suffix(".json")
+        size = _size(path) + _size(beside)
         if path.name.startswith(".") and path.is_file():
-            yield Entry(
-                run, FEATURES, path, _size(path), "a file that was being written when it was cut short"
-            )
+            yield Entry(run, FEATURES, path, _size(path), "a file cut short while it was written")
         elif path.suffix == ".npy":
-            beside = path.with_suffix(".json")
-            yield Entry(run, FEATURES, path, _size(path) + _size(beside), _described(beside))
+            yield Entry(run, FEATURES, path, size, _described(beside))
         elif path.is_dir() and not path.is_symlink():
-            yield Entry(run, FEATURES, path, _size(path), "pieces of an extraction that was cut short")
+            yield Entry(run, FEATURES, path, size, "pieces of an extraction that was cut short")
 
 
 def _whole(run: Path, kind: str, folder: Path) -> Entry:

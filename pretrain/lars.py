@@ -34,7 +34,7 @@ class Lars(Optimizer):
         super().__init__(groups, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no loss
         """One update; a closure is not supported."""
         assert closure is None
         for group in self.param_groups:

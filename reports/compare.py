@@ -197,8 +197,8 @@ def _adjusted(
 ) -> dict[Pair, Difference | Impossible]:
     """Holm's adjustment over every p-value of the report."""
     tested = [pair for pair, found in differences.items() if _is_tested(found)]
-    adjusted = dict(zip(tested, holm([differences[pair].test.p for pair in tested]), strict=True))  # type: ignore[union-attr]
+    adjusted = dict(zip(tested, holm([differences[pair].test.p for pair in tested]), strict=True))  # type: ignore[union-attr]  # tested
     return {
-        pair: replace(found, test=replace(found.test, adjusted=adjusted[pair])) if pair in adjusted else found  # type: ignore
+        pair: replace(found, test=replace(found.test, adjusted=adjusted[pair])) if pair in adjusted else found  # type: ignore  # tested
         for pair, found in differences.items()
     }

@@ -32,6 +32,7 @@ def run(tmp_path: Path, small_backbone: Backbone) -> Path:
     extract(small_backbone, IMAGES, View(32, 32), ctx, layers=("stage1", "stem"))
     (out / "cache" / "features" / "0123456789abcdef").mkdir()
     (out / "cache" / "features" / "0123456789abcdef" / "000000000.npy").write_bytes(b"x" * 1000)
+    (out / "cache" / "features" / "0123456789abcdef.json").write_text("{}")  # what the pieces will be
     (out / "cache" / "report").mkdir()
     (out / "cache" / "report" / "numbers.json").write_bytes(b"y" * 2048)
     (out / "cache" / "notes.txt").write_text("of a person")

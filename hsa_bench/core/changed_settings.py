@@ -23,13 +23,13 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
     Raises:
         ValueError: It has no such field, or the field does not take that value.
     """
-    known = [field.name for field in fields(settings) if field.name != "name"]  # type: ignore[arg-type]
+    known = [field.name for field in fields(settings) if field.name != "name"]  # type: ignore[arg-type]  # a settings dataclass
     for name in changes:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3) or known
             raise ValueError(f"{what}.{name}: no such setting; did you mean {', '.join(near)}?")
     try:
-        return replace(settings, **changes)  # type: ignore[type-var]
+        return replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "settings"
