@@ -27,8 +27,9 @@ ONE = "Black diamond and dashed line: the baseline."
 SEVERAL = "Dashed lines: the baselines; the first one's marker is a black diamond."
 CAPTION = (
     "Each backbone's own score with its 95 % interval over test images. {baselines}Open grey markers: "
-    "controls. Small ticks: single runs, where there are several. Two intervals that overlap do not make two "
-    "backbones equal: for that, read the paired differences in the table."
+    "controls. Small ticks: single runs, where there are several. No line: the task keeps nothing of single "
+    "images. Two intervals that overlap do not make two backbones equal: for that, read the paired "
+    "differences in the table."
 )
 
 

@@ -55,7 +55,7 @@ def draw_progress(
     ]
     caption = CAPTION
     caption += bars(shown, "pretrainings, where there are several")
-    return saved_lines(collected, report, "progress", shown, own, "Learning sooner", caption)
+    return saved_lines(collected, report, "progress", shown, own, "Accuracy while pretraining", caption)
 
 
 def looked_at(result: TaskResult) -> list[int]:
