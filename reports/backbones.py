@@ -83,8 +83,10 @@ def pretraining_table(results: Sequence[TaskResult]) -> Table:
 
 
 def pretrainings(collected: Collected) -> list[TaskResult]:
-    """The pretraining cells among the results."""
-    return [result for result in collected.results if result.spec.task == PRETRAINING]
+    """The pretraining cells among the results, those of one name by seed."""
+    found = [result for result in collected.results if result.spec.task == PRETRAINING]
+    names = list(dict.fromkeys(result.label for result in found))
+    return sorted(found, key=lambda result: (names.index(result.label), result.spec.seed))
 
 
 def _weights(grid: Grid) -> list[tuple[str, TaskResult]]:

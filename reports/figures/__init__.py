@@ -9,11 +9,12 @@ from reports.figures.fractions import draw_fractions
 from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of, saved
+from reports.figures.pretraining import draw_pretraining
 from reports.figures.progress import draw_progress
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.shots import draw_shots
 from reports.figures.style import Look, looks, looks_by_label
-from reports.figures.training import draw_pretraining, draw_training
+from reports.figures.training import draw_training
 from reports.figures.transfer import draw_transfer
 
 __all__ = [

@@ -14,10 +14,11 @@ from reports.figures.fractions import draw_fractions
 from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
 from reports.figures.picture import Picture, cache_of
+from reports.figures.pretraining import draw_pretraining
 from reports.figures.progress import draw_progress
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.shots import draw_shots
-from reports.figures.training import draw_pretraining, draw_training
+from reports.figures.training import draw_training
 from reports.figures.transfer import draw_transfer
 from reports.grid import Grid
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -27,6 +28,10 @@ CROSSING: Any = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
 
 MARKED = 15
 """Points of a line up to which each has its marker; of more only some have."""
+
+
+LONGEST = 30
+"""Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Panel:
     """Whether x has whole numbers only."""
     mark: float | None = None
     """Where a dashed line crosses all others."""
+
+
+def thinned(line: Line) -> Line:
+    """A line of at most `LONGEST` points, each the mean of its part, where the part ends."""
+    window = -(-len(line.x) // LONGEST)
+    ends = [min(start + window, len(line.x)) for start in range(0, len(line.x), window)]
+    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    x = tuple(line.x[end - 1] for end in ends)
+    y = tuple(fmean(line.y[part]) for part in parts)
+    error = tuple(fmean(line.error[part]) for part in parts) if line.error else ()
+    return replace(line, x=x, y=y, error=error)
 
 
 def saved_lines(

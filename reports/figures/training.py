@@ -1,56 +1,24 @@
-"""Curves over training: of the pretrainings of this run, and of the evaluations that train something."""
+"""Curves over training of the evaluations that train something."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
 from hsa_bench.core.result import TaskResult
-from reports.collected import PRETRAINING, Collected
-from reports.figures.lines import Line, Panel, saved_lines
+from reports.collected import Collected
+from reports.figures.lines import Line, Panel, saved_lines, thinned
 from reports.figures.picture import Picture
-from reports.figures.style import MOST_PANELS, looks, looks_by_label, looks_of
+from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
 from reports.grid import Grid
 from reports.shots import DRAWS
-
-LONGEST = 30
-"""Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
-
-WATCHED = {
-    "purity": "Purity: how many of the mined neighbours are of the same class, which training does not know.",
-    "rank": "Spread and effective rank: of the features; towards 0 and 1 they have collapsed.",
-    "knn": "kNN: accuracy on a fixed tenth of the training images, by the labels of the others.",
-}
-"""What some curves of pretraining are."""
 
 NO_COURSE = (DRAWS, "spectrum")
 """How the names of curves begin that do not run over time."""
 
 LENGTHS = {"epochs": "epoch", "steps": "step", "iterations": "iteration"}
 """Settings that say how long a training is, and what they count."""
-
-
-def draw_pretraining(
-    collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
-) -> Picture | None:
-    """A panel per recorded curve, one line per pretraining; None if nothing was recorded.
-
-    The parts of a level's loss ("loss/stage3/own") and the learning rate are in the result file alone.
-    """
-    results = [result for result in collected.results if result.spec.task == PRETRAINING]
-    recorded = dict.fromkeys(name for result in results for name, curve in result.curves.items() if curve)
-    names = [name for name in recorded if name.count("/") < 2 and name != "learning rate"]
-    firsts = {result.label: result for result in reversed(results)}
-    firsts = {label: firsts[label] for label in dict.fromkeys(result.label for result in results)}
-    shown = [_panel(words(name), name, firsts) for name in names][:MOST_PANELS]
-    if not shown:
-        return None
-    own = {**looks_of(firsts), **looks_by_label(grid, baseline, controls)}
-    caption = "Losses of different methods are different quantities: read their course, not their height."
-    caption += "".join(f" {words}" for name, words in WATCHED.items() if name in names)
-    return saved_lines(collected, report, "pretraining", shown, own, "Pretraining curves", caption)
 
 
 def draw_training(
@@ -113,8 +81,5 @@ def _unit(result: TaskResult, points: int) -> str:
 
 def _line(row: str, result: TaskResult, name: str, unit: str) -> Line:
     curve = result.curves[name]
-    window = -(-len(curve) // LONGEST)
-    ends = [min(start + window, len(curve)) for start in range(0, len(curve), window)]
     stretch = result.spec.settings[unit] / len(curve) if unit else 1.0
-    means = [fmean(curve[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-    return Line(row, tuple(end * stretch for end in ends), tuple(means))
+    return thinned(Line(row, tuple(at * stretch for at in range(1, len(curve) + 1)), tuple(curve)))

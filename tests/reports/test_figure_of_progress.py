@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from reports.figures.progress import draw_progress, looked_at
+from reports.figures.pretraining import draw_pretraining, epochs_of
+from reports.figures.progress import draw_progress
 from tests.reports.figure_cases import caught, costing, draw, lines, panels, points, pretrained
 from tests.reports.report_folder import result
 
@@ -35,12 +36,30 @@ def test_each_method_runs_over_epochs_and_over_what_they_cost(drawn: list[Figure
 
 def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
     odd = pretrained("hsa", [1.0, 2.0, 3.0], settings={"epochs": 5, "knn_every": 2})
-    assert looked_at(odd) == [2, 4, 5]
-    assert looked_at(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5, "knn_every": 2})) == []
-    assert looked_at(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5})) == []
+    assert epochs_of(odd, "knn") == [2, 4, 5]
+    assert epochs_of(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5, "knn_every": 2}), "knn") == []
+    assert epochs_of(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5}), "knn") == []
 
 
 def test_unknown_cost_and_a_single_pretraining_give_no_figure(tmp_path: Path) -> None:
     both = [pretrained("hsa", [20.0, 40.0]), pretrained("moco", [10.0, 30.0])]
     assert draw(draw_progress, tmp_path, *both) is None
     assert draw(draw_progress, tmp_path, both[0], result("hsa", "knn", source=costing("hsa", 1e15))) is None
+
+
+def test_curves_of_pretraining_run_over_epochs_and_are_means_over_seeds(
+    drawn: list[Figure], tmp_path: Path
+) -> None:
+    noted = {"loss": [4.0, 3.0, 2.0, 1.0], "purity": [20.0, 20.0, 30.0, 30.0], "knn": [20.0, 40.0]}
+    other = {**noted, "purity": [22.0, 22.0, 36.0, 36.0]}
+    settings = {"epochs": 4, "knn_every": 2}
+    facts = [{"curves": curves, "settings": settings} for curves in (noted, other)]
+    results = [result("hsa", "pretrain", seed=seed, **fact) for seed, fact in enumerate(facts)]
+
+    picture = draw(draw_pretraining, tmp_path, *results)
+
+    assert picture is not None and "standard deviation over pretrainings" in picture.caption
+    loss, purity, knn = panels(drawn[0])
+    assert points(lines(purity)["hsa"]) == [[1, 21], [2, 21], [3, 33], [4, 33]]
+    assert points(lines(knn)["hsa"]) == [[2, 20], [4, 40]]
+    assert [ax.get_xlabel() for ax in (loss, purity, knn)] == ["epoch"] * 3

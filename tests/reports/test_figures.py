@@ -14,9 +14,10 @@ from reports.figures import Picture, draw_all, draw_comparison, saved
 from reports.figures.everything import FIGURES
 from reports.figures.fractions import Fraction, draw_fractions, fraction_of
 from reports.figures.layers import draw_layers
+from reports.figures.pretraining import draw_pretraining
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.style import looks_of
-from reports.figures.training import draw_pretraining, draw_training
+from reports.figures.training import draw_training
 from reports.grid import lay_out
 from tests.reports.figure_cases import (
     Draw,
