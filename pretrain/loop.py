@@ -63,6 +63,8 @@ class Training:
     """Folder for TensorBoard, if wanted."""
     say: Callable[[str], None] = _ignore
     """Told what a person should know: a line for each epoch, and warnings."""
+    counting: bool = True
+    """Count FLOPs, in the first step of each epoch: a warm-up's steps cost less than later ones."""
     method: Contrastive = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     fabric: Fabric = field(init=False)
@@ -188,8 +190,7 @@ class Training:
     def _step(self, epoch: int, step: int, loader: Iterator[list[Tensor]]) -> dict[str, Tensor]:
         """One step of the optimiser; the mean of every loss part over what it accumulated."""
         accumulate, kept = self.settings.accumulate, []
-        counting = self.progress.step_views != self.method.views
-        counter = FlopCounterMode(display=False) if counting else nullcontext()
+        counter = FlopCounterMode(display=False) if self.counting and step == 0 else nullcontext()
         with counter:
             for part in range(accumulate):
                 views = [self._placed(view) for view in next(loader)]
@@ -200,7 +201,6 @@ class Training:
                 kept.append({name: value.detach() for name, value in parts.items()})
         if isinstance(counter, FlopCounterMode):
             self.progress.step_flops = float(counter.get_total_flops() * world())
-            self.progress.step_views = self.method.views
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.method.after_step()

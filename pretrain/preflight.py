@@ -58,13 +58,20 @@ def _check_groups(settings: Settings, processes: int) -> None:
 
 def warnings(settings: Settings, images: int) -> tuple[str, ...]:
     """What works but should be known."""
-    if settings.method == "simclr" or 4 * settings.queue <= images:
-        return ()
-    share = met_share(settings.queue, images)
-    return (
-        f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of the "
-        "anchors meet their own older key as a negative",
-    )
+    found = []
+    if settings.method != "simclr" and 4 * settings.queue > images:
+        share = met_share(settings.queue, images)
+        found.append(
+            f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of "
+            "the anchors meet their own older key as a negative"
+        )
+    last, first = min(settings.refresh, settings.epochs), settings.warmup_epochs
+    if settings.method == "hsa" and settings.neighbours and first < last:
+        found.append(
+            f"epochs {first + 1} to {last} learn from neighbours that the untrained network found: the "
+            f"warm-up ends before the second mining. Set refresh {first}, or a longer warmup"
+        )
+    return tuple(found)
 
 
 def met_share(queue: int, images: int) -> float:

@@ -26,9 +26,7 @@ class Progress:
     flops: float = 0.0
     """Multiplications and additions so far, mining included."""
     step_flops: float = 0.0
-    """Of one step on all processes, measured on the first with `step_views`."""
-    step_views: float = 0.0
-    """Views an image in that step."""
+    """Of one step on all processes, measured on the first of the latest epoch."""
     views: float = 0.0
     """Views an image, summed over epochs."""
     neighbours: Neighbours | None = None

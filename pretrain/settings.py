@@ -137,6 +137,11 @@ class Settings:
         return Projection(self.dim, self.head_layers, self.head_bn)
 
     @property
+    def warmup_epochs(self) -> int:
+        """hsa: epochs, from the first, in which neighbours have no weight."""
+        return max(1, round(self.warmup * self.epochs))
+
+    @property
     def peak_lr(self) -> float:
         """The rate in force after the warm-up."""
         factor = {"fixed": 1.0, "linear": self.batch / 256, "sqrt": math.sqrt(self.batch)}

@@ -120,15 +120,5 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, message: str)
 def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None:
     done = command(tmp_path / "out", "cifar11")
     assert done.exit_code == 2
-    assert "ablation cifar11: did you mean cifar10" in done.stderr
+    assert "ablation cifar11: did you mean cifar10?" in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_the_longer_ablation_trains_by_the_settings_of_the_first() -> None:
-    """What docs/results/cifar10.md says: only the epochs, the rows and the seeds differ."""
-    first, longer = read_ablation("cifar10"), read_ablation("cifar10-16")
-    assert longer.tuning == first.tuning
-    assert {**longer.shared, "epochs": 8, "knn_every": 2} == first.shared
-    assert longer.methods == {row: first.methods[row] for row in longer.methods}
-    assert longer.set == {name: first.set[name] for name in longer.set}
-    assert all(trial in trials(first) for trial in trials(longer))

@@ -59,7 +59,7 @@ class Method(Contrastive):
 
     def begin(self, epoch: int) -> None:
         """Neighbours count once the warm-up is over."""
-        self.warming = epoch < max(1, round(self.settings.warmup * self.settings.epochs))
+        self.warming = epoch < self.settings.warmup_epochs
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """One step's loss.

@@ -66,7 +66,7 @@ def test_moco_is_faster_than_lightlys(benchmark: BenchmarkFixture, ctx: Context)
 
     images, workers = pictures(1024), 0  # loading beside the step is slower on two cores, for both
     ours = training(images, replace(ctx, workers=workers), method="moco", augment="moco-v2")
-    ours.progress.step_views = 2.0  # FLOPs are counted already
+    ours.counting = False
 
     backbone = nn.Sequential(*list(torchvision.models.resnet18().children())[:-1], nn.Flatten())
     query = nn.Sequential(backbone, MoCoProjectionHead(512, 512, 128))
@@ -105,7 +105,7 @@ def test_hsa_costs_as_much_as_its_views(benchmark: BenchmarkFixture, ctx: Contex
     def stepping(**settings: Any) -> Callable[[], object]:
         work = training(images, ctx, **settings)
         work.method.begin(9)
-        work.progress.step_views = work.method.views
+        work.counting = False
         mine = views if work.method.pairs else views[:2]
         return lambda: work._step(9, 0, iter([mine]))
 
@@ -126,7 +126,7 @@ def test_mining_is_a_twentieth_of_an_epoch(benchmark: BenchmarkFixture, ctx: Con
     """Search at CIFAR-10's size; features and steps on 1,024 pictures, scaled to its 50,000."""
     count, sample = 50_000, pictures(1024)
     work = training(sample, ctx, method="hsa")
-    work.progress.step_views = work.method.views
+    work.counting = False
     features = nn.functional.normalize(torch.randn(count, 512), dim=1)
     work.progress.neighbours = nearest_others(features[:1024], 5)
     found = ratios(

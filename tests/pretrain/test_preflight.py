@@ -83,3 +83,12 @@ def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(qu
             met += len(set(visit) & set(fifo)) if epoch else 0
             fifo = [*fifo, *visit][-queue:]
     assert met / (images * (epochs - 1)) == pytest.approx(met_share(queue, images), abs=0.02)
+
+
+def test_neighbours_of_an_untrained_network_are_warned_of() -> None:
+    short = Settings(method="hsa", epochs=8, queue=2048, batch=128)
+    (found,) = warnings(short, 10_000)
+    assert found.startswith("epochs 2 to 5 learn from neighbours that the untrained network found")
+    assert "Set refresh 1, or a longer warmup" in found
+    for settled in ({"refresh": 1}, {"warmup": 0.6}, {"epochs": 200}, {"neighbours": False}, {"epochs": 1}):
+        assert warnings(replace(short, **settled), 10_000) == ()
