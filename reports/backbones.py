@@ -63,8 +63,14 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
     return Table(header, tuple(rows), frozenset({"weights", "method", "data", header[-1]}))
 
 
-def pretraining_table(results: Sequence[TaskResult]) -> Table:
-    """What each pretraining of this run ended with."""
+def pretraining_table(collected: Collected) -> Table:
+    """What each pretraining of this run ended with.
+
+    A cell that went on after a stop took only its last stretch; the budget of what was then measured has all.
+    """
+    budgets = [(result.label, result.source.budget) for result in collected.results]
+    took = {(label, budget.seed): budget.seconds for label, budget in budgets if budget}
+    results = pretrainings(collected)
     metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
     rows = tuple(
         (
@@ -72,7 +78,7 @@ def pretraining_table(results: Sequence[TaskResult]) -> Table:
             str(result.spec.seed),
             *(f"{result.metrics[m]:.2f}" if m in result.metrics else MISSING for m in metrics),
             result.status,
-            duration(result.seconds),
+            duration(took.get((result.label, result.spec.seed), result.seconds)),
             f"{result.peak_memory_mb:,.0f}",
             code(result.spec.key),
         )

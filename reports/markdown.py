@@ -36,7 +36,6 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
     """The report's tables by name; those of tasks apart."""
     grid, comparison, collected = evidence.grid, evidence.comparison, evidence.collected
     narrow = without_transfer(grid)
-    pretrained = pretrainings(collected)
     found = {
         "results": main_table(narrow, comparison, root),
         **{f"against {base}": baseline_table(narrow, comparison, base) for base in comparison.baselines},
@@ -45,7 +44,7 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
         "checks": checks_table(evidence),
         "backbones": backbone_table(grid, collected.out),
         "pretraining budget": budget_table(grid, evidence.controls),
-        "pretrained in this run": pretraining_table(pretrained),
+        "pretrained in this run": pretraining_table(collected),
         "cost": cost_table(grid),
         "anchors": anchor_table(evidence.anchors),
         "beside published": beside_table(grid),

@@ -122,10 +122,10 @@ def pretrained(label: str, knn: list[float], **changed: Any) -> TaskResult:
     return result(label, "pretrain", **{**facts, **changed})
 
 
-def costing(label: str, flops: float) -> Source:
+def costing(label: str, flops: float, seconds: float = 1) -> Source:
     """Where a backbone comes from whose pretraining cost this."""
     spent = Budget(
-        method="moco", dataset="digits", epochs=1, images=1, views=2, seconds=1, seed=0, flops=flops
+        method="moco", dataset="digits", epochs=1, images=1, views=2, seconds=seconds, seed=0, flops=flops
     )
     return Source(path=f"{label}.pth", format="hsa_bench", budget=spent)
 

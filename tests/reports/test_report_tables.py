@@ -14,6 +14,7 @@ from reports.grid import Cell, Grid, lay_out
 from reports.sections import sections
 from reports.table import Table, code, duration, plain, pvalue, setting, slug
 from reports.tables import baseline_table, cost_table, main_table, score, statistics_table
+from tests.reports.figure_cases import costing
 from tests.reports.report_folder import result
 
 
@@ -190,12 +191,21 @@ def test_a_budget_is_stated_unknown_or_none_for_controls(tables: tuple[Grid, Com
 
 
 def test_pretraining_is_listed_with_what_it_ended_with() -> None:
-    run = result("hsa", "pretrain", metrics={"loss": 2.5, "knn": 71.0})
+    run = result("hsa", "pretrain", metrics={"loss": 2.5, "knn": 71.0}, seconds=600)
 
-    table = pretraining_table([run])
+    table = pretraining_table(Collected(Path(), None, (run,), (), ()))
 
     assert table.header[:4] == ("backbone", "seed", "loss", "knn")
-    assert table.rows[0][:4] == ("hsa", "0", "2.50", "71.00")
+    assert table.rows[0][:6] == ("hsa", "0", "2.50", "71.00", "ok", "10 min")
+
+
+def test_a_pretraining_that_went_on_after_a_stop_is_given_its_whole_time() -> None:
+    last_stretch = result("hsa", "pretrain", metrics={"loss": 2.5}, seconds=60)
+    measured = result("hsa", "knn", source=costing("hsa", 1e15, seconds=900))
+
+    table = pretraining_table(Collected(Path(), None, (last_stretch, measured), (), ()))
+
+    assert table.rows[0][4] == "15 min"
 
 
 def test_cost_adds_time_and_takes_the_largest_memory_and_the_speed_of_what_was_counted() -> None:
