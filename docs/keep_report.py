@@ -10,8 +10,10 @@ from PIL import Image
 
 from reports.report import write_report
 
-COLOURS = 48
-"""Of a picture in the repository: small, and enough for lines and dots."""
+COLOURS = 256
+"""Of a picture in the repository: small, and enough for shades that mean something."""
+
+KEPT = "*Kept from a run: its result files, `results.csv` and `tables/` are not here.*"
 
 
 def main(run: Path, kept: Path) -> None:
@@ -24,6 +26,8 @@ def main(run: Path, kept: Path) -> None:
         )
         text = re.sub(r"\[([^\]]*)\]\((results\.csv|tables/[^)]*)\)", r"`\2`", text)
         text = re.sub(r"(?<=[ `])/(?:[\w.-]+/)+([\w.-]+)", r"…/\1", text)
+        title, _, rest = text.partition("\n")
+        text = f"{title}\n\n{KEPT}\n{rest}"
         (kept / "figures").mkdir(parents=True)
         for path in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text):
             with Image.open(report.parent / path) as image:

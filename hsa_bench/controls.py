@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hsa_bench.core.architectures import PIXELS
 from hsa_bench.core.plan import ChosenTask, LoadedBackbone
 from hsa_bench.core.request import BackboneRequest
-from hsa_bench.job import Job
+from hsa_bench.job import CONTROLS, Job
 
-RANDOM = "random"
+RANDOM, _ = CONTROLS
 
 
 def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[BackboneRequest]:

@@ -15,6 +15,8 @@ def dry_run(suite: Suite) -> None:
     done = [result for result in on_file if result is not None]
     checkpoints = suite.checkpoints()
     controls = suite.controls(checkpoints)
+    suite.baselines(controls)
+    suite.claims()
     plan = suite.evaluation(tasks, [*suite.pretrained(done), *checkpoints], controls)
     rows = [(c.planned(), _state(c, suite)) for c in (*pretraining, *plan.cells)]
     rows += [(cell, f"blocked: {cell.blocked}") for cell in plan.blocked]

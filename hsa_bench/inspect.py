@@ -59,7 +59,10 @@ def _request(path: str, wanted: tuple[str, str, str], card: list[str]) -> Backbo
 
     place = path if NAMED.fullmatch(path) and not Path(path).exists() else str(Path(path).expanduser())
     arch, file_format, branch = wanted
-    changes = parse_card(card).get("", {})
+    by_name = parse_card(card)
+    if named := [name for name in by_name if name]:
+        raise UsageError(f"--card {named[0]}.…: there is one file here; write the field alone")
+    changes = by_name.get("", {})
     return BackboneRequest(
         label="it", path=place, arch=arch, file_format=file_format, branch=branch, card=changes
     )

@@ -22,6 +22,9 @@ DEMO = "demo"
 SHIPPED = "digits"
 """A data set that ships inside a dependency."""
 
+CONTROLS = ("random", "pixels")
+"""Names of what stands beside the backbones."""
+
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""
 
@@ -158,9 +161,7 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
         where = ".".join(map(str, first["loc"]))
         hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
         raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
-    names = {"", *(c.label for c in job.checkpoints), *(r.label for r in job.requests())}
-    if unknown := set(job.card) - names:
-        raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
+    _check_names(job)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.set if name.startswith("pretrain.")]
@@ -171,12 +172,34 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     return job
 
 
+def _check_names(job: Job) -> None:
+    """Refuse names of no backbone, which would pass over what is said of it, and those of controls.
+
+    Raises:
+        UsageError: With the option and the name.
+    """
+    names = [c.label for c in job.checkpoints] or [r.label for r in job.requests()]
+    if unknown := set(job.card) - {"", *names}:
+        raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
+    for option, text in (("arch", job.arch), ("format", job.file_format), ("branch", job.branch)):
+        for name in _by_name(text):
+            if name not in names:
+                raise UsageError(
+                    f"--{option} {name}=…: no such backbone; there are {', '.join(names) or 'none'}"
+                )
+    for name in (*names, *job.pretrain.backbones):
+        if name in CONTROLS or name.startswith(f"{CONTROLS[0]} "):
+            raise UsageError(f"{name}: is the name of a control; call this backbone something else")
+
+
+def _by_name(words: str) -> dict[str, str]:
+    """`NAME=word,NAME=word` by name; empty for one word."""
+    return dict(part.strip().partition("=")[::2] for part in words.split(",")) if "=" in words else {}
+
+
 def _for(label: str, words: str) -> str:
     """What `word`, or `NAME=word,NAME=word`, says of one backbone."""
-    if "=" not in words:
-        return words
-    pairs = dict(part.strip().partition("=")[::2] for part in words.split(","))
-    return pairs.get(label, "")
+    return _by_name(words).get(label, "") if "=" in words else words
 
 
 def parse_checkpoint(text: str) -> CheckpointOption:

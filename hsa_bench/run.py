@@ -59,9 +59,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     ] = None,
     dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
     data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
-    image_size: Annotated[int, typer.Option(help="Side of the crops, px; 0: the data set's.")] = 0,
+    image_size: Annotated[int, typer.Option(min=0, help="Side of the crops, px; 0: the data set's.")] = 0,
     baseline: Annotated[
-        str, typer.Option(help="Backbones to compare with, by commas; default: moco and simclr if there.")
+        str,
+        typer.Option(help="Backbones to compare with, by commas; default: moco and simclr, else the first."),
     ] = "",
     claim: Annotated[
         list[str] | None,

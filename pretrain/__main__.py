@@ -42,6 +42,8 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     Several processes, as torchrun or Slurm start them, share each batch.
     """
     try:
+        if show and settings:
+            raise ValueError("--print shows a preset as its file has it; leave --set out")
         if show:
             typer.echo(text(preset), nl=False)
             return

@@ -39,7 +39,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Remarked in pretraining", _remarked(grid)),
         Notes("Taken for granted, as no file says it", _assumed(grid)),
         Notes(
-            "Not shown to be better than an untrained network (the interval of the difference reaches zero)",
+            "Not shown to be better than an untrained network (interval over test images)",
             _no_better_than_random(comparison),
         ),
         Notes(f"More than {TOLERANCE:g} point from a published anchor, or without one", _anchored(anchors)),

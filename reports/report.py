@@ -27,9 +27,10 @@ from reports.transfer import KNN, LINEAR
 
 CAPTIONS = {
     "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "
-    "Bold: ahead of every baseline, Holm-adjusted p < 0.05.",
+    "Bold: ahead of every other baseline, Holm-adjusted p < 0.05.",
     LINEAR: "Transfer to other data sets by a linear classifier on frozen features, percent. "
-    "Bold: ahead of every baseline, Holm-adjusted p < 0.05. The average is over all data sets or not given.",
+    "Bold: ahead of every other baseline, Holm-adjusted p < 0.05. "
+    "The average is over all data sets or not given.",
     KNN: "Transfer to other data sets by a kNN vote on frozen features, percent.",
     "statistics": "Differences in percentage points with 95 % intervals, unadjusted, and tests.",
     "cost": "Wall time, peak memory and speed.",

@@ -129,6 +129,9 @@ def test_dry_run_shows_the_plan_and_does_nothing(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "to run, after its pretraining" in " ".join(shown.stdout.split())
     assert not Store(tmp_path / "out").paths()
+    refused = command("--dry-run", "--tasks", "knn", "--baseline", "byol", "--out", "out", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--baseline byol: not in this run" in refused.stderr
 
 
 def test_a_data_set_is_asked_for_only_by_tasks_that_have_none_of_their_own(tmp_path: Path) -> None:

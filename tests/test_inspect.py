@@ -53,6 +53,32 @@ def test_a_refusal_ends_with_code_2_and_the_command_to_try(tmp_path: Path) -> No
     assert "prefix" in said("--formats")
 
 
+def test_a_file_that_lacks_a_tensor_is_called_incomplete_and_nothing_worse_is_proposed(
+    tmp_path: Path,
+) -> None:
+    state = build(RESNET).state_dict()
+    del state["layer3.1.bn2.weight"]
+    torch.save(state, tmp_path / "x.pth")
+    told = said(tmp_path / "x.pth", code=2)
+    assert "Missing: layer3.1.bn2.weight" in told
+    assert "the file is incomplete" in told
+    assert "--format" not in told
+
+
+def test_what_does_not_fit_the_one_file_is_refused(moco: Path, tmp_path: Path) -> None:
+    kept = moco.read_bytes()
+    assert "end its name with .safetensors" in said(moco, "--export", moco, code=2)
+    assert "end its name with .safetensors" in said(moco, "--export", tmp_path / "x.foo", code=2)
+    (tmp_path / "x.safetensors").write_bytes(b"precious")
+    assert "would be lost" in said(moco, "--export", tmp_path / "x.safetensors", code=2)
+    assert (tmp_path / "x.safetensors").read_bytes() == b"precious"
+    assert moco.read_bytes() == kept
+    assert "there is one file here" in said(moco, "--card", "mine.channels=BGR", code=2)
+    assert "numbers as in mean=0.5,0.5,0.5" in said(moco, "--card", "mean=0.5,a,b", code=2)
+    assert "write three numbers" in said(moco, "--card", "mean=0.5", code=2)
+    assert "0.5, 0.5, 0.5" in said(moco, "--card", "mean=[0.5,0.5,0.5]")
+
+
 def test_an_exported_resnet_is_torchvisions_and_detectron2s(moco: Path, tmp_path: Path) -> None:
     state = build("resnet18", 2).state_dict()
     save_file(state, tmp_path / "r.safetensors")

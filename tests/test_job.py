@@ -7,6 +7,8 @@ import pytest
 from hsa_bench.choose_tasks import choose_tasks
 from hsa_bench.job import UsageError, make_job, parse_checkpoint, presets
 
+MOCO = {"checkpoints": [{"label": "moco", "path": "moco.pth"}]}
+
 
 def test_nothing_named_is_the_demo() -> None:
     assert make_job("", {}, []).preset == "demo"
@@ -36,6 +38,11 @@ def test_every_shipped_preset_is_a_job_whose_settings_exist() -> None:
         ("demo", {"random_controls": "many"}, [], "random_controls"),
         ("demo", {"tsks": ("knn",)}, [], "did you mean tasks"),
         ("", {"dataset": "digits", "arch": "resnet18"}, ["pretrain.epochs=3"], "pretrains nothing"),
+        ("", {**MOCO, "branch": "mocco=key"}, [], "--branch mocco=…: no such backbone; there are moco"),
+        ("", {**MOCO, "file_format": "moco=moco,min=moco"}, [], "--format min=…: no such backbone"),
+        ("", {**MOCO, "arch": "moc=resnet50"}, [], "--arch moc=…: no such backbone"),
+        ("", {"checkpoints": [{"label": "random", "path": "a.pth"}]}, [], "random: is the name of a control"),
+        ("", {"checkpoints": [{"label": "pixels", "path": "a.pth"}]}, [], "pixels: is the name of a control"),
         (
             "",
             {"dataset": "digits", "pretrain": {"backbones": {"a": {}}}},

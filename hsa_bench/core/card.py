@@ -63,7 +63,8 @@ def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
         try:
             card = replace(card, **{name: value})
         except ValidationError as error:
-            raise ValueError(f"--card {name}={value}: {error.errors()[0]['msg']}") from error
+            three = "; write three numbers: 0.5,0.5,0.5" if name in {"mean", "std"} else ""
+            raise ValueError(f"--card {name}={value}: {error.errors()[0]['msg']}{three}") from error
     if min(card.std) <= 0 or card.value_range <= 0:
         raise ValueError("--card: std and value_range must be above 0")
     return card
@@ -81,6 +82,11 @@ def parse_card(texts: list[str]) -> dict[str, dict[str, Any]]:
         label, _, field = name.rpartition(".")
         if not found or not field:
             raise ValueError(f"--card {text}: write field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
-        parsed = [float(part) for part in value.split(",")] if "," in value else yaml.safe_load(value)
+        try:
+            parsed = (
+                [float(p) for p in value.strip("[]").split(",")] if "," in value else yaml.safe_load(value)
+            )
+        except (ValueError, yaml.YAMLError):
+            raise ValueError(f"--card {text}: write one value, or numbers as in mean=0.5,0.5,0.5") from None
         changes.setdefault(label, {})[field] = parsed
     return changes

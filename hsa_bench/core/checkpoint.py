@@ -63,7 +63,8 @@ def load_checkpoint(path: Path, label: str, wishes: Wishes = Wishes(), origin: s
         module = blank(arch, card.tokens)
         seen = _fill(module, found.state, f"read as {name_of(form)} into {arch}")
     except Mismatch as error:
-        raise CheckpointError(f"{path}: {error}. {_remedy(payload, wishes, found, form)}") from error
+        remedy = _remedy(payload, wishes, found, form, error.share)
+        raise CheckpointError(f"{path}: {error}. {remedy}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if is_vit(arch):
@@ -99,6 +100,10 @@ def read(path: Path) -> Payload:
 class Mismatch(ValueError):
     """Tensors that do not fill a trunk."""
 
+    def __init__(self, what: str, seen: Match) -> None:
+        super().__init__(f"{what}: {seen}")
+        self.share = seen.share
+
 
 def _converted(form: ModuleType, payload: Payload, branch: str) -> Converted:
     known = getattr(form, "BRANCHES", None)
@@ -118,7 +123,7 @@ def _fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Match:
     wanted = module.state_dict()
     seen = match(wanted, state)
     if not seen.complete or not seen.total:
-        raise Mismatch(f"{what}: {seen}")
+        raise Mismatch(what, seen)
     _check_values(state)
     counters = {key: torch.zeros((), dtype=torch.long) for key in wanted if key.endswith(COUNTER)}
     filled = {
@@ -139,11 +144,16 @@ def _check_values(state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{key} holds variances below 0: its tensors are exchanged, or damaged")
 
 
-def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType) -> str:
+def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType, share: float) -> str:
     shapes = inferred(found.state)
     if wishes.arch and shapes and shapes != wishes.arch:
         return f"The tensors are of {shapes}: leave --arch out, or give --arch {shapes}"
-    return f"Check --arch and --format. {advice(payload, wishes.arch, but=name_of(form))}"
+    if better := advice(payload, wishes.arch, but=name_of(form), beyond=share):
+        return f"Check --arch and --format. {better}"
+    return (
+        "No format finds more of a trunk in it: the file is incomplete, or of another network. Save all of "
+        "the trunk's tensors, or give the --arch that has just these"
+    )
 
 
 def _source(path: Path, origin: str, form: ModuleType, found: Converted, seen: Match) -> Source:

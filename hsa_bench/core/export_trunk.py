@@ -45,8 +45,12 @@ def export_trunk(backbone: Backbone, out: Path, names: Names | None = None) -> N
         The names that were used.
 
     Raises:
-        ValueError: Name and suffix disagree, or the trunk has no such names.
+        ValueError: Name and suffix disagree, the trunk has no such names, or the file is there already.
     """
+    if out.suffix not in {".safetensors", ".pkl"}:
+        raise ValueError(f"--export {out}: end its name with .safetensors, or with .pkl for Detectron2")
+    if out.exists():
+        raise ValueError(f"--export {out}: is there already and would be lost; choose another name")
     vit = is_vit(backbone.arch)
     chosen: Names = names or ("detectron2" if out.suffix == ".pkl" else "timm" if vit else "torchvision")
     if chosen not in get_args(Names):

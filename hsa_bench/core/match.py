@@ -29,6 +29,11 @@ class Match:
         """Every tensor has its place and every place its tensor."""
         return not (self.missing or self.extra or self.unlike)
 
+    @property
+    def share(self) -> float:
+        """Of the places, those that match."""
+        return self.matched / self.total if self.total else 0.0
+
     def __str__(self) -> str:
         return (
             f"{self.matched} of {self.total} trunk tensors match; nothing was loaded. "

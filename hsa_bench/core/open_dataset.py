@@ -26,6 +26,8 @@ def open_dataset(name: str, root: Path) -> Classification:
     """
     if name.startswith("imagefolder:"):
         return _imagefolder.load(Path(name.removeprefix("imagefolder:")).expanduser(), name)
+    if name == "imagefolder":
+        raise ValueError(f"{name}: write imagefolder:DIR, a folder with train/ and test/ or val/")
     module = registry.load(PACKAGE, name)
     spec = getattr(module, "DATASET", None)
     if not isinstance(spec, DatasetSpec):

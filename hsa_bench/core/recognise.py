@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hsa_bench.core import registry
 from hsa_bench.core.architectures import blank
-from hsa_bench.core.converted import Payload
+from hsa_bench.core.converted import CLASSIFIERS, Payload, split
 from hsa_bench.core.find_trunks import find_trunks, flat
 from hsa_bench.core.infer_arch import infer_arch
 from hsa_bench.core.match import few, match
@@ -59,26 +59,29 @@ def recognise(payload: Payload) -> ModuleType:
     raise ValueError(f"no known format (its keys: {keys}). {advice(payload)} Known are {', '.join(forms)}")
 
 
-def advice(payload: Payload, arch: str = "", but: str = "") -> str:
-    """What to try: the trunks that stand in the file, and the format that comes nearest.
+def advice(payload: Payload, arch: str = "", but: str = "", beyond: float = 0.0) -> str:
+    """What to try: the trunks that stand in the file, and the format that comes nearest; empty for nothing.
 
     Args:
         payload: The file.
         arch: Architecture asked for, if any.
         but: Format that was tried.
+        beyond: Share of the trunk's tensors that it found; only what finds more is named.
     """
-    trunks = find_trunks(flat(payload))
+    state = flat(payload)
     told = [
-        f"{named} under {prefix or 'the top'!r}: try --format prefix --branch {prefix.rstrip('.') or '.'}."
-        for prefix, named in list(trunks.items())[:3]
+        f"{named} under {prefix or 'the top'!r}: try `--format prefix --branch {prefix.rstrip('.') or '.'}`."
+        for prefix, named in list(find_trunks(state).items())[:3]
+        if match(_places(arch or named), split(state, prefix, CLASSIFIERS)[0]).share > beyond
     ]
     scores = {
         name: _score(form, payload, arch) for name, form in formats().items() if name not in {but, "prefix"}
     }
     best = max(scores, key=lambda name: scores[name], default="")
-    if best and scores[best] > 0:
-        told.append(f"The nearest format is {best} ({scores[best]:.0%} of its tensors): --format {best}.")
-    return " ".join(told) or "No ResNet or ViT by torchvision's or timm's names is in it."
+    if best and scores[best] > beyond:
+        told.append(f"The nearest format is {best} ({scores[best]:.0%} of its tensors): `--format {best}`.")
+    nothing = "" if beyond else "No ResNet or ViT by torchvision's or timm's names is in it."
+    return " ".join(told) or nothing
 
 
 @lru_cache(maxsize=8)
@@ -91,7 +94,6 @@ def _score(form: ModuleType, payload: Payload, arch: str) -> float:
     try:
         found = form.convert(payload)
         name = arch or found.arch or infer_arch(found.state)
-        seen = match(_places(name), found.state)
+        return match(_places(name), found.state).share
     except Exception:  # a format tried on what it is not made for
         return 0.0
-    return seen.matched / seen.total if seen.total else 0.0

@@ -192,6 +192,7 @@ def _forbidden(name: str, path: Path) -> str:
         f"refused, nothing of it was run: it holds {name}, more than tensors and plain values. "
         "Where you trust its origin, convert it in a place that may be harmed:\n"
         f"    {loaded}  # runs what the file says\n"
+        "    held = held.state_dict() if hasattr(held, 'state_dict') else held\n"
         "    def plain(v): return {k: plain(x) for k, x in v.items() if isinstance(x, (dict, str, int)) "
         "or hasattr(x, 'dtype')} if isinstance(v, dict) else v\n"
         f"    torch.save(plain(held), {out!r})"

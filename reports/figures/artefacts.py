@@ -31,5 +31,6 @@ def place_artefacts(collected: Collected, report: Path) -> dict[str, list[Pictur
                 (report.parent / target.parent).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, report.parent / target)
                 title = f"{label}, {task}, seed {result.spec.seed}: {name}"
-                placed[task][label, name] = Picture(target, title, CAPTIONS.get(name, ""))
+                caption = f"{label}. {CAPTIONS.get(name, '')}".rstrip()
+                placed[task][label, name] = Picture(target, title, caption)
     return {task: list(pictures.values()) for task, pictures in placed.items()}

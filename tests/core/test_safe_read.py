@@ -79,7 +79,7 @@ def test_a_class_of_ones_own_is_named_with_a_conversion(
     torch.save({"a": Evil()}, "evil.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(ReadError, match=r"holds \w+\.system(.|\n)*weights_only=False") as refusal:
         safe_read(Path("evil.pth"))
-    assert len(str(refusal.value).splitlines()) == 4
+    assert len(str(refusal.value).splitlines()) == 5
     assert not Path("executed").exists()
 
 
@@ -94,6 +94,17 @@ def test_the_conversion_that_is_suggested_works(tmp_path: Path, monkeypatch: pyt
     held = safe_read(Path("odd.tensors.pth"))
     assert set(held) == {"classy_state_dict", "arch"}
     assert list(held["classy_state_dict"]["base_model"]) == ["trunk"]
+
+
+def test_a_whole_model_is_converted_by_what_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(torch.nn.Linear(2, 3), "whole.pth")
+    with pytest.raises(ReadError) as refusal:
+        safe_read(Path("whole.pth"))
+    exec("\n".join(line.strip() for line in str(refusal.value).splitlines()[1:]), {})
+    assert set(safe_read(Path("whole.tensors.pth"))) == {"weight", "bias"}
 
 
 class Custom:
