@@ -1,0 +1,30 @@
+"""What the documents quote of a kept report stands in it, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")])
+QUOTED = [("README.md", "docs/example/report.md")]
+DIFFERENCE = re.compile(r"[+−]\d+\.\d \[[^\]]+\]")
+
+
+@pytest.mark.parametrize(("document", "report"), QUOTED)
+def test_numbers_are_those_of_the_report(document: str, report: str) -> None:
+    text, found = (ROOT / document).read_text(), (ROOT / report).read_text()
+    found = re.sub(r"\[([^\[\]]*)\]\(#[^)]*\)", r"\1", found)
+    rows = [line for line in text.splitlines() if re.match(r"\| [\w-]+( \(baseline\))? \| [\d*]", line)]
+    assert rows
+    for quoted in (*rows, *DIFFERENCE.findall(text)):
+        assert quoted in found, f"{document}: {quoted}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", document.read_text())
+    for target in targets:
+        assert (document.parent / target).exists(), target
