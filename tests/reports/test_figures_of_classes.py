@@ -172,5 +172,6 @@ def test_pictures_that_tasks_left_have_captions_and_maps_are_none(tmp_path: Path
     placed = place_artefacts(Collected(tmp_path, None, (one,), (), ()), tmp_path / "report.md")
 
     detections, other = placed["coco"]
-    assert "Dashed white: true boxes" in detections.caption and other.caption == ""
+    assert detections.caption.startswith("moco. First test pictures")
+    assert "Dashed white: true boxes" in detections.caption and other.caption == "moco."
     assert (tmp_path / detections.path).is_file()
