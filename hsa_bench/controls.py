@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hsa_bench.core.architectures import PIXELS
+from hsa_bench.core.baselines import PIXELS, RANDOM
 from hsa_bench.core.plan import ChosenTask, LoadedBackbone
 from hsa_bench.core.request import BackboneRequest
-from hsa_bench.job import CONTROLS, Job
-
-RANDOM, _ = CONTROLS
+from hsa_bench.job import Job
 
 
 def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[BackboneRequest]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
+from hsa_bench.core.baselines import is_control
 from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
 from hsa_bench.core.result import Record
 
@@ -21,9 +22,6 @@ PRESETS = Path(__file__).with_name("presets")
 DEMO = "demo"
 SHIPPED = "digits"
 """A data set that ships inside a dependency."""
-
-CONTROLS = ("random", "pixels")
-"""Names of what stands beside the backbones."""
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""
@@ -188,7 +186,7 @@ def _check_names(job: Job) -> None:
                     f"--{option} {name}=…: no such backbone; there are {', '.join(names) or 'none'}"
                 )
     for name in (*names, *job.pretrain.backbones):
-        if name in CONTROLS or name.startswith(f"{CONTROLS[0]} "):
+        if is_control(name):
             raise UsageError(f"{name}: is the name of a control; call this backbone something else")
 
 

@@ -7,11 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hsa_bench.core.baselines import is_untrained
 from hsa_bench.core.result import PlannedCell, TaskResult
 from reports.collected import PRETRAINING, Collected
-
-RANDOM = "random"
-"""First word of an untrained control's label."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Grid:
     def with_untrained(self) -> list[tuple[str, str]]:
         """Rows, and the untrained control of their architecture where there is one."""
         archs = {row: {r.spec.backbone.arch for r in self.in_row(row)} for row in self.rows}
-        untrained = [row for row in self.rows if self.row_labels[row].partition(" ")[0] == RANDOM]
+        untrained = [row for row in self.rows if is_untrained(self.row_labels[row])]
         return [
             (row, control)
             for row in self.rows

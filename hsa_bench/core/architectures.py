@@ -8,13 +8,11 @@ import re
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.baselines import PIXELS
 from hsa_bench.core.card import Tokens
 from hsa_bench.core.own_module import build_own, feature_dim, is_own
 from hsa_bench.core.seed import forked
 from hsa_bench.core.vit_names import is_vit
-
-PIXELS = "pixels"
-"""The control that has no weights: the picture itself, pooled to 32x32."""
 
 _OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?(-pad2)?(-samepool)?")
 

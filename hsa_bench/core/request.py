@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from hsa_bench.core.architectures import PIXELS, build
+from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import Backbone, weights_hash
+from hsa_bench.core.baselines import PIXELS
 from hsa_bench.core.card import Preprocess, overridden
 from hsa_bench.core.checkpoint import CheckpointError, Wishes, load_checkpoint
 from hsa_bench.core.model_source import is_published, published

@@ -11,8 +11,9 @@ from PIL import Image
 
 from eval_tasks.coco import TASKS, Coco
 from hsa_bench.core import digit_scenes
-from hsa_bench.core.architectures import PIXELS, build
+from hsa_bench.core.architectures import build
 from hsa_bench.core.backbone import Backbone, weights_hash
+from hsa_bench.core.baselines import PIXELS
 from hsa_bench.core.card import Preprocess
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.outcomes import DetectionOutcomes
