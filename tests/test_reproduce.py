@@ -9,7 +9,19 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from hsa_bench.ablation import LONGER, chosen, final_job, flops_per_epoch, read_ablation, trials, tuning_job
+from hsa_bench.ablation import (
+    ABLATIONS,
+    LONGER,
+    chosen,
+    final_job,
+    flops_per_epoch,
+    read_ablation,
+    trials,
+    tuning_job,
+)
+from hsa_bench.choose_tasks import choose_tasks, with_settings
+from hsa_bench.core.plan import default_task
+from hsa_bench.core.preset_files import presets_in
 from hsa_bench.core.result import TaskResult
 from hsa_bench.job import UsageError
 from hsa_bench.reproduce import app
@@ -120,5 +132,22 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, message: str)
 def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None:
     done = command(tmp_path / "out", "cifar11")
     assert done.exit_code == 2
-    assert "ablation cifar11: did you mean cifar10?" in done.stderr
+    assert "ablation cifar11: did you mean cifar10" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_every_ablation_that_ships_is_a_job_whose_settings_exist() -> None:
+    for name in presets_in(ABLATIONS):
+        ablation = read_ablation(name)
+        best = chosen(ablation, [judged_by(ablation.tuning.judge, trial.label) for trial in trials(ablation)])
+        final = final_job(ablation, best, dict.fromkeys(ablation.methods, 1.0), "tuned")
+        for job in (tuning_job(ablation), final):
+            choose_tasks(job.tasks, job.set, job.image_size)
+            for own in job.pretrain.backbones.values():
+                settings = {**job.pretrain.settings, **own}
+                settings.pop("seeds", None)
+                with_settings(default_task("pretrain.task", "pretrain"), settings)
+
+
+def judged_by(task: str, label: str) -> TaskResult:
+    return result(label, task, metrics={"top1": 50.0})

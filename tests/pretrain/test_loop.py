@@ -257,3 +257,11 @@ def test_flops_are_those_of_all_views_forward_and_backward(ctx: Context, tmp_pat
     # One view forward and backward (the first convolution needs no gradient of its input), one forward only.
     assert moco.flops == pytest.approx(4 * 64 * forward, rel=0.15)
     assert moco.flops == 4 * moco.step_flops
+
+
+def test_flops_of_hsas_warm_up_do_not_stand_for_the_epochs_after_it(ctx: Context, tmp_path: Path) -> None:
+    hsa = replace(SMALL, method="hsa", epochs=1, knn_every=0)
+    warm = trained(hsa, ctx, tmp_path / "a").progress
+    both = trained(replace(hsa, epochs=2), ctx, tmp_path / "b").progress  # mined once too
+    assert both.step_flops > warm.step_flops
+    assert both.flops - warm.flops == pytest.approx(4 * both.step_flops)
