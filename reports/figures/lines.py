@@ -29,7 +29,6 @@ CROSSING: Any = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
 MARKED = 15
 """Points of a line up to which each has its marker; of more only some have."""
 
-
 LONGEST = 30
 """Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
 
