@@ -15,16 +15,19 @@ from hsa_bench.job import UsageError
 EVAL_TASKS = "eval_tasks"
 
 
-def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: int) -> list[ChosenTask]:
+def choose_tasks(
+    names: Sequence[str], settings: Mapping[str, Any], image_size: int, spare: bool = False
+) -> list[ChosenTask]:
     """The tasks of a run with their settings.
 
     Args:
         names: Plug-in names (their `DEFAULT` variants, or all), variants, or dotted paths.
         settings: By `task.field`.
         image_size: For every classification task; 0 leaves it to them.
+        spare: Whether settings may be of tasks that are not among these, as a preset's may.
 
     Raises:
-        UsageError: An unknown task, field or value.
+        UsageError: An unknown task, field or value, or a setting that changes nothing.
     """
     chosen: list[ChosenTask] = []
     used: set[str] = set()
@@ -47,8 +50,13 @@ def choose_tasks(names: Sequence[str], settings: Mapping[str, Any], image_size: 
             if image_size and isinstance(task, ClassificationTask):
                 changes.setdefault("image_size", image_size)
             chosen.append(ChosenTask(module.__name__, with_settings(task, changes)))
-    _check_unused({name: value for name, value in settings.items() if name not in used})
-    return list({c.task.name: c for c in chosen}.values())
+    different = list({c.task.name: c for c in chosen}.values())
+    unused = {name: value for name, value in settings.items() if name not in used}
+    _check_known(unused)
+    if unused and not spare:
+        there = ", ".join(c.task.name for c in different)
+        raise UsageError(f"--set {min(unused)}: it changes nothing, as the tasks of this run are {there}")
+    return different
 
 
 def with_settings(task: Task, changes: Mapping[str, Any]) -> Task:
@@ -63,8 +71,8 @@ def with_settings(task: Task, changes: Mapping[str, Any]) -> Task:
         raise UsageError(str(error)) from error
 
 
-def _check_unused(settings: Mapping[str, Any]) -> None:
-    """Settings of tasks that are not in this run: fine in a preset, if there are such tasks and fields."""
+def _check_known(settings: Mapping[str, Any]) -> None:
+    """Refuse settings for which there are no such tasks, fields and values at all."""
     known = {*registry.files(EVAL_TASKS), *registry.names(EVAL_TASKS)}
     for name, value in settings.items():
         task, _, field = name.rpartition(".")

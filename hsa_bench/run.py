@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hsa_bench.core.store import UnreadableResult
-from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, presets, words
+from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, parse_settings, presets, words
 from hsa_bench.place import Place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -111,11 +111,20 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [])
         if not preset and job.preset == DEMO:
             typer.echo("nothing to evaluate was named, so this is the demo preset (--preset demo)")
+        _check_settings(job, settings or [])
         ok = _run(job, Place(out, data, device, workers), dry, overwrite)
     except (UsageError, UnreadableResult) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(0 if ok else 1)
+
+
+def _check_settings(job: Job, texts: list[str]) -> None:
+    """Refuse a setting of the command that no task takes; one of a preset may be for a task left out."""
+    from hsa_bench.choose_tasks import choose_tasks
+
+    settings = parse_settings(texts)
+    choose_tasks(job.tasks, {k: v for k, v in settings.items() if not k.startswith("pretrain.")}, 0)
 
 
 def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:

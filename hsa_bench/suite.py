@@ -41,7 +41,8 @@ class Suite:
         Raises:
             UsageError: An unknown task, setting, value or data set.
         """
-        chosen = choose_tasks(self.job.tasks, self._settings(evaluation=True), self.job.image_size)
+        settings = self._settings(evaluation=True)
+        chosen = choose_tasks(self.job.tasks, settings, self.job.image_size, spare=True)
         need = [c.task.name for c in chosen if isinstance(c.task, ClassificationTask) and not c.task.own_data]
         if self.job.pretrain.backbones:
             need.insert(0, "pretraining")

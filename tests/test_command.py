@@ -74,6 +74,7 @@ def test_list_names_tasks_methods_data_sets_and_formats(tmp_path: Path) -> None:
     [
         (["--tasks", "liner"], "did you mean linear"),
         (["--tasks", "knn", "--set", "knn.kk=3"], "did you mean k"),
+        (["--tasks", "knn", "--set", "linear.epochs=3"], "--set linear.epochs: it changes nothing"),
         (["--seeds", "one"], "--seeds one: write whole numbers"),
         (["--checkpoint", "a=absent.pth", "--dataset", "digits"], "absent.pth: no such file"),
         (["--arch", "resnt18", "--dataset", "digits", "--tasks", "knn"], "did you mean"),

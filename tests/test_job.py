@@ -26,7 +26,9 @@ def test_options_and_settings_win_over_the_preset() -> None:
 def test_every_shipped_preset_is_a_job_whose_settings_exist() -> None:
     for name in presets():
         job = make_job(name, {"arch": "resnet18"}, [])
-        assert choose_tasks(job.tasks, {k: v for k, v in job.set.items() if "pretrain." not in k}, 0)
+        assert choose_tasks(
+            job.tasks, {k: v for k, v in job.set.items() if "pretrain." not in k}, 0, spare=True
+        )
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,7 @@ def test_a_variant_can_be_chosen_alone_and_a_task_from_elsewhere_by_its_path() -
         (["linear"], {"linear.epochs": "many"}, r"linear\.epochs: .*integer.*'many'"),
         (["linear"], {"liner.epochs": 3}, "no task 'liner'; did you mean linear"),
         (["linear"], {"coco.itertions": 3}, r"coco\.itertions: no such setting; did you mean iterations"),
+        (["knn", "linear-cached"], {"linear.epochs": 3}, "changes nothing, .* are knn, linear-cached$"),
         (["no.such.module"], {}, "cannot be imported"),
     ],
 )
