@@ -12,6 +12,7 @@ from reports.compare import Comparison
 from reports.difference import Difference
 from reports.grid import Grid
 from reports.table import Table, bold, plain, signed
+from reports.untrained import beside_untrained
 
 PASSED, LOOK, VOID = "passed", "look", "no case"
 
@@ -62,12 +63,13 @@ def _loaded(evidence: Evidence) -> Finding:
 
 
 def _untrained(evidence: Evidence) -> Finding:
-    found = [one for one in evidence.comparison.to_untrained.values() if isinstance(one, Difference)]
+    found = beside_untrained(evidence.comparison, evidence.grid)
     if not found:
         return VOID, "nothing was measured beside an untrained twin"
-    low = sum(one.interval.low <= 0 for one in found)
-    what = f"{len(found) - low} of {_count(len(found), 'number')} above the untrained twin's"
-    return (LOOK if low else PASSED), f"{what}, by the 95 % interval of the difference"
+    better = sum(one.better for one in found)
+    what = f"{better} of {_count(len(found), 'number')} above the untrained twin's"
+    how = "by the 95 % interval of the difference to their mean, and above each initialisation"
+    return (PASSED if better == len(found) else LOOK), f"{what}, {how}"
 
 
 def _over_seeds(evidence: Evidence) -> Finding:

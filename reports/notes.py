@@ -14,6 +14,7 @@ from reports.difference import Difference
 from reports.grid import Grid
 from reports.table import code, plain, signed
 from reports.tables import bounds
+from reports.untrained import beside_untrained
 
 OF = {"ahead": "ahead of", "behind": "behind"}
 
@@ -39,8 +40,8 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Remarked in pretraining", _remarked(grid)),
         Notes("Taken for granted, as no file says it", _assumed(grid)),
         Notes(
-            "Not shown to be better than an untrained network (interval over test images)",
-            _no_better_than_random(comparison),
+            "Not shown to be better than an untrained network (mean of its initialisations, or the best)",
+            _no_better_than_random(comparison, grid),
         ),
         Notes(f"More than {TOLERANCE:g} point from a published anchor, or without one", _anchored(anchors)),
         Notes(
@@ -141,12 +142,17 @@ def _remarked(grid: Grid) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _no_better_than_random(comparison: Comparison) -> tuple[str, ...]:
-    return tuple(
-        f"{plain(row)}, {plain(column)}: {signed(found.value)} {bounds(found.interval)} to {plain(control)}"
-        for (row, control, column), found in comparison.to_untrained.items()
-        if isinstance(found, Difference) and found.interval.low <= 0
-    )
+def _no_better_than_random(comparison: Comparison, grid: Grid) -> tuple[str, ...]:
+    lines = []
+    for one in beside_untrained(comparison, grid):
+        if not one.better:
+            found, tried = one.difference, one.initialisations
+            line = f"{plain(one.row)}, {plain(one.column)}: {signed(found.value)} {bounds(found.interval)}"
+            line += f" to {plain(one.control)}"
+            if found.interval.low > 0:
+                line += f"; {one.value:.1f} beside {max(tried):.1f}, the best of {len(tried)} initialisations"
+            lines.append(line)
+    return tuple(lines)
 
 
 def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:

@@ -86,6 +86,22 @@ def test_weights_that_do_not_beat_an_untrained_network_are_flagged(tmp_path: Pat
     assert line == "hsa, knn: +0.0 [+0.0, +0.0] to random"
 
 
+def test_weights_that_a_lucky_initialisation_beats_are_flagged(tmp_path: Path) -> None:
+    """Above the mean of three, 60 %, by the interval over test images; but one of the three has 80 %."""
+    shares = {"one": 100, "two": 100, "lucky": 160}
+    controls = [
+        measured(tmp_path, "random", np.arange(200) < share, weights=name) for name, share in shares.items()
+    ]
+    backbones = [
+        measured(tmp_path, label, np.arange(200) < share) for label, share in (("moco", 150), ("hsa", 170))
+    ]
+
+    (line,) = noted(tmp_path, *backbones, *controls)["Not shown to be better than an untrained network"]
+
+    assert line.startswith("moco, knn: +15.0 [+1")
+    assert line.endswith(" to random; 75.0 beside 80.0, the best of 3 initialisations")
+
+
 def test_an_untrained_network_is_held_against_its_own_architecture_only(tmp_path: Path) -> None:
     right = np.arange(200) % 2 == 0
     pixels = measured(tmp_path, "pixels", right, arch="pixels")
