@@ -23,13 +23,15 @@ from hsa_bench.choose_tasks import choose_tasks, with_settings
 from hsa_bench.core.plan import default_task
 from hsa_bench.core.preset_files import presets_in
 from hsa_bench.core.result import TaskResult
-from hsa_bench.job import UsageError
+from hsa_bench.job import UsageError, make_job
 from hsa_bench.reproduce import app
 from reports.collected import collect
 from reports.compare import compare
 from reports.difference import Difference
 from reports.grid import lay_out
 from tests.reports.report_folder import result
+
+ROOT = Path(__file__).parents[1]
 
 SMALL = Path(__file__).with_name("ablation.yaml")
 
@@ -134,6 +136,17 @@ def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None
     assert done.exit_code == 2
     assert "ablation cifar11: did you mean cifar10" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_exploratory_row_has_the_settings_of_the_comparison_but_the_epochs() -> None:
+    ablation = read_ablation("cifar10")
+    row = make_job(str(ROOT / "docs/results/cifar10-exploratory.yaml"), {}, [])
+    assert (row.dataset, row.tasks, row.set) == (ablation.dataset, ablation.tasks, dict(ablation.set))
+    assert row.pretrain.arch == ablation.arch
+    assert row.pretrain.settings == {**ablation.shared, "epochs": 30}
+    (own,) = row.pretrain.backbones.values()
+    assert {name: own.pop(name) for name in ablation.methods["hsa"]} == ablation.methods["hsa"]
+    assert own["lr"] in ablation.tuning.lr and own["temperature"] in ablation.tuning.temperature
 
 
 def test_every_ablation_that_ships_is_a_job_whose_settings_exist() -> None:
