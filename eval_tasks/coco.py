@@ -89,6 +89,7 @@ class Coco(DetectionTask):
             artefacts={"detections": tuned.picture},
             effective=tuned.effective,
             images=tuned.images,
+            earlier_seconds=tuned.earlier_seconds,
         )
 
 

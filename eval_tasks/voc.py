@@ -90,6 +90,7 @@ class Voc(DetectionTask):
             artefacts={"detections": tuned.picture},
             effective={**tuned.effective, "classes_with_objects": classes},
             images=tuned.images,
+            earlier_seconds=tuned.earlier_seconds,
         )
 
 

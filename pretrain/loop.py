@@ -68,6 +68,8 @@ class Training:
     method: Contrastive = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     fabric: Fabric = field(init=False)
+    earlier_seconds: float = field(init=False, default=0.0)
+    """Of processes before this one, whose resume file it went on from."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -109,6 +111,7 @@ class Training:
             check_writable(resume)
         if resume.exists():
             self.progress = self.resumable.load(resume, self.ctx.device)
+            self.earlier_seconds = self.progress.seconds
         if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
             raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
         for text in warnings(self.settings, len(self.images)):

@@ -65,6 +65,7 @@ class Pretrain(Settings, ClassificationTask):
             curves=curves,
             artefacts={"checkpoint": ctx.artefact(".pth")},
             effective={"images": spent.images, "views": spent.views},
+            earlier_seconds=training.earlier_seconds,
         )
 
 

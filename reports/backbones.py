@@ -66,7 +66,8 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
 def pretraining_table(collected: Collected) -> Table:
     """What each pretraining of this run ended with.
 
-    A cell that went on after a stop took only its last stretch; the budget of what was then measured has all.
+    The time is the budget's where it was measured: results of this version have it, too, but in older ones a
+    pretraining that went on after a stop has that of its last stretch.
     """
     budgets = [(result.label, result.source.budget) for result in collected.results]
     took = {(label, budget.seed): budget.seconds for label, budget in budgets if budget}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,6 +27,14 @@ class Training:
     iteration: int = 0
     """Iterations done."""
     losses: Losses = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    """Of the processes before this one, as far as their checkpoints reach."""
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far, by this process and those before."""
+        return self.earlier_seconds + time.perf_counter() - self.began
 
     def note(self, parts: Mapping[str, float]) -> None:
         """One more iteration is done."""
@@ -42,7 +51,13 @@ class Training:
 def save(path: Path, training: Training, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Write a checkpoint, whole or not at all; the first process does it for all."""
     if rank() == 0:
-        state = {**asdict(training), "network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        state = {
+            "iteration": training.iteration,
+            "losses": training.losses,
+            "seconds": training.seconds,
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        }
         with whole_file(path) as file:
             torch.save(state, file)
 
@@ -54,7 +69,7 @@ def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Tr
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
-    return Training(state["iteration"], state["losses"])
+    return Training(state["iteration"], state["losses"], state.get("seconds", 0.0))
 
 
 def due(done: int, iterations: int) -> bool:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from eval_tasks._detection.batches import Batches
 from eval_tasks._detection.engine import Detector, Target
 from eval_tasks._detection.precise_norm import take_statistics
-from eval_tasks._detection.resume import Losses, Training, due, load, save
+from eval_tasks._detection.resume import Training, due, load, save
 from eval_tasks._detection.samples import Sample, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.solver import rate
@@ -40,11 +40,11 @@ class FineTuning:
     seed: int
     ctx: Context
 
-    def run(self) -> Losses:
+    def run(self) -> Training:
         """Fine-tune in place, from the checkpoint in the cell's folder if there is one.
 
         Returns:
-            The parts of each iteration's loss, mean over the processes; "loss" is their sum.
+            The parts of each iteration's loss, mean over the processes, and the time of earlier processes.
 
         Raises:
             DataError: No image has an object to learn.
@@ -58,7 +58,7 @@ class FineTuning:
         training = self._iterate()
         if self.task.precise_batches and self.task.norm == "batch":
             self._take_statistics()
-        return training.losses
+        return training
 
     def _iterate(self) -> Training:
         """Run the iterations that are left."""

@@ -38,6 +38,8 @@ class Transfer:
     effective: dict[str, Any]
     images: int
     """Pictures that passed through the detector, in training and test."""
+    earlier_seconds: float
+    """Of training in processes that were stopped."""
 
 
 def transfer(
@@ -53,14 +55,15 @@ def transfer(
     with forked(seed, "heads"):
         detector = build_detector(copy.deepcopy(backbone.module), len(data.categories), task)
     samples = TrainingSamples(data.train, backbone.card, task, derive(seed, "samples"))
-    losses = FineTuning(detector, samples, task, seed, ctx).run()
+    training = FineTuning(detector, samples, task, seed, ctx).run()
     findings = detect(detector, TestImages(data.val, backbone.card, task), ctx)
     picture = ctx.artefact("-detections.png")
     with together():  # so that all find the picture
         if rank() == 0:
             draw_detections(picture, data.val, findings)
     seen = task.solver.iterations * task.batch + len(data.val)
-    return Transfer(findings, _thinned(losses), picture, _effective(data, task, findings), seen)
+    curves, effective = _thinned(training.losses), _effective(data, task, findings)
+    return Transfer(findings, curves, picture, effective, seen, training.earlier_seconds)
 
 
 def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:

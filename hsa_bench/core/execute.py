@@ -70,7 +70,7 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         changed=further.changed,
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
-        seconds=time.perf_counter() - start,
+        seconds=outcome.earlier_seconds + time.perf_counter() - start,
         peak_memory_mb=peak_mb(),
         images=outcome.images or (passes.images if world() == 1 else 0),
     )

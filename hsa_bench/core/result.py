@@ -159,6 +159,7 @@ class TaskResult(Record):
     """Further files beside this one: checkpoints, pictures."""
     source: Source
     seconds: float
+    """What it took; of a run that went on after a stop, with the part that its checkpoint kept."""
     peak_memory_mb: float
     images: int = 0
     """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""

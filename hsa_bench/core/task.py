@@ -96,6 +96,8 @@ class Outcome:
     images: int = 0
     """Pictures that passed through the network, where the task knows better than a count of the backbone's
     forward passes."""
+    earlier_seconds: float = 0.0
+    """Spent before this process, where a killed run went on from its scratch file."""
 
 
 @settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from hsa_bench.core.result import TaskResult
 from hsa_bench.core.store import Store
@@ -92,6 +93,10 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not results(out)
+    (checkpoint,) = out.glob("results/random/coco-fpn-1x/*.part")
+    state = torch.load(checkpoint, weights_only=True)
+    assert 0 < state["seconds"] < 120
+    torch.save({**state, "seconds": state["seconds"] + 1000}, checkpoint)
 
     resumed = whole(out)
 
@@ -99,6 +104,7 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
     assert resumed.spec == undisturbed.spec
     assert resumed.curves == undisturbed.curves
     assert resumed.metrics == undisturbed.metrics
+    assert 1000 < resumed.seconds < 1240  # of both processes
 
 
 def test_two_processes_share_a_batch(tmp_path: Path, undisturbed: TaskResult) -> None:

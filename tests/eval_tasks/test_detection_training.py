@@ -181,8 +181,8 @@ def test_a_stopped_training_goes_on_from_its_last_checkpoint(data: DetectionData
     def tune(ctx: Context) -> tuple[dict[str, torch.Tensor], dict[str, list[float]]]:
         with forked(0, "heads"):
             detector = torchvision_detector(build("resnet18-w16"), 10, TASK)
-        losses = FineTuning(detector, samples(data.train), TASK, 0, ctx).run()
-        return detector.state_dict(), losses
+        training = FineTuning(detector, samples(data.train), TASK, 0, ctx).run()
+        return detector.state_dict(), training.losses
 
     whole, losses = tune(ctx)
     seen: list[int] = []

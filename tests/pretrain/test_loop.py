@@ -99,6 +99,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
     for name, tensor in resumed.method.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
     assert resumed.progress.curves == undisturbed.progress.curves
+    assert undisturbed.earlier_seconds == 0 < resumed.earlier_seconds < resumed.progress.seconds
 
 
 def test_a_resume_file_of_another_training_is_refused(ctx: Context, tmp_path: Path) -> None:
