@@ -1,9 +1,10 @@
-"""Keeps a run's report in the repository: python docs/keep_report.py runs/demo docs/example."""
+"""Keeps a run's report in the repository: python docs/keep_report.py runs/demo docs/example [BASELINES]."""
 
 import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -16,11 +17,11 @@ COLOURS = 256
 KEPT = "*Kept from a run: its result files, `results.csv` and `tables/` are not here.*"
 
 
-def main(run: Path, kept: Path) -> None:
+def main(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
     """The report's text, without links into the run and folders of its machine; figures with few colours."""
     shutil.rmtree(kept, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        report = write_report(run, Path(folder) / "report.md")
+        report = write_report(run, Path(folder) / "report.md", baselines)
         text = re.sub(
             r"\[((?:[^\[\]]|\[[^\]]*\])*?)\]\((?:[^()]*/)?results/[^)]*\.json\)", r"\1", report.read_text()
         )
@@ -39,4 +40,4 @@ def main(run: Path, kept: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(",") if len(sys.argv) > 3 else ())

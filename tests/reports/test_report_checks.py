@@ -99,3 +99,13 @@ def test_a_difference_that_other_seeds_might_undo_is_marked_and_noted(tmp_path: 
     text = write_report(tmp_path, baselines=["moco"]).read_text()
     assert "**ahead**, not over seeds" in text
     assert "hsa ahead of moco on knn: paired by seed +20.0 [" in text
+
+
+def test_a_report_without_a_test_says_that_nothing_is_bold(tmp_path: Path) -> None:
+    for label in ("hsa", "moco"):
+        for weights in ("one", "two"):
+            measured(tmp_path, label, 0.7, weights=label + weights)
+
+    text = write_report(tmp_path, baselines=["moco"]).read_text()
+
+    assert "Nothing is bold: no difference could be tested.\n± is" in text and " 0 tests" not in text
