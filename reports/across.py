@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hsa_bench.core.result import TaskResult
+from reports.adjust import adjusted
 from reports.bootstrap import Impossible, Measured, measure, resample
 from reports.collected import Collected
 from reports.difference import Difference, Significance, difference
 from reports.grid import Cell, Grid, lay_out
-from reports.significance import holm
 from reports.table import MISSING, Table, code, plain, pvalue, setting, signed
 from reports.tables import bounds, score
 
@@ -79,19 +79,8 @@ def _meetings(first: Collected, second: Collected, grid: Grid, other: Grid) -> I
 
 def _adjusted(meetings: list[Meeting]) -> list[Meeting]:
     """Holm's adjustment over every p-value of the comparison."""
-    tested = [
-        m.found
-        for m in meetings
-        if isinstance(m.found, Difference) and isinstance(m.found.test, Significance)
-    ]
-    adjusted = iter(holm([found.test.p for found in tested if isinstance(found.test, Significance)]))
-    done = []
-    for meeting in meetings:
-        found = meeting.found
-        if isinstance(found, Difference) and isinstance(found.test, Significance):
-            found = replace(found, test=replace(found.test, adjusted=next(adjusted)))
-        done.append(replace(meeting, found=found))
-    return done
+    found = adjusted([meeting.found for meeting in meetings])
+    return [replace(meeting, found=one) for meeting, one in zip(meetings, found, strict=True)]
 
 
 def _unlike(one: Cell, other: Cell) -> str:

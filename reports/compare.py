@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from reports.adjust import adjusted
 from reports.bootstrap import Impossible, Measured, Resampled, measure, resample
 from reports.cache import Cache, digest, origin
 from reports.difference import Difference, Significance, difference
 from reports.frame import Collected
 from reports.grid import Cell, Grid
-from reports.significance import Interval, holm
+from reports.significance import Interval
 
 Place = tuple[str, str]
 """Row and column of the grid."""
@@ -49,7 +50,8 @@ class Comparison:
     @property
     def tests(self) -> int:
         """How many p-values Holm's adjustment is over."""
-        return sum(_is_tested(found) for found in self.differences.values())
+        differences = [one for one in self.differences.values() if isinstance(one, Difference)]
+        return sum(isinstance(one.test, Significance) for one in differences)
 
     def ahead_of_all(self, place: Place) -> bool:
         """Whether a cell is ahead of every baseline that has a number in its column."""
@@ -95,7 +97,7 @@ def compare(
     return Comparison(
         baselines=rows,
         scores={place: work.score(place) for place, cell in grid.cells.items() if cell.runs},
-        differences=_adjusted(found),
+        differences=dict(zip(found, adjusted(list(found.values())), strict=True)),
         to_untrained={pair: work.difference(pair) for pair in untrained},
     )
 
@@ -186,19 +188,3 @@ def _comparable(one: Cell, other: Cell) -> bool:
 
 def _not_tested(found: Difference | Impossible) -> Difference | Impossible:
     return found if isinstance(found, Impossible) else found.untested("a control")
-
-
-def _is_tested(found: Difference | Impossible) -> bool:
-    return isinstance(found, Difference) and isinstance(found.test, Significance)
-
-
-def _adjusted(
-    differences: Mapping[Pair, Difference | Impossible],
-) -> dict[Pair, Difference | Impossible]:
-    """Holm's adjustment over every p-value of the report."""
-    tested = [pair for pair, found in differences.items() if _is_tested(found)]
-    adjusted = dict(zip(tested, holm([differences[pair].test.p for pair in tested]), strict=True))  # type: ignore[union-attr]  # tested
-    return {
-        pair: replace(found, test=replace(found.test, adjusted=adjusted[pair])) if pair in adjusted else found  # type: ignore  # tested
-        for pair, found in differences.items()
-    }

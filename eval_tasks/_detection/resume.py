@@ -30,6 +30,7 @@ class Training:
     earlier_seconds: float = 0.0
     """Of the processes before this one, as far as their checkpoints reach."""
     began: float = field(default_factory=time.perf_counter)
+    """When this process took it up."""
 
     @property
     def seconds(self) -> float:
@@ -69,7 +70,7 @@ def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Tr
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
-    return Training(state["iteration"], state["losses"], state.get("seconds", 0.0))
+    return Training(state["iteration"], state["losses"], state.get("seconds", 0.0))  # older ones have none
 
 
 def due(done: int, iterations: int) -> bool:

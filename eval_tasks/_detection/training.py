@@ -66,7 +66,7 @@ class FineTuning:
         optimiser = optimiser_of(self.detector, self.task)
         checkpoint = self.ctx.scratch("training")
         training = load(checkpoint, self.detector, optimiser)
-        start, began = training.iteration, time.perf_counter()
+        start = training.iteration
         loader = iter(self._loader("batches", iterations, start))
         for i in range(start, iterations):
             for group in optimiser.param_groups:
@@ -78,7 +78,7 @@ class FineTuning:
             optimiser.step()
             if due(i + 1, iterations):
                 save(checkpoint, training, self.detector, optimiser)
-            speed = (i + 1 - start) / (time.perf_counter() - began)
+            speed = (i + 1 - start) / (time.perf_counter() - training.began)
             left = timedelta(seconds=round((iterations - i - 1) / speed))
             self.ctx.progress(f"detector: {training}, {speed:.2g} it/s, {left} left", i + 1, iterations)
         return training

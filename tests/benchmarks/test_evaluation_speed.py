@@ -62,7 +62,7 @@ class Files(Dataset[Any]):
 
     def __init__(self, data: Classification) -> None:
         sets = [data.train, data.test]
-        self.paths = [s.images.root / name for s in sets for name in s.images.names]  # type: ignore[attr-defined]
+        self.paths = [s.images.root / name for s in sets for name in s.images.names]  # type: ignore[attr-defined]  # files
         self.transform = v2.Compose(
             [
                 v2.Resize(256, v2.InterpolationMode.BICUBIC),
