@@ -14,6 +14,7 @@ from hsa_bench.core.checkpoint import CheckpointError
 from hsa_bench.core.data_error import DataError
 from hsa_bench.core.execute import Bench
 from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.own_module import is_own
 from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, Plan, default_task, make_plan
 from hsa_bench.core.processes import from_first, rank, world
 from hsa_bench.core.request import BackboneRequest
@@ -111,7 +112,8 @@ class Suite:
             if result.status == "ok":
                 folder = self.bench.store.path(result.label, result.spec.task, result.spec.key).parent
                 path = (folder / result.artefacts["checkpoint"]).absolute()
-                loaded.append(_load(BackboneRequest(label=result.label, path=str(path))))
+                arch = self.job.pretrain.arch if is_own(self.job.pretrain.arch) else ""
+                loaded.append(_load(BackboneRequest(label=result.label, path=str(path), arch=arch)))
                 self.display.loaded(result.label, loaded[-1].backbone)
         return loaded
 

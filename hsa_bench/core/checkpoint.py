@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from hsa_bench.core.architectures import blank
 from hsa_bench.core.backbone import Backbone, weights_hash
 from hsa_bench.core.card import overridden
+from hsa_bench.core.choose_arch import choose_arch
 from hsa_bench.core.converted import Converted, Payload
 from hsa_bench.core.formats import own
-from hsa_bench.core.infer_arch import infer_arch, inferred
+from hsa_bench.core.infer_arch import inferred
 from hsa_bench.core.match import COUNTER, Match, match
 from hsa_bench.core.own_module import feature_dim
 from hsa_bench.core.recognise import advice, by_name, name_of, recognise
@@ -58,7 +59,7 @@ def load_checkpoint(path: Path, label: str, wishes: Wishes = Wishes(), origin: s
     try:
         form = by_name(wishes.file_format) if wishes.file_format else recognise(payload)
         found = _converted(form, payload, wishes.branch)
-        arch = wishes.arch or found.arch or infer_arch(found.state)
+        arch = choose_arch(found, wishes.arch)
         card = overridden(found.card, wishes.card or {})
         module = blank(arch, card.tokens)
         seen = _fill(module, found.state, f"read as {name_of(form)} into {arch}")

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from hsa_bench.core import registry
 from hsa_bench.core.architectures import blank
+from hsa_bench.core.choose_arch import choose_arch
 from hsa_bench.core.converted import CLASSIFIERS, Payload, split
 from hsa_bench.core.find_trunks import find_trunks, flat
-from hsa_bench.core.infer_arch import infer_arch
 from hsa_bench.core.match import few, match
 
 FORMATS = "hsa_bench.core.formats"
@@ -93,7 +93,6 @@ def _score(form: ModuleType, payload: Payload, arch: str) -> float:
     """Share of a trunk's tensors that this format finds."""
     try:
         found = form.convert(payload)
-        name = arch or found.arch or infer_arch(found.state)
-        return match(_places(name), found.state).share
+        return match(_places(choose_arch(found, arch)), found.state).share
     except Exception:  # a format tried on what it is not made for
         return 0.0
