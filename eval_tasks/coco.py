@@ -12,14 +12,15 @@ from pydantic.dataclasses import dataclass
 
 from eval_tasks._detection import words
 from eval_tasks._detection.prediction import coco_rows
-from eval_tasks._detection.scoring import average_precisions, evaluate, outcomes
+from eval_tasks._detection.scoring.coco import average_precisions, evaluate, outcomes
 from eval_tasks._detection.settings import FPN, DetectionTask
 from eval_tasks._detection.transfer import transfer
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionData, open_coco
-from hsa_bench.core.digit_scenes import digit_scenes
-from hsa_bench.core.task import SETTINGS, Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
+from hsa_bench.core.data.detection.digit_scenes import digit_scenes
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("coco", "coco-c4-1x", "coco-fpn-1x", "coco-fpn-2x")
 DEFAULT = ("coco",)

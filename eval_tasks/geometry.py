@@ -11,17 +11,17 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval_tasks._frozen import FrozenTask
-from eval_tasks._one_thread import one_thread
-from eval_tasks._words import centre_crop, random_crop, trunk
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, ImageSet, balanced
-from hsa_bench.core.features import FeatureSet
-from hsa_bench.core.forward import frozen_forward
-from hsa_bench.core.spectrum import effective_rank, rankme, singular_values
-from hsa_bench.core.sphere import alignment, uniformity
-from hsa_bench.core.task import SETTINGS, Context, Outcome
-from hsa_bench.core.views import random_view, views_of
+from eval_tasks._shared.frozen import FrozenTask
+from eval_tasks._shared.one_thread import one_thread
+from eval_tasks._shared.protocol_text import centre_crop, random_crop, trunk
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet, balanced
+from hsa_bench.core.data.views import random_view, views_of
+from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.features.geometry import alignment, effective_rank, rankme, singular_values, uniformity
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("geometry",)
 

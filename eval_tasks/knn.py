@@ -11,17 +11,18 @@ from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._embedding import leave_embedding
-from eval_tasks._frozen import FrozenTask
-from eval_tasks._nearest import lengths, nearest
-from eval_tasks._scored import scored
-from eval_tasks._words import centre_crop, listed, trunk
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.features import FeatureSet
-from hsa_bench.core.metrics import topk
-from hsa_bench.core.neighbours import Neighbours, cast_votes, vote
-from hsa_bench.core.task import SETTINGS, Context, Outcome
+from eval_tasks._shared.embedding import leave_embedding
+from eval_tasks._shared.frozen import FrozenTask
+from eval_tasks._shared.nearest import lengths, nearest
+from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.protocol_text import centre_crop, listed, trunk
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.features.accuracy import topk
+from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.features.neighbours import Neighbours, cast_votes, vote
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 __all__ = ["KNN", "NAMES", "TASKS", "vote"]
 

@@ -10,17 +10,18 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._grid import Point, held_out_rows
-from eval_tasks._grid_task import GridTask
-from eval_tasks._linear_recipes import RECIPES
-from eval_tasks._words import centre_crop, departures, random_crop, trunk
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.forward import frozen_forward
-from hsa_bench.core.loading import stream
+from eval_tasks._linear.grid import Point, held_out_rows
+from eval_tasks._linear.grid_task import GridTask
+from eval_tasks._linear.recipes import RECIPES
+from eval_tasks._shared.protocol_text import centre_crop, departures, random_crop, trunk
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.loading import stream
+from hsa_bench.core.data.views import random_view
+from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import gathered_shares, own_range, together
-from hsa_bench.core.task import SETTINGS, Context, Outcome
-from hsa_bench.core.views import random_view
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = (
     "linear",

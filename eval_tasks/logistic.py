@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from eval_tasks._regression_task import RegressionTask
-from eval_tasks._scored import scored
-from eval_tasks._words import centre_crop, trunk
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.task import SETTINGS, Context, Outcome
+from eval_tasks._logistic.task import RegressionTask
+from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.protocol_text import centre_crop, trunk
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("logistic",)
 

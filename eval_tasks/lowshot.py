@@ -12,16 +12,17 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._frozen import FrozenTask
-from eval_tasks._softmax_regression import Regression
-from eval_tasks._svm import Problem, solve_all, unit
-from eval_tasks._words import centre_crop, listed, trunk
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, Labels
-from hsa_bench.core.features import FeatureSet
-from hsa_bench.core.metrics import topk
+from eval_tasks._logistic.fit import Regression
+from eval_tasks._shared.frozen import FrozenTask
+from eval_tasks._shared.protocol_text import centre_crop, listed, trunk
+from eval_tasks._svm.fit import Problem, solve_all, unit
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, Labels
+from hsa_bench.core.features.accuracy import topk
+from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.seed import generator
-from hsa_bench.core.task import SETTINGS, Context, Outcome
 
 NAMES = ("lowshot",)
 

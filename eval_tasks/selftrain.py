@@ -12,13 +12,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._finetune import Rates
-from eval_tasks._semisup_recipes import settings_of
+from eval_tasks._finetune.finetune import Rates
+from eval_tasks._finetune.recipes import settings_of
 from eval_tasks.semisup import Fitted, Semisup
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.task import SETTINGS, Context
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS
 
 NAMES = ("semisup-1-selftrain", "semisup-10-selftrain")
 

@@ -11,18 +11,26 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from eval_tasks._finetune import Rates, fine_tune, logits, with_head
-from eval_tasks._rate_choice import best_rates
-from eval_tasks._scored import scored
-from eval_tasks._semisup_recipes import recipe_of, settings_of
-from eval_tasks._semisup_settings import SemisupSettings
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, ImageSet, balanced, label_subset, listed_subset, subset_hash
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.loading import ordered, stream
+from eval_tasks._finetune.finetune import Rates, fine_tune, logits, with_head
+from eval_tasks._finetune.rates import best_rates
+from eval_tasks._finetune.recipes import recipe_of, settings_of
+from eval_tasks._finetune.settings import SemisupSettings
+from eval_tasks._shared.outcome import scored
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import (
+    Classification,
+    ImageSet,
+    balanced,
+    label_subset,
+    listed_subset,
+    subset_hash,
+)
+from hsa_bench.core.data.loading import ordered, stream
+from hsa_bench.core.data.views import centre_view, random_view
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.seed import forked
-from hsa_bench.core.task import SETTINGS, Context, Outcome
-from hsa_bench.core.views import centre_view, random_view
 
 NAMES = (
     "semisup-1",

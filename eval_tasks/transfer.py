@@ -10,17 +10,18 @@ from pydantic import PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from eval_tasks._nearest import voted
-from eval_tasks._regression_task import RegressionTask
-from eval_tasks._scored import scored
-from eval_tasks._words import centre_crop, trunk
+from eval_tasks._logistic.task import RegressionTask
+from eval_tasks._shared.nearest import voted
+from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.protocol_text import centre_crop, trunk
 from eval_tasks.knn import Temperature
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.features import Features
-from hsa_bench.core.metrics import mean_per_class, topk
-from hsa_bench.core.task import SETTINGS, Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.features.accuracy import mean_per_class, topk
+from hsa_bench.core.features.extract import Features
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = (
     "transfer-cifar10",

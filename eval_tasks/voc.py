@@ -9,14 +9,15 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._detection import words
+from eval_tasks._detection.scoring.outcomes import outcomes
+from eval_tasks._detection.scoring.voc import precisions, score
 from eval_tasks._detection.settings import FPN, DetectionTask
 from eval_tasks._detection.transfer import transfer
-from eval_tasks._detection.voc_outcomes import outcomes
-from eval_tasks._detection.voc_score import precisions, score
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.detection_data import DetectionData
-from hsa_bench.core.task import SETTINGS, Context, Outcome
-from hsa_bench.core.voc_folder import open_voc
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.data.detection.voc_folder import open_voc
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 __all__ = ["DEFAULT", "NAMES", "TASKS", "Voc", "score"]
 

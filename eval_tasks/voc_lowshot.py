@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from eval_tasks._svm import Problem, Solved, area
-from eval_tasks._voc_draws import offered, own_images, shared_images
-from eval_tasks._voc_svm_task import PCL, VISSL, VocSvm, costs_tried
-from eval_tasks._words import listed
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, Labels
-from hsa_bench.core.layers import LAST
-from hsa_bench.core.task import SETTINGS, Context, Outcome
-from hsa_bench.core.voc_labels import PRESENT, VocLabels
+from eval_tasks._shared.protocol_text import listed
+from eval_tasks._svm.fit import Problem, Solved, area
+from eval_tasks._svm.voc_draws import offered, own_images, shared_images
+from eval_tasks._svm.voc_task import PCL, VISSL, VocSvm, costs_tried
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.voc_labels import PRESENT, VocLabels
+from hsa_bench.core.data.image_set import Classification, Labels
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.layers import LAST
+from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("voc-lowshot", "voc-lowshot-pcl")
 

@@ -12,7 +12,7 @@ __all__ = ["__version__", "evaluate"]
 def __getattr__(name: str) -> Any:
     """Load `evaluate`, and torch with it, only when it is asked for."""
     if name == "evaluate":
-        from hsa_bench.call import evaluate
+        from hsa_bench.notebook import evaluate
 
         return evaluate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

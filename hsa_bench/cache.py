@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsa_bench.cached import KINDS, Entry, entries, free, run_folders
+from hsa_bench.suite.run_cache import KINDS, Entry, entries, free, run_folders
 
 WIDE = 200
 """Letters of a line where nobody looks at a terminal."""

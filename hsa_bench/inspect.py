@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsa_bench.job import NAMED, SHIPPED, UsageError
+from hsa_bench.core.errors import UsageError
+from hsa_bench.suite.job import NAMED, SHIPPED
 
 if TYPE_CHECKING:
-    from hsa_bench.core.request import BackboneRequest
-    from hsa_bench.core.result import Budget
+    from hsa_bench.core.checkpoints.request import BackboneRequest
+    from hsa_bench.core.results.result import Budget
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -54,8 +55,8 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
 
 def _request(path: str, wanted: tuple[str, str, str], card: list[str]) -> BackboneRequest:
-    from hsa_bench.core.card import parse_card
-    from hsa_bench.core.request import BackboneRequest
+    from hsa_bench.core.checkpoints.request import BackboneRequest
+    from hsa_bench.core.models.preprocess import parse_card
 
     place = path if NAMED.fullmatch(path) and not Path(path).exists() else str(Path(path).expanduser())
     arch, file_format, branch = wanted
@@ -96,7 +97,7 @@ def _inspect(
     if len(dropped) > SHOWN and not every:
         typer.echo(f"{'':20} … (--all)")
     if export:
-        from hsa_bench.core.export_trunk import export_trunk
+        from hsa_bench.core.checkpoints.export_trunk import export_trunk
 
         used = export_trunk(backbone, export, names or None)  # type: ignore[arg-type]  # checked there
         typer.echo(f"{'written:':20} {export}, {used} names")
@@ -114,9 +115,9 @@ def _probe(
 ) -> None:
     import tempfile
 
-    from hsa_bench.core.open_dataset import open_dataset
-    from hsa_bench.core.task import Context
-    from hsa_bench.probe import IMAGES, probe, verdict
+    from hsa_bench.core.context import Context
+    from hsa_bench.core.data.open import open_dataset
+    from hsa_bench.suite.card_probe import IMAGES, probe, verdict
 
     with tempfile.TemporaryDirectory() as cache:
         opened = open_dataset(dataset, data)
@@ -132,7 +133,7 @@ def _probe(
 
 def _formats() -> None:
     from hsa_bench.core import registry
-    from hsa_bench.core.recognise import FORMATS, by_name
+    from hsa_bench.core.checkpoints.recognise import FORMATS, by_name
 
     for name, path in registry.files(FORMATS).items():
         branches = ", ".join(getattr(by_name(name), "BRANCHES", {})) or "-"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsa_bench.core.store import UnreadableResult, write_text
-from hsa_bench.job import Job, UsageError
-from hsa_bench.place import Place
+from hsa_bench.core.errors import UnreadableResult, UsageError
+from hsa_bench.core.files import write_text
+from hsa_bench.suite.job import Job
+from hsa_bench.suite.place import Place
 
 if TYPE_CHECKING:
-    from hsa_bench.core.result import TaskResult
+    from hsa_bench.core.results.result import TaskResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -39,7 +40,14 @@ def main(
 
 
 def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> bool:
-    from hsa_bench.ablation import chosen, final_job, flops_per_epoch, in_words, read_ablation, tuning_job
+    from hsa_bench.suite.ablation import (
+        chosen,
+        final_job,
+        flops_per_epoch,
+        in_words,
+        read_ablation,
+        tuning_job,
+    )
     from reports.report import write_report
 
     ablation = read_ablation(name)
@@ -60,8 +68,8 @@ def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> b
 def _run(job: Job, place: Place) -> bool:
     from rich.console import Console
 
-    from hsa_bench.display import Display
-    from hsa_bench.suite import Suite, run_suite
+    from hsa_bench.suite.display import Display
+    from hsa_bench.suite.suite import Suite, run_suite
 
     with Display(Console()) as display:
         return run_suite(Suite(job, place.bench(), display))
@@ -69,7 +77,7 @@ def _run(job: Job, place: Place) -> bool:
 
 def _results(place: Place) -> list[TaskResult]:
     """The plan's results, and none that an earlier plan left."""
-    from reports.collected import collect
+    from reports.run_folder.collected import collect
 
     return list(collect(place.out).results)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hsa_bench.core.store import UnreadableResult
-from hsa_bench.job import DEMO, Job, UsageError, make_job, parse_checkpoint, parse_settings, presets, words
-from hsa_bench.place import Place
+from hsa_bench.core.errors import UnreadableResult, UsageError
+from hsa_bench.suite.job import DEMO, Job, make_job, parse_checkpoint, parse_settings, presets, words
+from hsa_bench.suite.place import Place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -22,7 +22,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
-    from hsa_bench.core.card import parse_card
+    from hsa_bench.core.models.preprocess import parse_card
 
     try:
         return parse_card(texts)
@@ -31,7 +31,7 @@ def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _claims(texts: list[str]) -> dict[str, str]:
-    from reports.published import parse_claims
+    from reports.published.entries import parse_claims
 
     try:
         return parse_claims(texts)
@@ -121,7 +121,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
 def _check_settings(job: Job, texts: list[str]) -> None:
     """Refuse a setting of the command that no task takes; one of a preset may be for a task left out."""
-    from hsa_bench.choose_tasks import choose_tasks
+    from hsa_bench.suite.choose_tasks import choose_tasks
 
     settings = parse_settings(texts)
     choose_tasks(job.tasks, {k: v for k, v in settings.items() if not k.startswith("pretrain.")}, 0)
@@ -135,9 +135,9 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
     from rich.console import Console
 
     from hsa_bench.core.processes import leave, rank
-    from hsa_bench.display import Display
-    from hsa_bench.dry_run import dry_run
-    from hsa_bench.suite import Suite, run_suite
+    from hsa_bench.suite.display import Display
+    from hsa_bench.suite.dry_run import dry_run
+    from hsa_bench.suite.suite import Suite, run_suite
     from reports.report import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -165,8 +165,8 @@ def _list() -> None:
     for title, package in (
         ("tasks", "eval_tasks"),
         ("pretraining methods", "pretrain.methods"),
-        ("data sets", "hsa_bench.core.datasets"),
-        ("checkpoint formats", "hsa_bench.core.formats"),
+        ("data sets", "hsa_bench.core.data.datasets"),
+        ("checkpoint formats", "hsa_bench.core.checkpoints.formats"),
     ):
         typer.echo(f"{title}:")
         for name, path in registry.files(package).items():

@@ -60,11 +60,11 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         if missing := [option for option, value in wanted.items() if not value]:
             raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
-        from hsa_bench.core.changed_settings import changed
-        from hsa_bench.core.open_dataset import open_dataset
-        from hsa_bench.core.request import BackboneRequest
-        from hsa_bench.core.task import Context
-        from hsa_bench.core.views import eval_view
+        from hsa_bench.core.checkpoints.request import BackboneRequest
+        from hsa_bench.core.context import Context
+        from hsa_bench.core.data.open import open_dataset
+        from hsa_bench.core.data.views import eval_view
+        from hsa_bench.core.settings import changed
         from pretrain.export import check_destination, finish, finished
         from pretrain.loop import Training
         from pretrain.settings import Settings

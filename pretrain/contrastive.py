@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hsa_bench.core import registry
+from hsa_bench.core.errors import PretrainingError
 from pretrain.encoder import Encoder
-from pretrain.preflight import PretrainingError
 from pretrain.settings import METHODS, Settings
 
 

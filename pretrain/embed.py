@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.forward import BATCH, batches
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.views import CentreView
+from hsa_bench.core.features.forward import BATCH, batches
 from hsa_bench.core.processes import own_range
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import CentreView
 
 IN_MEMORY = 2**30
 """Bytes of features kept in memory; more go to a scratch file that vanishes with the run."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from hsa_bench.core.backbone import Trunk
+from hsa_bench.core.models.backbone import Trunk
 from pretrain.heads import Projection, StageHead, halvings, mlp_head
 
 LAST = 4

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from hsa_bench.core.formats.own import MARK
-from hsa_bench.core.image_hashes import image_hashes
+from hsa_bench.core.checkpoints.formats.own import MARK
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.features.image_hashes import image_hashes
+from hsa_bench.core.files import whole_file
 from hsa_bench.core.processes import rank
-from hsa_bench.core.result import Budget
-from hsa_bench.core.store import whole_file
+from hsa_bench.core.results.result import Budget
 from pretrain.loop import Training
-from pretrain.preflight import PretrainingError
 from pretrain.settings import Settings
 
 

@@ -14,7 +14,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
-from pretrain.preflight import PretrainingError
+from hsa_bench.core.errors import PretrainingError
 from pretrain.settings import Precision
 
 DEVICES = ("cpu", "cuda")

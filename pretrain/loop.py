@@ -18,26 +18,27 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import ImageSet
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.views import CentreView, View, centre_view
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import average_statistics, gathered_arrays, mean_of_all, rank, world
 from hsa_bench.core.seed import forked
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import CentreView, View, centre_view
-from pretrain.augment import AUGMENTATIONS
-from pretrain.batches import ContrastiveViews, OwnParts, batches
 from pretrain.contrastive import Contrastive, method_class
+from pretrain.data.augment import AUGMENTATIONS
+from pretrain.data.batches import ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
-from pretrain.flops import forward_flops
 from pretrain.launch import launched
-from pretrain.optimiser import optimiser
+from pretrain.monitor.flops import forward_flops
+from pretrain.monitor.scalars import Scalars
+from pretrain.monitor.watch import collapse, look
+from pretrain.optim.optimiser import optimiser
+from pretrain.optim.schedule import rate
 from pretrain.positives import nearest_others, purity
-from pretrain.preflight import PretrainingError, check, warnings
+from pretrain.preflight import check, warnings
 from pretrain.progress import Progress, Resumable, check_writable
-from pretrain.scalars import Scalars
-from pretrain.schedule import rate
 from pretrain.settings import Settings
-from pretrain.watch import collapse, look
 
 LR = "learning rate"
 LOOK_EVERY = 20

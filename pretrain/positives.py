@@ -10,8 +10,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hsa_bench.core.data import Labels
-from hsa_bench.core.neighbours import best_of
+from hsa_bench.core.data.image_set import Labels
+from hsa_bench.core.features.neighbours import best_of
 from hsa_bench.core.processes import gathered_arrays, rank, world
 
 Neighbours = NDArray[np.int64]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from hsa_bench.core.data_error import DataError
+from hsa_bench.core.errors import PretrainingError
 from pretrain.settings import Settings
-
-
-class PretrainingError(DataError):
-    """Settings and data that cannot work together, found before training."""
 
 
 def check(settings: Settings, images: int, image_size: int = 0, processes: int = 1) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsa_bench.core.preset_files import find_preset, presets_in, read_mapping
+from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 
 PRESETS = Path(__file__).with_name("presets")
 FIELDS: dict[str, type] = {"arch": str, "dataset": str, "image_size": int, "settings": dict}

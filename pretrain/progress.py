@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from hsa_bench.core.store import whole_file
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.files import whole_file
 from pretrain.positives import Neighbours
-from pretrain.preflight import PretrainingError
 
 
 @dataclass

@@ -19,8 +19,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
-from hsa_bench.core.task import SETTINGS
-from pretrain.augment import Augmentation
+from hsa_bench.core.runs.task import SETTINGS
+from pretrain.data.augment import Augmentation
 from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"

@@ -7,9 +7,10 @@ from typing import ClassVar, Self
 
 from pydantic.dataclasses import dataclass
 
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
 from pretrain.loop import LR, Training
 from pretrain.preflight import check

@@ -50,8 +50,8 @@ def write(
 ) -> None:
     """Write report.md, report.html, results.csv, figures/ and tables/ from the result files of a run."""
     with _refusals():
-        from reports.collected import locate
-        from reports.published import parse_claims
+        from reports.published.entries import parse_claims
+        from reports.run_folder.collected import locate
 
         out, claims = locate(results), parse_claims(claim or [])
         from reports.report import write_report  # only now: it loads pandas and matplotlib
@@ -72,10 +72,10 @@ def compare(
 ) -> None:
     """Set each number of the second run against the same backbone's and task's in the first."""
     with _refusals():
-        from reports.collected import collect, locate
+        from reports.run_folder.collected import collect, locate
 
         runs = [collect(locate(run)) for run in (first, second)]
-        from reports.across import across_table
+        from reports.compare_runs import across_table
 
         _put(across_table(*runs), output, f"{second.name} against {first.name}")
 
@@ -87,8 +87,8 @@ def merge(
 ) -> None:
     """Copy the results of several run folders into one. Exit code 1: some contradict each other."""
     with _refusals():
-        from reports.collected import locate
-        from reports.merge import merge as merged
+        from reports.run_folder.collected import locate
+        from reports.run_folder.merge import merge as merged
 
         done = merged([locate(run) for run in runs], output)
     for text in (*done.remarks, *(f"conflict: {text}" for text in done.conflicts)):
@@ -104,7 +104,7 @@ def list_results(
 ) -> None:
     """List the runs below a folder, or the results of one run."""
     with _refusals():
-        from reports.listing import listing
+        from reports.run_folder.listing import listing
 
         for line in listing(folder):
             typer.echo(line)
@@ -113,7 +113,7 @@ def list_results(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a result file (docs/results.md)."""
-    from reports.schema import result_schema
+    from reports.run_folder.schema import result_schema
 
     typer.echo(result_schema(), nl=False)
 
@@ -131,13 +131,13 @@ def _refusals() -> Iterator[None]:
 
 
 def _put(table: Any, output: Path | None, title: str) -> None:
-    from hsa_bench.core.store import write_text
+    from hsa_bench.core.files import write_text
 
     if output is None:
         typer.echo(table.markdown())
         return
     if output.suffix == ".html":
-        from reports.html import page
+        from reports.writing.html import page
 
         text = page(f"# {title}\n\n{table.markdown()}\n", output.parent, title)
     else:

@@ -8,25 +8,25 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.anchors import anchor_table, beside_table
-from reports.backbones import backbone_table, budget_table, pretraining_table, pretrainings
-from reports.bootstrap import CLASSIFICATION_DRAWS, DETECTION_DRAWS
-from reports.checks import Evidence, checks_table
-from reports.collected import PRETRAINING, Collected
 from reports.figures import Picture
-from reports.glossary import glossary
-from reports.notes import notes
-from reports.orientation import families
-from reports.provenance import commit, hardware, provenance_table
-from reports.published import UNCONFIRMED, entries
-from reports.sections import sections
-from reports.significance import LEAST_RUNS
-from reports.summary import summary
-from reports.table import MISSING, Table, code, plain
-from reports.tables import baseline_table, cost_table, main_table, statistics_table
-from reports.transfer import KNN, LINEAR, transfer_columns, transfer_tables, without_transfer
+from reports.published.beside import anchor_table, beside_table
+from reports.published.entries import UNCONFIRMED, entries
+from reports.published.orientation import families
+from reports.run_folder.collected import PRETRAINING, Collected
+from reports.sections.backbones import backbone_table, budget_table, pretraining_table, pretrainings
+from reports.sections.checks import Evidence, checks_table
+from reports.sections.glossary import glossary
+from reports.sections.notes import notes
+from reports.sections.provenance import commit, hardware, provenance_table
+from reports.sections.summary import summary
+from reports.sections.tables import baseline_table, cost_table, main_table, statistics_table
+from reports.sections.tasks import sections
+from reports.sections.transfer import KNN, LINEAR, transfer_columns, transfer_tables, without_transfer
+from reports.statistics.bootstrap import CLASSIFICATION_DRAWS, DETECTION_DRAWS
+from reports.statistics.significance import LEAST_RUNS
+from reports.writing.table import MISSING, Table, code, plain
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parent / "writing/templates"
 PUBLISHED_FILE = "tables/published.csv"
 PLACED = {"comparison", "pretraining", "transfer"}
 """Figures that do not stand among the others."""

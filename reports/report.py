@@ -7,23 +7,23 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hsa_bench.core.baselines import usual_baselines
-from hsa_bench.core.store import write_text
-from reports.anchors import anchors
-from reports.breakdown import class_table
-from reports.cache import Cache
-from reports.checks import Evidence
-from reports.collected import PRETRAINING, Collected, collect
-from reports.compare import compare
+from hsa_bench.core.files import write_text
+from hsa_bench.core.results.row_names import usual_baselines
 from reports.figures import draw_all, place_artefacts
-from reports.frame import tidy
-from reports.grid import lay_out
-from reports.html import page
 from reports.markdown import PUBLISHED_FILE, render, tables
-from reports.orientation import all_entries
-from reports.published import named_claims
-from reports.table import Table
-from reports.transfer import KNN, LINEAR
+from reports.published.beside import anchors
+from reports.published.entries import named_claims
+from reports.published.orientation import all_entries
+from reports.run_folder.collected import PRETRAINING, Collected, collect
+from reports.run_folder.frame import tidy
+from reports.run_folder.grid import lay_out
+from reports.sections.breakdown import class_table
+from reports.sections.checks import Evidence
+from reports.sections.transfer import KNN, LINEAR
+from reports.statistics.cache import Cache
+from reports.statistics.comparison import compare
+from reports.writing.html import page
+from reports.writing.table import Table
 
 CAPTIONS = {
     "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "

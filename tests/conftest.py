@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.execute import Bench
-from hsa_bench.core.provenance import provenance
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.store import Store
-from hsa_bench.core.task import Context
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.store import Store
+from hsa_bench.core.runs.execute import Bench
+from hsa_bench.core.runs.provenance import provenance
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from hsa_bench.cache import app
-from hsa_bench.cached import entries, run_folders
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.features import extract
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.views import View
+from hsa_bench.core.features.extract import extract
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.suite.run_cache import entries, run_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 

@@ -8,10 +8,10 @@ import torchvision
 from torch import Tensor, nn
 
 import hsa_bench
-from hsa_bench.call import from_module
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.card import Preprocess
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.notebook import from_module
 
 
 class Tiny(nn.Module):

@@ -15,16 +15,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hsa_bench.call import evaluate
-from hsa_bench.choose_tasks import choose_tasks
-from hsa_bench.controls import control_requests, control_tasks
-from hsa_bench.core.architectures import build
-from hsa_bench.core.detectron2_names import to_detectron2
-from hsa_bench.core.image_hashes import image_hashes
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.plan import LoadedBackbone
-from hsa_bench.core.task import Context
-from hsa_bench.job import UsageError, make_job, parse_checkpoint
+from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.features.image_hashes import image_hashes
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.runs.plan import LoadedBackbone
+from hsa_bench.notebook import evaluate
+from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.controls import control_requests, control_tasks
+from hsa_bench.suite.job import make_job, parse_checkpoint
 from reports.report import write_report
 
 ARCH = "resnet18-w8-s2"

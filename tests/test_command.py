@@ -12,8 +12,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.store import Store
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.results.store import Store
 from hsa_bench.run import app
 from pretrain.__main__ import app as pretrain_app
 

@@ -10,14 +10,14 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import load_checkpoint
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
+from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
 from hsa_bench.inspect import app
-from hsa_bench.probe import probe, verdict
+from hsa_bench.suite.card_probe import probe, verdict
 
 RESNET, VIT = "resnet18-w8-cifar", "vit_w64x2_patch8_32"
 

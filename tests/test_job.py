@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.choose_tasks import choose_tasks
-from hsa_bench.job import UsageError, make_job, parse_checkpoint, presets
+from hsa_bench.core.errors import UsageError
+from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.job import make_job, parse_checkpoint, presets
 
 MOCO = {"checkpoints": [{"label": "moco", "path": "moco.pth"}]}
 

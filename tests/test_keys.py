@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.call import from_module
 from hsa_bench.core import registry
-from hsa_bench.core.architectures import build
-from hsa_bench.core.result import BackboneId, DataId, RunSpec
-from hsa_bench.core.task import Task
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.results.result import BackboneId, DataId, RunSpec
+from hsa_bench.core.runs.task import Task
+from hsa_bench.notebook import from_module
 
 GOLDEN = Path(__file__).parent / "golden/keys.json"
 """Keys by task, and of modules handed to `evaluate`; a changed line needs a raised version."""

@@ -9,7 +9,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from hsa_bench.ablation import (
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.presets import presets_in
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.runs.plan import default_task
+from hsa_bench.reproduce import app
+from hsa_bench.suite.ablation import (
     ABLATIONS,
     LONGER,
     chosen,
@@ -19,16 +24,12 @@ from hsa_bench.ablation import (
     trials,
     tuning_job,
 )
-from hsa_bench.choose_tasks import choose_tasks, with_settings
-from hsa_bench.core.plan import default_task
-from hsa_bench.core.preset_files import presets_in
-from hsa_bench.core.result import TaskResult
-from hsa_bench.job import UsageError, make_job
-from hsa_bench.reproduce import app
-from reports.collected import collect
-from reports.compare import compare
-from reports.difference import Difference
-from reports.grid import lay_out
+from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
+from hsa_bench.suite.job import make_job
+from reports.run_folder.collected import collect
+from reports.run_folder.grid import lay_out
+from reports.statistics.comparison import compare
+from reports.statistics.difference import Difference
 from tests.reports.report_folder import result
 
 ROOT = Path(__file__).parents[1]

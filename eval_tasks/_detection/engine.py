@@ -5,12 +5,9 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from eval_tasks._detection.settings import DetectionTask
 
 Engine = Literal["auto", "detectron2", "torchvision"]
 
@@ -62,20 +59,3 @@ def chosen(engine: Engine) -> Engine:
     if engine != "auto":
         return engine
     return "detectron2" if importlib.util.find_spec("detectron2") else "torchvision"
-
-
-def build_detector(trunk: nn.Module, classes: int, task: DetectionTask) -> Detector:
-    """A detector over a trunk, by the engine of the task's settings.
-
-    Args:
-        trunk: Becomes part of the detector; hand in a copy. Heads draw from torch's global generator.
-        classes: Kinds of objects, background not counted.
-        task: Its settings, resolved.
-    """
-    if task.engine == "detectron2":
-        from eval_tasks._detection.detectron2_engine import detectron2_detector
-
-        return detectron2_detector(trunk, classes, task)
-    from eval_tasks._detection.torchvision_engine import torchvision_detector
-
-    return torchvision_detector(trunk, classes, task)

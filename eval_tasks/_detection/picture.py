@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from eval_tasks._detection.prediction import Findings
-from hsa_bench.core.coco_file import unpacked
-from hsa_bench.core.detection_data import DetectionSplit
-from hsa_bench.core.store import whole_file
+from hsa_bench.core.data.detection.coco_file import unpacked
+from hsa_bench.core.data.detection.detection_data import DetectionSplit
+from hsa_bench.core.files import whole_file
 
 PICTURES = 4
 """The first ones of the split that have an object."""

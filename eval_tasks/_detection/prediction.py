@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from eval_tasks._detection.engine import Detector, Found, Size
 from eval_tasks._detection.samples import TestImages, resized_size
-from hsa_bench.core.detection_data import DetectionSplit
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionSplit
 from hsa_bench.core.processes import gathered_lists, own_range
-from hsa_bench.core.task import Context
 
 BATCH = 8
 """Test images that run together at most; all of one size, so that no number depends on it."""

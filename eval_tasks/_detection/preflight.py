@@ -16,9 +16,9 @@ import yaml
 from eval_tasks._detection.samples import with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.transfer import NAMED
-from hsa_bench.core.changed_settings import changed
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.task import Context
+from hsa_bench.core.context import Context
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.settings import changed
 
 INSTALL = (
     "git clone https://github.com/facebookresearch/detectron2 && "

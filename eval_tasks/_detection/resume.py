@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hsa_bench.core.files import whole_file
 from hsa_bench.core.processes import from_first, rank
-from hsa_bench.core.store import whole_file
 
 SAVES = 20
 """A checkpoint is written after each such part of the iterations."""

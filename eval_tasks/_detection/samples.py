@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 from eval_tasks._detection.batches import Draw
 from eval_tasks._detection.engine import Size, Target
 from eval_tasks._detection.settings import DetectionTask
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.detection_data import DetectionSplit
+from hsa_bench.core.data.detection.detection_data import DetectionSplit
+from hsa_bench.core.data.views import Normalise
+from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.seed import generator
-from hsa_bench.core.views import Normalise
 
 Sample = tuple[Tensor, Target]
 

@@ -11,12 +11,13 @@ from pydantic.dataclasses import dataclass
 
 from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
-from hsa_bench.core.architectures import has_bottlenecks
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionData
-from hsa_bench.core.task import SETTINGS, Context, Task
-from hsa_bench.core.vit_names import is_vit
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.architectures import has_bottlenecks
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.vit_names import is_vit
+from hsa_bench.core.runs.task import SETTINGS, Task
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -139,7 +140,8 @@ class DetectionTask(Task):
     @property
     def solver(self) -> Solver:
         """Learning rate and iterations in force."""
-        return scaled(self.published, self.batch, self.lr, self.iterations, self.warmup, self.decay_at)
+        numbers = scaled(self.published, self.batch, self.lr, self.iterations, self.warmup, self.decay_at)
+        return replace(numbers, shape=self.schedule, decay=self.decay)
 
     def resolved(self, data: Any, ctx: Context) -> Self:
         """Engine and schedule as they stand in the key.
@@ -176,7 +178,7 @@ class DetectionTask(Task):
                 f"use {self.pyramid_variant}"
             )
         if self.engine == "detectron2":
-            from eval_tasks._detection.detectron2_holds import refusal
+            from eval_tasks._detection.detectron2_trunks import refusal
 
             return refusal(backbone.module)
         return ""

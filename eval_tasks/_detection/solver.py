@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from eval_tasks._detection.settings import DetectionTask
+from typing import Literal
 
 BATCH = 16
 """Images an iteration of every published schedule."""
@@ -45,6 +42,10 @@ class Solver:
     iterations: int
     warmup: int
     decay_at: tuple[int, ...]
+    shape: Literal["steps", "cosine"] = "steps"
+    """How the learning rate falls after the warm-up."""
+    decay: float = 0.1
+    """Factor at each of `decay_at`, for steps."""
 
 
 def scaled(
@@ -72,15 +73,14 @@ def scaled(
     )
 
 
-def rate(iteration: int, task: DetectionTask) -> float:
-    """The learning rate of an iteration, counted from 0, as a share of the resolved task's `lr`.
+def rate(iteration: int, solver: Solver) -> float:
+    """Return the learning rate of an iteration, counted from 0, as a share of the solver's `lr`.
 
     During warm-up a factor on the step schedule, as in Detectron2's `WarmupMultiStepLR`.
     """
-    solver = task.solver
     ramp = min(1.0, 0.001 + 0.999 * iteration / solver.warmup) if solver.warmup else 1.0
-    if task.schedule == "steps":
-        return ramp * task.decay ** sum(iteration >= at for at in solver.decay_at)
+    if solver.shape == "steps":
+        return ramp * solver.decay ** sum(iteration >= at for at in solver.decay_at)
     if iteration < solver.warmup:
         return ramp
     done = (iteration - solver.warmup) / max(1, solver.iterations - solver.warmup)

@@ -21,10 +21,10 @@ from eval_tasks._detection.resume import Training, due, load, save
 from eval_tasks._detection.samples import Sample, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.solver import rate
-from hsa_bench.core.data_error import DataError
+from hsa_bench.core.context import Context
+from hsa_bench.core.errors import DataError
 from hsa_bench.core.processes import average_gradients, mean_of_all, rank, together
 from hsa_bench.core.seed import derive, forked
-from hsa_bench.core.task import Context
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class FineTuning:
 
     def _iterate(self) -> Training:
         """Run the iterations that are left."""
-        iterations = self.task.solver.iterations
+        solver = self.task.solver
+        iterations = solver.iterations
         optimiser = optimiser_of(self.detector, self.task)
         checkpoint = self.ctx.scratch("training")
         training = load(checkpoint, self.detector, optimiser)
@@ -70,7 +71,7 @@ class FineTuning:
         loader = iter(self._loader("batches", iterations, start))
         for i in range(start, iterations):
             for group in optimiser.param_groups:
-                group["lr"] = self.task.solver.lr * rate(i, self.task)
+                group["lr"] = solver.lr * rate(i, solver)
             with together():
                 batch = next(loader)
             optimiser.zero_grad()

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval_tasks._detection.engine import build_detector
+from eval_tasks._detection.build import build_detector
 from eval_tasks._detection.picture import draw_detections
 from eval_tasks._detection.prediction import Findings, detect
 from eval_tasks._detection.resume import Losses
 from eval_tasks._detection.samples import TestImages, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.training import FineTuning
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionData
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import rank, together
 from hsa_bench.core.seed import derive, forked
-from hsa_bench.core.task import Context
 
 CURVE_POINTS = 200
 """Loss curves are averaged down to about this many points."""

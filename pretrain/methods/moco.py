@@ -6,15 +6,15 @@ import copy
 
 from torch import Tensor, nn
 
-from hsa_bench.core.batch_norm import group_batch_norm
+from hsa_bench.core.models.batch_norm import group_batch_norm
 from hsa_bench.core.processes import own_part
 from pretrain.contrastive import Contrastive
+from pretrain.data.shuffle import shuffled_keys
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.key_queue import KeyQueue
 from pretrain.losses.info_nce import info_nce
 from pretrain.settings import Settings
-from pretrain.shuffle import shuffled_keys
 
 
 class Method(Contrastive):

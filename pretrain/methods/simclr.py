@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from hsa_bench.core.batch_norm import group_batch_norm
+from hsa_bench.core.models.batch_norm import group_batch_norm
 from pretrain.contrastive import Contrastive
 from pretrain.encoder import Encoder
 from pretrain.losses.nt_xent import nt_xent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from reports.collected import Collected
 from reports.figures.picture import FOLDER, Picture
+from reports.run_folder.collected import Collected
 
 PICTURES = {".png", ".jpg", ".jpeg"}
 

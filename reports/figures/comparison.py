@@ -8,12 +8,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.bootstrap import Impossible
-from reports.compare import Comparison
 from reports.figures.picture import Picture, saved
 from reports.figures.style import Look, looks, panels, shortened
 from reports.figures.units import axis
-from reports.grid import Cell, Grid
+from reports.run_folder.grid import Cell, Grid
+from reports.statistics.bootstrap import Impossible
+from reports.statistics.comparison import Comparison
 
 ROW, AROUND = 0.17, 0.72
 """Height of a row, and of title and labels, inches."""

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hsa_bench.core.outcomes import ClassificationOutcomes, load
-from reports.collected import Collected
+from hsa_bench.core.results.outcomes import ClassificationOutcomes, load
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.ranking import best_row
 from reports.figures.style import WIDTH, panels, shortened
 from reports.figures.units import axis
-from reports.grid import Cell, Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Cell, Grid
 
 PREFERRED = ("linear", "linear-cached", "knn")
 """Tasks whose confusions are shown, the first there is; else any classification task."""

@@ -16,13 +16,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from hsa_bench.core.result import TaskResult
-from reports.collected import Collected
+from hsa_bench.core.results.result import TaskResult
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.ranking import best_row
 from reports.figures.style import add_legend, panels, shortened
 from reports.figures.units import axis
-from reports.grid import Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Grid
 
 ARTEFACT = "embedding"
 MOST_MAPS = 6

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.collected import Collected
-from reports.compare import Comparison
 from reports.figures.comparison import draw_comparison
 from reports.figures.confusion import draw_confusion
 from reports.figures.embedding import draw_embedding
@@ -20,7 +18,9 @@ from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.shots import draw_shots
 from reports.figures.training import draw_training
 from reports.figures.transfer import draw_transfer
-from reports.grid import Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Grid
+from reports.statistics.comparison import Comparison
 
 FIGURES = {
     "transfer": draw_transfer,

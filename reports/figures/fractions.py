@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.collected import Collected
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis
-from reports.grid import Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Grid
 
 APART = 1.035
 """Factor between the places of two backbones, so that their bars do not cover each other."""

@@ -9,10 +9,10 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.collected import Collected
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import Look, add_legend, entries, looks, panels
-from reports.grid import Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Grid
 
 HEIGHT = 2.6
 """Of a panel, inches."""

@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from reports.collected import Collected
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
-from reports.grid import Cell, Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Cell, Grid
 
 LAYER = re.compile(r"(stem|(stage|block)(\d+))/(.+)")
 """Name of a metric of one layer, e.g. "stage3/top1"."""

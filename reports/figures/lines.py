@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from reports.collected import Collected
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import Look, add_legend, entries, panels, shortened
+from reports.run_folder.collected import Collected
 
 HEIGHT = 1.85
 """Of a panel, inches."""

@@ -14,9 +14,9 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure  # not pyplot: no window system, no global state
 
-from hsa_bench.core.store import whole_file
-from reports.collected import Collected
+from hsa_bench.core.files import whole_file
 from reports.figures.style import STYLE
+from reports.run_folder.collected import Collected
 
 FOLDER = "figures"
 """Beside the report."""

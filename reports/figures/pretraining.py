@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
-from hsa_bench.core.result import TaskResult
-from reports.collected import PRETRAINING, Collected
+from hsa_bench.core.results.result import TaskResult
 from reports.figures.lines import Line, Panel, bars, saved_lines, thinned
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks_by_label, looks_of
 from reports.figures.units import axis, words
-from reports.grid import Grid
+from reports.run_folder.collected import PRETRAINING, Collected
+from reports.run_folder.grid import Grid
 
 WATCHED = {
     "purity": "Purity: how many of the mined neighbours are of the same class, which training does not know.",

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reports.collected import PRETRAINING, Collected
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.pretraining import by_name, epochs_of, mean_line
 from reports.figures.style import looks_by_label, looks_of
 from reports.figures.units import axis
-from reports.grid import Grid
+from reports.run_folder.collected import PRETRAINING, Collected
+from reports.run_folder.grid import Grid
 
 KNN = "knn"
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from reports.grid import Grid
+from reports.run_folder.grid import Grid
 
 
 def best_row(grid: Grid, column: str, controls: Collection[str]) -> str:

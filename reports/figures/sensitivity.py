@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.collected import Collected
 from reports.figures.lines import Line, Panel, draw_lines
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import MOST_PANELS, looks
-from reports.grid import Cell, Grid
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Cell, Grid
 
 NEIGHBOURS, HEADS = "test_top1_by_k_and_T", "held_out_top1"
 """Where results keep the accuracy at every point of a grid of settings."""

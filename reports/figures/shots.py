@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reports.collected import Collected
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
-from reports.grid import Grid
-from reports.shots import Shot, by_shots
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Grid
+from reports.sections.shots import Shot, by_shots
 
 APART = 1.03
 """Factor between the places of two backbones, so that their bars do not cover each other."""

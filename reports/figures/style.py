@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # not pyplot: no window system, no global state
 from matplotlib.lines import Line2D
 
-from reports.grid import Grid
+from reports.run_folder.grid import Grid
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color) less black and yellow: told apart by colour-blind
 # readers, and in grey by marker and line.

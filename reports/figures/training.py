@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hsa_bench.core.result import TaskResult
-from reports.collected import Collected
+from hsa_bench.core.results.result import TaskResult
 from reports.figures.lines import Line, Panel, saved_lines, thinned
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
 from reports.figures.units import axis, words
-from reports.grid import Grid
-from reports.shots import DRAWS
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import DRAWS, Grid
 
 NO_COURSE = (DRAWS, "spectrum")
 """How the names of curves begin that do not run over time."""

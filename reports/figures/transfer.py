@@ -10,11 +10,11 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.collected import Collected
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import Look, add_legend, entries, looks, panels, shortened
-from reports.grid import Cell, Grid
-from reports.transfer import data_set, knn, linear, metric, transfer_columns
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import Cell, Grid
+from reports.sections.transfer import data_set, knn, linear, metric, transfer_columns
 
 ROW, BESIDE, AROUND = 0.14, 0.06, 0.62
 """Height of a data set's row, of each backbone in it, and of title and labels, inches."""

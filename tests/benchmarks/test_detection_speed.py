@@ -10,12 +10,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from eval_tasks._detection.detectron2_engine import detectron2_detector
+from eval_tasks._detection.detectron2.detector import detectron2_detector
 from eval_tasks._detection.engine import Detector, Engine
-from eval_tasks._detection.torchvision_engine import TorchvisionDetector, torchvision_detector
+from eval_tasks._detection.torchvision.detector import TorchvisionDetector, torchvision_detector
 from eval_tasks._detection.training import optimiser_of
 from eval_tasks.coco import TASKS
-from hsa_bench.core.architectures import build
+from hsa_bench.core.models.architectures import build
 from tests.benchmarks.ratios import ratios
 from tests.golden.detection_case import under_detectron2s_names
 

@@ -22,18 +22,18 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision.transforms import v2
 
 from eval_tasks import knn, linear_cached, logistic
-from eval_tasks._classifier import Heads
-from eval_tasks._frozen import FrozenTask
-from eval_tasks._grid import held_out_rows
-from hsa_bench.core.data import Classification
-from hsa_bench.core.features import FeatureSet, extract_both
-from hsa_bench.core.images import decoded
-from hsa_bench.core.loading import order
-from hsa_bench.core.neighbours import cast_votes, search
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.precision import chosen
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
+from eval_tasks._linear.grid import held_out_rows
+from eval_tasks._linear.heads import Heads
+from eval_tasks._shared.frozen import FrozenTask
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.images import decoded
+from hsa_bench.core.data.loading import order
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.features.extract import FeatureSet, extract_both
+from hsa_bench.core.features.neighbours import cast_votes, search
+from hsa_bench.core.models.precision import chosen
 from tests.benchmarks.ratios import ratios
 
 pytestmark = [

@@ -16,11 +16,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View
 from pretrain.embed import embed
 from pretrain.loop import Training
 from pretrain.positives import nearest_others

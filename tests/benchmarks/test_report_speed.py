@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from reports.breakdown import class_table
-from reports.cache import Cache
-from reports.collected import collect
-from reports.frame import tidy
 from reports.markdown import tables
 from reports.report import examine
-from reports.sections import sections
+from reports.run_folder.collected import collect
+from reports.run_folder.frame import tidy
+from reports.sections.breakdown import class_table
+from reports.sections.tasks import sections
+from reports.statistics.cache import Cache
 from tests.reports.report_folder import classified, result, write
 
 BACKBONES, TASKS, SEEDS, IMAGES = 10, ("linear", "linear-cached", "semisup-1", "semisup-10"), 25, 500

@@ -5,7 +5,7 @@ import timm
 import torch
 import torchvision
 
-from hsa_bench.core.architectures import Pixels, ResNetTrunk, build
+from hsa_bench.core.models.architectures import Pixels, ResNetTrunk, build
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])

@@ -12,8 +12,8 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from hsa_bench.core.average_precision import IOU_50, IOU_75, average_precision, ranked
-from hsa_bench.core.outcomes import DetectionOutcomes
+from hsa_bench.core.results.average_precision import IOU_50, IOU_75, average_precision, ranked
+from hsa_bench.core.results.outcomes import DetectionOutcomes
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 Kind = Literal["bbox", "segm"]
@@ -94,7 +94,7 @@ def test_resamples_are_scored_alike_one_by_one_and_in_blocks(monkeypatch: pytest
     one_by_one = np.concatenate([average_precision(classes, row[None]) for row in counts])
 
     assert average_precision(classes, counts) == pytest.approx(one_by_one)
-    monkeypatch.setattr("hsa_bench.core.average_precision.BLOCK", 300)
+    monkeypatch.setattr("hsa_bench.core.results.average_precision.BLOCK", 300)
     assert average_precision(classes, counts) == pytest.approx(one_by_one)
 
 

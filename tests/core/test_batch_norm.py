@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.batch_norm import GroupedBatchNorm, group_batch_norm
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.batch_norm import GroupedBatchNorm, group_batch_norm
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (8, 5, 4, 4)])

@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import CheckpointError, Wishes, load_checkpoint
-from hsa_bench.core.infer_arch import infer_arch
-from hsa_bench.core.result import Budget
+from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
+from hsa_bench.core.models.infer_arch import infer_arch
+from hsa_bench.core.results.result import Budget
 
 ARCH = "resnet18-w16-cifar"
 

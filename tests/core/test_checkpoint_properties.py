@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import CheckpointError, load_checkpoint
+from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
 
 ARCHS = ("resnet18-w8-cifar", "vit_w16x2_patch8_32")
 FILES: dict[str, tuple[str, str]] = {

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.checkpoint import CheckpointError, Wishes, load_checkpoint
-from hsa_bench.core.result import Budget
+from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.result import Budget
 
 BUDGET = Budget(method="moco", dataset="digits", epochs=1, images=2, views=2, seconds=1.0, seed=0)
 
@@ -23,7 +24,9 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     touched = tmp_path / "touched"
     (tmp_path / "evil.py").write_text(
         f"from pathlib import Path\nPath({str(touched)!r}).write_text('imported')\n"
-        "def net():\n    from hsa_bench.core.architectures import build\n    return build('resnet18-w8-cifar')\n"
+        "def net():\n"
+        "    from hsa_bench.core.models.architectures import build\n"
+        "    return build('resnet18-w8-cifar')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "evil", raising=False)

@@ -8,8 +8,8 @@ import numpy as np
 import pycocotools.mask as run_lengths
 import pytest
 
-from hsa_bench.core.coco_file import Instance, Photo, RunLengths, read_annotations
-from hsa_bench.core.data_error import DataError
+from hsa_bench.core.data.detection.coco_file import Instance, Photo, RunLengths, read_annotations
+from hsa_bench.core.errors import DataError
 
 SQUARE = [2.0, 1.0, 6.0, 1.0, 6.0, 4.0, 2.0, 4.0]  # x 2..6, y 1..4
 

@@ -5,9 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data import Classification, ImageSet, balanced, label_subset, listed_subset, subset_hash
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.images import ArrayImages, FileImages
+from hsa_bench.core.data.image_set import (
+    Classification,
+    ImageSet,
+    balanced,
+    label_subset,
+    listed_subset,
+    subset_hash,
+)
+from hsa_bench.core.data.images import ArrayImages, FileImages
+from hsa_bench.core.errors import DataError
 
 
 def small_set(count: int = 12, classes: int = 3) -> ImageSet:

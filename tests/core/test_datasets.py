@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.datasets import digits
-from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.data.datasets import digits
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.errors import DataError
 
 
 def picture(path: Path, side: int = 40, value: int = 90) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionData, open_coco
+from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
+from hsa_bench.core.errors import DataError
 
 COCO_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco-mini"
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
-from hsa_bench.core import digit_scenes as module
-from hsa_bench.core.datasets import digits
-from hsa_bench.core.detection_data import open_coco
-from hsa_bench.core.digit_scenes import SIDE, digit_scenes, outlines, own_digits, scenes
+from hsa_bench.core.data.datasets import digits
+from hsa_bench.core.data.detection import digit_scenes as module
+from hsa_bench.core.data.detection.detection_data import open_coco
+from hsa_bench.core.data.detection.digit_scenes import SIDE, digit_scenes, outlines, own_digits, scenes
 
 
 @pytest.fixture(autouse=True)

@@ -5,16 +5,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsa_bench.core import features, forward
-from hsa_bench.core.backbone import Backbone, assert_unchanged, weights_hash
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import Storage, extract, extract_both
-from hsa_bench.core.forward import frozen_forward
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.result import Source
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.views import View
+from hsa_bench.core.features import extract as features
+from hsa_bench.core.features import forward
+from hsa_bench.core.features.extract import Storage, extract, extract_both
+from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged, weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.result import Source
 
 VIEW = View(size=12, resize=12)
 

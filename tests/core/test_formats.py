@@ -15,10 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hsa_bench.core import registry
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import CheckpointError, Wishes, load_checkpoint
-from hsa_bench.core.recognise import FORMATS
+from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.recognise import FORMATS
+from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
 from tests.golden.make_checkpoint_layouts import rebuilt
 from tests.golden.trunk_namings import NAMINGS
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hsa_bench.core.image_hashes import image_hashes, shared
-from hsa_bench.core.images import FileImages
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.task import Context
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.features.image_hashes import image_hashes, shared
 
 
 def test_a_picture_is_found_again_in_another_set_and_another_file_format(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.images import ArrayImages, FileImages, decoded
+from hsa_bench.core.data.images import ArrayImages, FileImages, decoded
+from hsa_bench.core.errors import DataError
 
 
 def photograph(width: int = 61, height: int = 47) -> Image.Image:

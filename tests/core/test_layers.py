@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import Backbone, weights_hash
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.features import extract
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.layers import LAST, STAGES, STEM, layer_names, watched
-from hsa_bench.core.passes import counted
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.views import View
+from hsa_bench.core.features.extract import extract
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.layers import LAST, STAGES, STEM, layer_names, watched
+from hsa_bench.core.runs.image_count import counted
 
 RESNET = ("stem", "stage1", "stage2", "stage3", "stage4")
 VIEW = View(size=32, resize=32)
@@ -126,7 +126,8 @@ def test_layers_that_are_wanted_later_leave_what_there_is(small: Backbone, ctx: 
 
 
 def test_layers_killed_half_way_go_on(small: Backbone, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hsa_bench.core import features, forward
+    from hsa_bench.core.features import extract as features
+    from hsa_bench.core.features import forward
 
     monkeypatch.setattr(features, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.loading import Batch, EpochBatches, ordered, shuffled, stream
-from hsa_bench.core.views import View, centre_view, random_view
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.loading import Batch, EpochBatches, ordered, shuffled, stream
+from hsa_bench.core.data.views import View, centre_view, random_view
+from hsa_bench.core.models.preprocess import Preprocess
 
 VIEW = View(size=8, resize=8)
 CROPS = [random_view(VIEW, Preprocess())]

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
-from hsa_bench.core.metrics import mean_per_class, ranks, topk
+from hsa_bench.core.features.accuracy import mean_per_class, ranks, topk
 
 
 def test_ranks_count_the_classes_ahead_of_the_true_one() -> None:

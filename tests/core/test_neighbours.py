@@ -6,9 +6,9 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hsa_bench.core import neighbours
-from hsa_bench.core.metrics import ranks
-from hsa_bench.core.neighbours import best_of, search, vote
+from hsa_bench.core.features import neighbours
+from hsa_bench.core.features.accuracy import ranks
+from hsa_bench.core.features.neighbours import best_of, search, vote
 
 
 def unit(rows: int, dim: int, seed: int) -> Tensor:

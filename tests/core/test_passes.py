@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hsa_bench.core.passes import counted
+from hsa_bench.core.runs.image_count import counted
 
 
 def test_every_forward_pass_counts_its_batch_also_of_a_copy() -> None:

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from hsa_bench.core import precision
-from hsa_bench.core.forward import frozen_forward
-from hsa_bench.core.precision import chosen
+from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.models import precision
+from hsa_bench.core.models.precision import chosen
 
 
 @pytest.mark.parametrize(("has", "expected"), [(True, "bfloat16"), (False, "float32")])

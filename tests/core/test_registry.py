@@ -6,7 +6,12 @@ import pytest
 
 from hsa_bench.core import registry
 
-PACKAGES = ["eval_tasks", "pretrain.methods", "hsa_bench.core.datasets", "hsa_bench.core.formats"]
+PACKAGES = [
+    "eval_tasks",
+    "pretrain.methods",
+    "hsa_bench.core.data.datasets",
+    "hsa_bench.core.checkpoints.formats",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -22,9 +27,9 @@ def test_the_names_a_task_file_states_are_those_of_its_tasks(plugin: str) -> Non
     assert registry.declared(path) == tuple(task.name for task in module.TASKS)
 
 
-@pytest.mark.parametrize("plugin", registry.files("hsa_bench.core.datasets"))
+@pytest.mark.parametrize("plugin", registry.files("hsa_bench.core.data.datasets"))
 def test_a_data_set_is_called_as_its_file(plugin: str) -> None:
-    assert registry.load("hsa_bench.core.datasets", plugin).DATASET.name == plugin
+    assert registry.load("hsa_bench.core.data.datasets", plugin).DATASET.name == plugin
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -35,4 +40,4 @@ def test_every_plugin_has_a_first_line_to_list(package: str) -> None:
 
 def test_an_unknown_name_suggests_near_ones() -> None:
     with pytest.raises(ValueError, match="did you mean digits"):
-        registry.load("hsa_bench.core.datasets", "digit")
+        registry.load("hsa_bench.core.data.datasets", "digit")

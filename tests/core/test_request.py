@@ -8,10 +8,10 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import CheckpointError
-from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
 
 
 def hub(folder: Path, repository: str, files: dict[str, Path]) -> None:

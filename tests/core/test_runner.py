@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.execute import Bench
-from hsa_bench.core.plan import Cell, ChosenTask, LoadedBackbone, default_task, make_plan
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.result import TaskResult
-from hsa_bench.core.runner import finished, run_cells
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.runs.execute import Bench
+from hsa_bench.core.runs.plan import Cell, ChosenTask, LoadedBackbone, default_task, make_plan
+from hsa_bench.core.runs.runner import finished, run_cells
 
 PLUGIN = "my_lab.my_eval"
 

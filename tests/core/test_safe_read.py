@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.checkpoint import CheckpointError, load_checkpoint
-from hsa_bench.core.detectron2_names import to_detectron2
-from hsa_bench.core.safe_read import ReadError, safe_read
+from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
+from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.reading.safe_read import safe_read
+from hsa_bench.core.errors import CheckpointError, ReadError
+from hsa_bench.core.models.architectures import build
 
 ARCH = "resnet18-w8-cifar"
 SECONDS = 5.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hsa_bench.core.spectrum import effective_rank, rankme, singular_values, spread
+from hsa_bench.core.features.geometry import effective_rank, rankme, singular_values, spread
 
 
 def test_features_that_are_all_one_have_no_spread_and_rank_one() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from hsa_bench.core import sphere
-from hsa_bench.core.sphere import alignment, uniformity
+from hsa_bench.core.features import geometry as sphere
+from hsa_bench.core.features.geometry import alignment, uniformity
 
 
 def unit(count: int, dim: int, seed: int = 0) -> torch.Tensor:

@@ -9,11 +9,11 @@ import pytest
 from torchvision.datasets import Flowers102
 
 from hsa_bench.core import registry
-from hsa_bench.core.data import Classification
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.datasets import flowers102
-from hsa_bench.core.images import FileImages
-from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.data.datasets import flowers102
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.errors import DataError
 from tests.picture_sets import SETS, accept_any_labels, text
 
 FIRST = {
@@ -168,4 +168,4 @@ def test_flowers_have_the_names_that_torchvision_gives_them(tmp_path: Path) -> N
 )
 def test_the_listing_states_the_splits_of_the_literature(name: str, sizes: str) -> None:
     """Kornblith et al. 2019, table 1."""
-    assert registry.load("hsa_bench.core.datasets", name).DATASET.note.startswith(sizes)
+    assert registry.load("hsa_bench.core.data.datasets", name).DATASET.note.startswith(sizes)

@@ -6,11 +6,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.seed import forked
-from hsa_bench.core.views import (
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.views import (
     Normalise,
     SeededEpochs,
     SeededViews,
@@ -19,6 +17,8 @@ from hsa_bench.core.views import (
     random_box,
     random_view,
 )
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.seed import forked
 
 CARD = Preprocess()
 

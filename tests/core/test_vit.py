@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import load_file
 
 from eval_tasks import coco, voc
-from hsa_bench.core.architectures import SamePool, build
-from hsa_bench.core.checkpoint import Wishes, load_checkpoint
-from hsa_bench.core.infer_arch import infer_arch
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.vit_names import usual_heads, vit_name, with_heads
+from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.models.architectures import SamePool, build
+from hsa_bench.core.models.infer_arch import infer_arch
+from hsa_bench.core.models.vit_names import usual_heads, vit_name, with_heads
 
 
 @pytest.mark.parametrize("arch", ["vit_tiny_patch16_224", "vit_small_patch16_224"])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.detection_data import DetectionData
-from hsa_bench.core.voc_folder import CLASSES, Classes, open_voc
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.data.detection.voc_folder import CLASSES, Classes, open_voc
+from hsa_bench.core.errors import DataError
 from tests.voc_layout import write_voc
 
 VOC_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "voc-mini"

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.voc_folder import CLASSES
-from hsa_bench.core.voc_labels import ABSENT, IGNORED, PRESENT, VocLabels, open_voc_labels
+from hsa_bench.core.data.detection.voc_folder import CLASSES
+from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT, VocLabels, open_voc_labels
+from hsa_bench.core.errors import DataError
 from tests.voc_layout import Named, write_voc
 
 BOX = (1, 1, 9, 9)

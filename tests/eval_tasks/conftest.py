@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsa_bench.core.backbone import Backbone, weights_hash
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.result import Source
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.result import Source
 from hsa_bench.core.seed import forked
 
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from eval_tasks import knn, linear, linear_cached, logistic, semisup
-from hsa_bench.choose_tasks import choose_tasks
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.task import ClassificationTask, Context, Outcome
-from hsa_bench.job import parse_settings
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.runs.task import ClassificationTask, Outcome
+from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.job import parse_settings
 
 QUICK: dict[str, ClassificationTask] = {
     "knn": knn.TASKS[0],

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from eval_tasks._classifier import Heads
+from eval_tasks._linear.heads import Heads
 
 RATES = (0.01, 0.3, 5.0)
 DECAYS = (0.0, 0.01, 0.1)

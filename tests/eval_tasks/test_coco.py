@@ -10,15 +10,16 @@ import torch
 from PIL import Image
 
 from eval_tasks.coco import TASKS, Coco
-from hsa_bench.core import digit_scenes
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import Backbone, weights_hash
-from hsa_bench.core.baselines import PIXELS
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.outcomes import DetectionOutcomes
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection import digit_scenes
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.outcomes import DetectionOutcomes
+from hsa_bench.core.results.row_names import PIXELS
+from hsa_bench.core.runs.task import Outcome
 
 VARIANTS = {task.name: task for task in TASKS}
 

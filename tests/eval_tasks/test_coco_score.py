@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval_tasks._detection.scoring import average_precisions, evaluate, outcomes
+from eval_tasks._detection.scoring.coco import average_precisions, evaluate, outcomes
 from eval_tasks.coco import score
-from hsa_bench.core import outcomes as stored
-from hsa_bench.core.average_precision import IOU_50, IOU_75, average_precision, ranked
+from hsa_bench.core.results import outcomes as stored
+from hsa_bench.core.results.average_precision import IOU_50, IOU_75, average_precision, ranked
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 REFERENCE = SHARED / "conformance" / "coco_detections.json"

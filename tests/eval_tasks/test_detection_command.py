@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hsa_bench.core.result import TaskResult
-from hsa_bench.core.store import Store
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.store import Store
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -12,7 +12,7 @@ import pytest
 from eval_tasks._detection.preflight import checks
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.voc import TASKS
-from hsa_bench.core.task import Context
+from hsa_bench.core.context import Context
 from tests.voc_layout import write_voc
 
 VOC = replace(TASKS[0], engine="torchvision", classes="auto")

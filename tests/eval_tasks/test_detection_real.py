@@ -10,10 +10,10 @@ import pytest
 
 from eval_tasks import coco, voc
 from eval_tasks._detection.settings import DetectionTask
-from hsa_bench.core.detection_data import DetectionData
-from hsa_bench.core.outcomes import DetectionOutcomes
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.results.outcomes import DetectionOutcomes
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SMALL: dict[str, Any] = {

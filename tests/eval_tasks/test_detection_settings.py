@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from eval_tasks._detection.solver import Solver, rate
 from eval_tasks.coco import TASKS, Coco
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.task import Context
+from hsa_bench.core.context import Context
+from hsa_bench.core.errors import DataError
 
 VARIANTS = {task.name: task for task in TASKS}
 

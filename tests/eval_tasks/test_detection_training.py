@@ -14,15 +14,15 @@ from eval_tasks._detection.batches import Batches
 from eval_tasks._detection.precise_norm import take_statistics
 from eval_tasks._detection.samples import TrainingSamples, mirrored, resized_size, with_objects
 from eval_tasks._detection.settings import DetectionTask
-from eval_tasks._detection.torchvision_engine import torchvision_detector
+from eval_tasks._detection.torchvision.detector import torchvision_detector
 from eval_tasks._detection.training import FineTuning
 from eval_tasks.coco import TASKS
-from hsa_bench.core import digit_scenes
-from hsa_bench.core.architectures import build
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.detection_data import DetectionData, DetectionSplit, open_coco
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection import digit_scenes
+from hsa_bench.core.data.detection.detection_data import DetectionData, DetectionSplit, open_coco
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.seed import forked
-from hsa_bench.core.task import Context
 
 SMALL: dict[str, Any] = {
     "engine": "torchvision",

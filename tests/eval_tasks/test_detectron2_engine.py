@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from eval_tasks._detection.detectron2_engine import Detectron2Detector, detectron2_detector
+from eval_tasks._detection.detectron2.detector import Detectron2Detector, detectron2_detector
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.coco import TASKS
-from hsa_bench.core.architectures import build
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.models.architectures import build
 
 pytest.importorskip("detectron2", reason="needs Detectron2")
 
@@ -88,7 +88,7 @@ def test_frozen_batch_norm_has_nothing_to_train() -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_task_runs_with_it_from_data_to_numbers(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hsa_bench.core import digit_scenes
+    from hsa_bench.core.data.detection import digit_scenes
 
     monkeypatch.setattr(digit_scenes, "SCENES", {"train": 4, "val": 2})
     small = replace(

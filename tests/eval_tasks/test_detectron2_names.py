@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eval_tasks._detection.detectron2_holds import depth, refusal
-from hsa_bench.core.architectures import build
-from hsa_bench.core.detectron2_names import to_detectron2, to_torchvision
+from eval_tasks._detection.detectron2_trunks import depth, refusal
+from hsa_bench.core.checkpoints.detectron2_names import to_detectron2, to_torchvision
+from hsa_bench.core.models.architectures import build
 
 
 @pytest.mark.parametrize("layers", [18, 50, 101])

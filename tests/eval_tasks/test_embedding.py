@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from eval_tasks import _embedding, knn
-from eval_tasks._embedding import embedded, leave_embedding, mappable, perplexity
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import FeatureSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.task import Context
+from eval_tasks import knn
+from eval_tasks._shared import embedding as _embedding
+from eval_tasks._shared.embedding import embedded, leave_embedding, mappable, perplexity
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.models.backbone import Backbone
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
 from eval_tasks.geometry import CAVEAT, TASKS
-from hsa_bench.core.backbone import Backbone, weights_hash
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.passes import counted
-from hsa_bench.core.result import Source
-from hsa_bench.core.sphere import uniformity
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.features.geometry import uniformity
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.result import Source
+from hsa_bench.core.runs.image_count import counted
+from hsa_bench.core.runs.task import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
@@ -106,7 +107,7 @@ def test_the_numbers_are_those_of_scikit_learn_on_the_test_features(
 
 
 def _balanced(data: Classification) -> list[int]:
-    from hsa_bench.core.data import balanced
+    from hsa_bench.core.data.image_set import balanced
 
     return balanced(data.test.labels, 12, seed=0)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from eval_tasks._grid import Grid, Point, held_out_rows
+from eval_tasks._linear.grid import Grid, Point, held_out_rows
 from eval_tasks.linear_cached import TASKS, LinearCached
-from hsa_bench.core.features import FeatureSet
+from hsa_bench.core.features.extract import FeatureSet
 
 TASK = replace(TASKS[0], lrs=(0.01, 1.0), weight_decays=(0.0,), held_out=0.25)
 

@@ -9,13 +9,13 @@ from torch.nn.functional import normalize
 
 from eval_tasks import knn
 from eval_tasks.knn import vote, without
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.features import extract
-from hsa_bench.core.metrics import topk
-from hsa_bench.core.neighbours import Neighbours
-from hsa_bench.core.neighbours import vote as core_vote
-from hsa_bench.core.task import Context
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.features.accuracy import topk
+from hsa_bench.core.features.extract import extract
+from hsa_bench.core.features.neighbours import Neighbours
+from hsa_bench.core.features.neighbours import vote as core_vote
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 
 EXACT = replace(knn.TASKS[0], precision="float32")
 

@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from eval_tasks.knn import TASKS as KNNS
 from eval_tasks.layers import TASKS
 from eval_tasks.logistic import TASKS as LOGISTICS
-from hsa_bench.core import layers as core
-from hsa_bench.core.backbone import Backbone, weights_hash
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.passes import counted
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.result import Source
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.models import layers as core
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.results.result import Source
+from hsa_bench.core.runs.image_count import counted
+from hsa_bench.core.runs.task import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import linear
-from eval_tasks._linear_recipes import RECIPES
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification
-from hsa_bench.core.loading import ordered, shuffled
-from hsa_bench.core.outcomes import ClassificationOutcomes
+from eval_tasks._linear.recipes import RECIPES
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.loading import ordered, shuffled
+from hsa_bench.core.data.views import View, centre_view, random_view
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.runs.task import Outcome
 from hsa_bench.core.seed import generator
-from hsa_bench.core.task import Context, Outcome
-from hsa_bench.core.views import View, centre_view, random_view
 
 MOCO = linear.TASKS[0]
 TASK = replace(

@@ -7,12 +7,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import linear_cached
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.features import extract_both
-from hsa_bench.core.outcomes import ClassificationOutcomes
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.features.extract import extract_both
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.seed import generator
-from hsa_bench.core.task import Context
 
 TASK = replace(linear_cached.TASKS[0], precision="float32")
 

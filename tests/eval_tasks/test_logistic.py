@@ -6,12 +6,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from eval_tasks import _softmax_regression, logistic
-from eval_tasks._choose_c import folds
-from eval_tasks._softmax_regression import Regression
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.task import Context
+from eval_tasks import logistic
+from eval_tasks._logistic import fit as _softmax_regression
+from eval_tasks._logistic.choose_c import folds
+from eval_tasks._logistic.fit import Regression
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 
 TASK = replace(logistic.TASKS[0], precision="float32")
 CLASSES = 4

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from eval_tasks import lowshot
 from eval_tasks.lowshot import TASKS, LowShot, in_span, shot
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.features import Features, FeatureSet
-from hsa_bench.core.images import ArrayImages
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.features.extract import Features, FeatureSet
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.runs.task import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
@@ -176,9 +177,9 @@ def test_one_image_of_each_class_is_enough_where_classes_are_one_hot(ctx: Contex
             level = ((x[:, 0, 0, 0] * 0.229 + 0.485) * 255 / 20).round().long()
             return nn.functional.one_hot(level, 10).float()
 
-    from hsa_bench.core.backbone import weights_hash
-    from hsa_bench.core.card import Preprocess
-    from hsa_bench.core.result import Source
+    from hsa_bench.core.models.backbone import weights_hash
+    from hsa_bench.core.models.preprocess import Preprocess
+    from hsa_bench.core.results.result import Source
 
     labels = np.arange(60) % 10
     pixels = np.broadcast_to((labels * 20)[:, None, None, None], (60, 8, 8, 3)).astype(np.uint8)

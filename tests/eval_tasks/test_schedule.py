@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from eval_tasks._schedule import Schedule
+from eval_tasks._shared.schedule import Schedule
 from eval_tasks.linear import TASKS as LINEAR
 from eval_tasks.linear import Linear
 from eval_tasks.semisup import TASKS as SEMISUP

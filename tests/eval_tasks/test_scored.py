@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from eval_tasks._scored import scored
-from hsa_bench.core import outcomes
-from hsa_bench.core.data import Classification, ImageSet
-from hsa_bench.core.images import ArrayImages
+from eval_tasks._shared.outcome import scored
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.results import outcomes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,11 +7,12 @@ import torch
 
 from eval_tasks import selftrain, semisup
 from eval_tasks.selftrain import confident
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.runs.task import Outcome
 
 SETTINGS = {"fraction": 0.2, "steps": 30, "batch": 6, "rates": ((0.01, 0.2),), "smallest": 0.3}
 TASK = replace(selftrain.TASKS[1], **SETTINGS)

@@ -10,17 +10,18 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eval_tasks import semisup
-from eval_tasks._finetune import Rates, with_head
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import Classification, label_subset, subset_hash
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.loading import ordered, shuffled
-from hsa_bench.core.outcomes import ClassificationOutcomes
+from eval_tasks._finetune.finetune import Rates, with_head
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, label_subset, subset_hash
+from hsa_bench.core.data.loading import ordered, shuffled
+from hsa_bench.core.data.views import View, centre_view, random_view
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.runs.task import Outcome
 from hsa_bench.core.seed import forked
-from hsa_bench.core.task import Context, Outcome
-from hsa_bench.core.views import View, centre_view, random_view
 
 ONE, TEN = semisup.TASKS[:2]
 TASK = replace(TEN, fraction=0.5, steps=8, batch=6, rates=((0.01, 0.2),), smallest=0.3)

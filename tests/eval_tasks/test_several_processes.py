@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsa_bench.core.outcomes import ClassificationOutcomes, load
-from hsa_bench.core.result import TaskResult
-from hsa_bench.core.store import Store
+from hsa_bench.core.results.outcomes import ClassificationOutcomes, load
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.store import Store
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

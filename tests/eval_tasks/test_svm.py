@@ -13,9 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 
-from eval_tasks import _svm
-from eval_tasks._svm import Problem, area, cross_validated, solve, solve_all, unit
-from hsa_bench.core.voc_labels import ABSENT, IGNORED, PRESENT
+from eval_tasks._svm import fit as _svm
+from eval_tasks._svm.fit import Problem, area, cross_validated, solve, solve_all, unit
+from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT
 from tests.plain_svm import plain_area, plain_svm
 
 
@@ -97,7 +97,7 @@ def test_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_ends_with_its_parent() -> None:
     child = (
-        "import os, time; from eval_tasks._svm import end_with; end_with(os.getppid()); "
+        "import os, time; from eval_tasks._svm.fit import end_with; end_with(os.getppid()); "
         "print(1, flush=True); time.sleep(60)"
     )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

@@ -16,18 +16,19 @@ from typer.testing import CliRunner
 
 from eval_tasks import knn, transfer
 from eval_tasks.transfer import Transfer
-from hsa_bench.choose_tasks import choose_tasks
-from hsa_bench.core.architectures import build
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data import Classification
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.features import Features, FeatureSet
-from hsa_bench.core.metrics import topk
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.result import TaskResult
-from hsa_bench.core.store import Store
-from hsa_bench.core.task import Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.features.accuracy import topk
+from hsa_bench.core.features.extract import Features, FeatureSet
+from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.store import Store
+from hsa_bench.core.runs.task import Outcome
 from hsa_bench.run import app
+from hsa_bench.suite.choose_tasks import choose_tasks
 from tests.picture_sets import SETS
 
 SMALL = {"image_size": 16, "precision": "float32"}

@@ -7,11 +7,11 @@ import pytest
 
 from eval_tasks._detection.solver import Solver
 from eval_tasks.voc import TASKS
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.outcomes import DetectionOutcomes
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.outcomes import DetectionOutcomes
 from tests.voc_layout import write_voc
 
 VARIANTS = {task.name: task for task in TASKS}

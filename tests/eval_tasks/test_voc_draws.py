@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eval_tasks._voc_draws import offered, own_images, shared_images, usable
-from hsa_bench.core.voc_labels import ABSENT, IGNORED, PRESENT
+from eval_tasks._svm.voc_draws import offered, own_images, shared_images, usable
+from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT
 
 
 def some_labels(images: int = 80) -> np.ndarray:

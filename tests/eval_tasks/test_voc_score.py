@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval_tasks._detection.voc_matching import Detections, Objects, match
+from eval_tasks._detection.scoring.voc_matching import Detections, Objects, match
 from eval_tasks.voc import score
-from hsa_bench.core import outcomes as stored
-from hsa_bench.core.average_precision import IOU_50, average_precision, ranked
+from hsa_bench.core.results import outcomes as stored
+from hsa_bench.core.results.average_precision import IOU_50, average_precision, ranked
 from tests.voc_layout import Named, write_voc
 
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from eval_tasks import voc_lowshot, voc_svm
-from eval_tasks._svm import area, unit
-from eval_tasks._voc_draws import shared_images
-from hsa_bench.core.average_precision import IOU_50, average_precision, ranked
-from hsa_bench.core.backbone import Backbone, assert_unchanged
-from hsa_bench.core.data_error import DataError
-from hsa_bench.core.execute import Bench, execute
-from hsa_bench.core.features import extract
-from hsa_bench.core.outcomes import DetectionOutcomes
-from hsa_bench.core.plan import ChosenTask, LoadedBackbone, make_plan
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.voc_folder import CLASSES
-from hsa_bench.core.voc_labels import IGNORED, PRESENT, VocLabels, open_voc_labels
-from reports.bootstrap import Measured, measure
+from eval_tasks._svm.fit import area, unit
+from eval_tasks._svm.voc_draws import shared_images
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.detection.voc_folder import CLASSES
+from hsa_bench.core.data.detection.voc_labels import IGNORED, PRESENT, VocLabels, open_voc_labels
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.features.extract import extract
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.results.average_precision import IOU_50, average_precision, ranked
+from hsa_bench.core.results.outcomes import DetectionOutcomes
+from hsa_bench.core.runs.execute import Bench, execute
+from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, make_plan
+from reports.statistics.bootstrap import Measured, measure
 from tests.plain_svm import plain_area, plain_svm
 from tests.voc_layout import Named, write_voc
 

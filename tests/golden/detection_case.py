@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from eval_tasks._detection.engine import Found
 from eval_tasks._detection.settings import DetectionTask
-from eval_tasks._detection.torchvision_engine import TorchvisionDetector, torchvision_detector
+from eval_tasks._detection.torchvision.detector import TorchvisionDetector, torchvision_detector
 from eval_tasks.coco import TASKS
-from hsa_bench.core.architectures import build
-from hsa_bench.core.detectron2_names import to_detectron2
+from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
+from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
 
 CLASSES = 4
@@ -75,7 +75,7 @@ def detector(case: str) -> TorchvisionDetector:
 
 def _spread(whole: TorchvisionDetector) -> None:
     """Scale the last layers so that classes, boxes and masks differ from region to region."""
-    from eval_tasks._detection.torchvision_engine import _padded
+    from eval_tasks._detection.torchvision.detector import _padded
 
     batch = _padded([image()], whole.divisor)
     maps = whole.body(batch.tensors)
@@ -165,7 +165,7 @@ def summary(maps: dict[str, Tensor], proposals: Tensor, found: Found) -> dict[st
 @torch.no_grad()
 def ours(case: str) -> dict[str, NDArray[Any]]:
     """The summary of our own detector of torchvision's parts."""
-    from eval_tasks._detection.torchvision_engine import _padded
+    from eval_tasks._detection.torchvision.detector import _padded
 
     whole = detector(case)
     batch = _padded([image()], whole.divisor)

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsa_bench.core.architectures import blank, build
-from hsa_bench.core.safe_read import Payload, safe_read
+from hsa_bench.core.checkpoints.reading.safe_read import Payload, safe_read
+from hsa_bench.core.models.architectures import blank, build
 from tests.golden.trunk_namings import NAMINGS
 
 HERE = Path(__file__).with_name("checkpoint_layouts.json")

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eval_tasks._detection.detectron2_engine import Detectron2Detector, _quiet, detectron2_detector
-from hsa_bench.core.architectures import build
+from eval_tasks._detection.detectron2.detector import Detectron2Detector, _quiet, detectron2_detector
+from hsa_bench.core.models.architectures import build
 from tests.golden.detection_case import (
     CASES,
     CLASSES,

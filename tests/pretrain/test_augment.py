@@ -7,10 +7,10 @@ from PIL import Image, ImageFilter
 from torch import nn
 from torchvision.transforms import v2
 
-from hsa_bench.core.card import Preprocess
+from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.seed import forked
-from pretrain.augment import AUGMENTATIONS
-from pretrain.photometric import RandomViews
+from pretrain.data.augment import AUGMENTATIONS
+from pretrain.data.photometric import RandomViews
 
 
 class PilBlur(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsa_bench.core.architectures import build
+from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
 from pretrain.methods.hsa import Method
 from pretrain.settings import Settings

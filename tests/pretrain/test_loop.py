@@ -15,18 +15,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsa_bench.core.backbone import weights_hash
-from hsa_bench.core.checkpoint import load_checkpoint
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.image_hashes import image_hashes
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
+from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.features.image_hashes import image_hashes
+from hsa_bench.core.models.backbone import weights_hash
 from pretrain.export import budget, export, finish
-from pretrain.flops import forward_flops
 from pretrain.loop import Training
-from pretrain.preflight import PretrainingError
+from pretrain.monitor.flops import forward_flops
 from pretrain.progress import Progress
 from pretrain.settings import Settings
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pretrain.optimiser import optimiser
+from pretrain.optim.optimiser import optimiser
 from pretrain.settings import Settings
 
 

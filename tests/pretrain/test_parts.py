@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hsa_bench.core.architectures import build
+from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
-from pretrain.cutmix import cutmix
+from pretrain.data.cutmix import cutmix
 from pretrain.ema import follow
 from pretrain.encoder import Encoder
 from pretrain.heads import Projection, mlp_head

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsa_bench.core.architectures import build
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View
+from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
-from pretrain.augment import AUGMENTATIONS
-from pretrain.batches import ContrastiveViews, OwnParts, batches
+from pretrain.data.augment import AUGMENTATIONS
+from pretrain.data.batches import ContrastiveViews, OwnParts, batches
 from pretrain.loop import Training
 from pretrain.settings import Settings
 

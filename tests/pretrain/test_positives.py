@@ -9,12 +9,12 @@ import torch.nn.functional as F
 
 import pretrain.embed
 import pretrain.positives
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.forward import batches
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View, centre_view
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View, centre_view
+from hsa_bench.core.features.forward import batches
+from hsa_bench.core.models.preprocess import Preprocess
 from pretrain.embed import embed
 from pretrain.positives import nearest_others, purity
 

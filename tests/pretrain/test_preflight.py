@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pretrain.preflight import PretrainingError, check, met_share, warnings
+from hsa_bench.core.errors import PretrainingError
+from pretrain.preflight import check, met_share, warnings
 from pretrain.settings import Settings
 
 SMALL = Settings(batch=16, queue=32, bn_groups=4)

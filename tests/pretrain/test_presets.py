@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pretrain.__main__ import app
-from pretrain.augment import AUGMENTATIONS
+from pretrain.data.augment import AUGMENTATIONS
 from pretrain.preflight import check
 from pretrain.preset import presets, read_preset, text
 from pretrain.settings import Settings

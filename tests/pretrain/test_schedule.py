@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pretrain.schedule import rate
+from pretrain.optim.schedule import rate
 from pretrain.settings import Settings
 
 

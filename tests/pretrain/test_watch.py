@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hsa_bench.core.card import Preprocess
-from hsa_bench.core.data import ImageSet
-from hsa_bench.core.open_dataset import open_dataset
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View, centre_view
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View, centre_view
+from hsa_bench.core.models.preprocess import Preprocess
 from pretrain.loop import Training
+from pretrain.monitor.watch import collapse, look
 from pretrain.settings import Settings
-from pretrain.watch import collapse, look
 
 
 class Constant(nn.Module):
@@ -58,7 +58,7 @@ def test_without_classes_there_is_no_knn_and_no_purity(ctx: Context, tmp_path: P
 def test_a_collapse_is_said_once_and_kept_for_the_report(
     ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pretrain.watch.LEAST_RANK", 1e9)  # so that these features count as collapsed
+    monkeypatch.setattr("pretrain.monitor.watch.LEAST_RANK", 1e9)  # so that these features count as collapsed
     said: list[str] = []
     settings = Settings(
         epochs=2, batch=16, queue=24, bn_groups=4, augment="digits", head_bn="hidden", knn_every=2

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from hsa_bench.core.open_dataset import open_dataset
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View
 from hsa_bench.core.processes import rank
-from hsa_bench.core.request import BackboneRequest
-from hsa_bench.core.task import Context
-from hsa_bench.core.views import View
 from pretrain.loop import Training
 from pretrain.settings import Settings
 

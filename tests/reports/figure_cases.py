@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hsa_bench.core.result import Budget, Source, TaskResult
-from hsa_bench.core.store import Store
-from reports.collected import Collected
+from hsa_bench.core.results.result import Budget, Source, TaskResult
+from hsa_bench.core.results.store import Store
 from reports.figures import Picture
-from reports.grid import lay_out
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import lay_out
 from tests.reports.report_folder import classified, result, write
 
 CONTROL = Source(path="random initialisation 0", format="control")

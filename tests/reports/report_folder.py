@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from hsa_bench.core import outcomes
-from hsa_bench.core.average_precision import average_precision, ranked
-from hsa_bench.core.result import (
+from hsa_bench.core.results import outcomes
+from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.result import (
     BackboneId,
     Budget,
     Coverage,
@@ -20,7 +20,7 @@ from hsa_bench.core.result import (
     Source,
     TaskResult,
 )
-from hsa_bench.core.store import Store
+from hsa_bench.core.results.store import Store
 
 IMAGES, SCENES, CLASSES = 360, 40, 10
 

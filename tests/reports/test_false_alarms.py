@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from hsa_bench.core.average_precision import average_precision, ranked
-from hsa_bench.core.outcomes import DetectionOutcomes
-from reports.bootstrap import Measured, Resampled, measure, resample, spread_out
-from reports.difference import Difference, Significance, difference
-from reports.grid import Cell
-from reports.significance import ALPHA, holm
+from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.outcomes import DetectionOutcomes
+from reports.run_folder.grid import Cell
+from reports.statistics.bootstrap import Measured, Resampled, measure, resample, spread_out
+from reports.statistics.difference import Difference, Significance, difference
+from reports.statistics.significance import ALPHA, holm
 from tests.reports.report_folder import SCENES, detected, result, write
 
 PAIRS = [(0.6, 0.05), (0.6, 0.2), (0.6, 0.4), (0.8, 0.05), (0.8, 0.2), (0.8, 0.4), (0.95, 0.05), (0.95, 0.1)]

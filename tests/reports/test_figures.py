@@ -7,9 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hsa_bench.core.result import DataId
-from reports.collected import Collected
-from reports.compare import compare
+from hsa_bench.core.results.result import DataId
 from reports.figures import Picture, draw_all, draw_comparison, saved
 from reports.figures.everything import FIGURES
 from reports.figures.fractions import Fraction, draw_fractions, fraction_of
@@ -18,7 +16,9 @@ from reports.figures.pretraining import draw_pretraining
 from reports.figures.sensitivity import draw_sensitivity
 from reports.figures.style import looks_of
 from reports.figures.training import draw_training
-from reports.grid import lay_out
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import lay_out
+from reports.statistics.comparison import compare
 from tests.reports.figure_cases import (
     Draw,
     caught,

@@ -8,13 +8,13 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.result import TaskResult
-from hsa_bench.core.store import Store
-from reports.collected import Collected
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.store import Store
 from reports.figures import place_artefacts
 from reports.figures.confusion import draw_confusion, row_percent
 from reports.figures.embedding import apart, densest, draw_embedding
+from reports.run_folder.collected import Collected
 from tests.reports.figure_cases import CONTROL, caught, draw, knn, panels, with_map
 from tests.reports.report_folder import classified, result, write
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.inline import escaped, latex, lines, text
-from reports.table import Table, code, link, plain
+from reports.writing.inline import escaped, latex, lines, text
+from reports.writing.table import Table, code, link, plain
 
 
 @pytest.mark.parametrize(

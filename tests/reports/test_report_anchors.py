@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.result import DataId, Source, TaskResult
-from reports.anchors import anchor_table, anchors, beside_table
-from reports.collected import Collected
-from reports.grid import lay_out
-from reports.orientation import families
-from reports.published import UNCONFIRMED, entries, incomparable, parse_claims, published_of
+from hsa_bench.core.results.result import DataId, Source, TaskResult
+from reports.published.beside import anchor_table, anchors, beside_table
+from reports.published.entries import UNCONFIRMED, entries, incomparable, parse_claims, published_of
+from reports.published.orientation import families
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import lay_out
 from tests.reports.report_folder import result
 
 IMAGENET = DataId(name="imagenet", fingerprint="1" * 16)

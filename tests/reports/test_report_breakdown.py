@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.breakdown import class_table, depth, layer_tables, most_telling
-from reports.cache import Cache
-from reports.collected import Collected
-from reports.grid import lay_out
-from reports.table import Table
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import lay_out
+from reports.sections.breakdown import class_table, depth, layer_tables, most_telling
+from reports.statistics.cache import Cache
+from reports.writing.table import Table
 from tests.reports.report_folder import CLASSES, classified, detected, result, write
 
 NAMES = np.array([f"animal {i}" for i in range(CLASSES)])
@@ -47,7 +47,7 @@ def test_average_precision_by_class_averages_to_the_whole(tmp_path: Path) -> Non
 
     table = table_of(tmp_path, run, column="coco")
 
-    from hsa_bench.core.average_precision import average_precision, ranked
+    from hsa_bench.core.results.average_precision import average_precision, ranked
 
     whole = average_precision(ranked(kept, "bbox"), np.ones((1, len(kept.example)), np.int64)).mean()
     assert table is not None

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.result import Coverage, DataId, Failure, PlannedCell, Source, TaskResult
-from reports.cache import Cache
-from reports.checks import checks_table
-from reports.collected import Collected
+from hsa_bench.core.results.result import Coverage, DataId, Failure, PlannedCell, Source, TaskResult
 from reports.report import examine, write_report
+from reports.run_folder.collected import Collected
+from reports.sections.checks import checks_table
+from reports.statistics.cache import Cache
 from tests.reports.report_folder import classified, provenance, result, write
 
 WHOLE = Source(path="a.pth", format="moco", coverage=Coverage(matched=9, total=9))

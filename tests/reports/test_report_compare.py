@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.average_precision import average_precision, ranked
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.result import DataId, TaskResult
-from reports import bootstrap
-from reports.bootstrap import Impossible, Measured, Resampled, measure, resample, resamples
-from reports.cache import Cache
-from reports.collected import collect
-from reports.compare import Comparison, compare
-from reports.difference import Difference, Significance, Untested, difference
-from reports.grid import Cell, lay_out
-from reports.significance import Interval, mcnemar, paired, welch
+from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.results.result import DataId, TaskResult
+from reports.run_folder.collected import collect
+from reports.run_folder.grid import Cell, lay_out
+from reports.statistics import bootstrap
+from reports.statistics.bootstrap import Impossible, Measured, Resampled, measure, resample, resamples
+from reports.statistics.cache import Cache
+from reports.statistics.comparison import Comparison, compare
+from reports.statistics.difference import Difference, Significance, Untested, difference
+from reports.statistics.significance import Interval, mcnemar, paired, welch
 from tests.reports.report_folder import SCENES, classified, detected, result, write
 
 N = 400
@@ -358,7 +358,7 @@ def test_numbers_on_file_are_not_computed_again_and_new_runs_are(
     first.save()
 
     known = Cache.read(tmp_path / "numbers.json")
-    monkeypatch.setattr("reports.compare.measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("reports.statistics.comparison.measure", lambda *_: pytest.fail("measured again"))
     again = compare(collected, grid, ["moco"], (), known)
 
     assert again == fresh

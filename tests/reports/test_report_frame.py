@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.result import Failure, PlanFile, PlannedCell
-from hsa_bench.core.store import Store
-from reports.frame import collect, locate, tidy
+from hsa_bench.core.results.result import Failure, PlanFile, PlannedCell
+from hsa_bench.core.results.store import Store
+from reports.run_folder.frame import collect, locate, tidy
 from tests.reports.report_folder import provenance, result, write
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.result import DataId, PlanFile, PlannedCell, TaskResult
-from reports.frame import Collected
-from reports.grid import Grid, lay_out
+from hsa_bench.core.results.result import DataId, PlanFile, PlannedCell, TaskResult
+from reports.run_folder.frame import Collected
+from reports.run_folder.grid import Grid, lay_out
 from tests.reports.report_folder import result
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from PIL import Image
 
-from reports.html import page
-from reports.table import plain
+from reports.writing.html import page
+from reports.writing.table import plain
 from tests.reports.browser import CONTRAST, ORDERS, REPORT, SORTED, TEXTS, chromium, ground, opened, rows
 
 if TYPE_CHECKING:

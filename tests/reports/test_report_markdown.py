@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsa_bench.core.result import PlanFile, PlannedCell
-from hsa_bench.core.store import Store
-from reports.collected import collect
+from hsa_bench.core.results.result import PlanFile, PlannedCell
+from hsa_bench.core.results.store import Store
 from reports.report import write_report
+from reports.run_folder.collected import collect
 from tests.reports.bare import REPORTS, bare
 from tests.reports.report_folder import result, write
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hsa_bench.core.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
-from reports.anchors import anchors
-from reports.cache import Cache
-from reports.collected import Collected
-from reports.compare import compare
-from reports.grid import lay_out
-from reports.notes import notes
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from reports.published.beside import anchors
+from reports.run_folder.collected import Collected
+from reports.run_folder.grid import lay_out
+from reports.sections.notes import notes
+from reports.statistics.cache import Cache
+from reports.statistics.comparison import compare
 from tests.reports.report_folder import classified, provenance, result, write
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.result import PlanFile, Source
-from hsa_bench.core.store import Store
-from reports.cache import Cache
-from reports.collected import collect
-from reports.merge import merge
+from hsa_bench.core.results.result import PlanFile, Source
+from hsa_bench.core.results.store import Store
 from reports.report import examine, write_report
+from reports.run_folder.collected import collect
+from reports.run_folder.merge import merge
+from reports.statistics.cache import Cache
 from tests.reports.report_folder import classified, result, write
 
 HALF = np.arange(200) % 2 == 0

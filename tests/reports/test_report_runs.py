@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.result import Failure, PlannedCell, RunSpec, TaskResult
-from hsa_bench.core.store import Store
-from reports.across import across_table
-from reports.collected import collect
-from reports.listing import listing
-from reports.merge import merge
+from hsa_bench.core.results.result import Failure, PlannedCell, RunSpec, TaskResult
+from hsa_bench.core.results.store import Store
+from reports.compare_runs import across_table
 from reports.report import write_report
-from reports.schema import result_schema
+from reports.run_folder.collected import collect
+from reports.run_folder.listing import listing
+from reports.run_folder.merge import merge
+from reports.run_folder.schema import result_schema
 from tests.reports.bare import REPORTS, ROOT, TORCH, bare
 from tests.reports.report_folder import classified, demo, provenance, result, write
 

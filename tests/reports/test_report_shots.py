@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from hsa_bench.core.result import TaskResult
-from reports.cache import Cache
-from reports.collected import Collected, collect
-from reports.compare import compare
-from reports.difference import Difference, Significance
+from hsa_bench.core.results.result import TaskResult
 from reports.figures.geometry import draw_geometry
 from reports.figures.shots import draw_shots
 from reports.figures.training import draw_training
-from reports.glossary import METRICS
-from reports.grid import lay_out
 from reports.report import write_report
-from reports.shots import shot_tables
+from reports.run_folder.collected import Collected, collect
+from reports.run_folder.grid import lay_out
+from reports.sections.glossary import METRICS
+from reports.sections.shots import shot_tables
+from reports.statistics.cache import Cache
+from reports.statistics.comparison import compare
+from reports.statistics.difference import Difference, Significance
 from tests.reports.figure_cases import CONTROL, caught, draw, geometry, lines, lowshot, panels, points
 from tests.reports.report_folder import result, write
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.result import Failure, PlannedCell, Source, TaskResult
-from reports.backbones import backbone_table, budget_table, pretraining_table
-from reports.cache import Cache
-from reports.collected import Collected, collect
-from reports.compare import Comparison, compare
-from reports.difference import Difference
-from reports.grid import Cell, Grid, lay_out
-from reports.sections import sections
-from reports.table import Table, code, duration, plain, pvalue, setting, slug
-from reports.tables import baseline_table, cost_table, main_table, score, statistics_table
+from hsa_bench.core.results.result import Failure, PlannedCell, Source, TaskResult
+from reports.run_folder.collected import Collected, collect
+from reports.run_folder.grid import Cell, Grid, lay_out
+from reports.sections.backbones import backbone_table, budget_table, pretraining_table
+from reports.sections.tables import baseline_table, cost_table, main_table, score, statistics_table
+from reports.sections.tasks import sections
+from reports.statistics.cache import Cache
+from reports.statistics.comparison import Comparison, compare
+from reports.statistics.difference import Difference
+from reports.writing.table import Table, code, duration, plain, pvalue, setting, slug
 from tests.reports.figure_cases import costing
 from tests.reports.report_folder import result
 

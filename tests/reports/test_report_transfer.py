@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
-from hsa_bench.core.store import Store
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.store import Store
 from reports.figures.transfer import draw_transfer
 from reports.report import write_report
-from reports.transfer import KNN, LINEAR
+from reports.sections.transfer import KNN, LINEAR
 from tests.reports.figure_cases import caught, draw, lines, panels, points
 from tests.reports.report_folder import classified, result, write
 

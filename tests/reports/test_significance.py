@@ -9,8 +9,8 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from reports.bootstrap import spread_out
-from reports.significance import (
+from reports.statistics.bootstrap import spread_out
+from reports.statistics.significance import (
     Interval,
     by_bootstrap,
     holm,

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 
-from hsa_bench.core.backbone import Backbone
-from hsa_bench.core.data import Classification
-from hsa_bench.core.outcomes import ClassificationOutcomes
-from hsa_bench.core.task import SETTINGS, ClassificationTask, Context, Outcome
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.outcomes import ClassificationOutcomes
+from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 
 NAMES = ("norm", "raises", "killed", "moves-trunk")
 

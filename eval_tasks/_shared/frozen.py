@@ -1,0 +1,53 @@
+"""What evaluators of a frozen trunk share: the number format it computes in, and its features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal, Self
+
+from pydantic.dataclasses import dataclass
+
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.views import View
+from hsa_bench.core.features.extract import Features, FeatureSet, Storage, extract, extract_both
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.layers import LAST
+from hsa_bench.core.models.precision import Precision, chosen
+from hsa_bench.core.runs.task import SETTINGS, ClassificationTask
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class FrozenTask(ClassificationTask):
+    """The trunk is in eval mode, sees the centre crop, and comes out as it went in."""
+
+    frozen: ClassVar[bool] = True
+    together: ClassVar[bool] = True
+
+    precision: Precision = "auto"
+    """Number format of the trunk; published recipes use float32. "auto": bfloat16 where the processor
+    computes in it, which more than halves the time."""
+    storage: Storage = "auto"
+    """Number format of features on file. "auto": float32, or float16 where a split's would exceed 1 GiB."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Of the resize before the centre crop."""
+
+    @property
+    def main_metric(self) -> str:
+        return "top1"
+
+    def resolved(self, data: Classification, ctx: Context) -> Self:
+        task = super().resolved(data, ctx)
+        return replace(task, precision=chosen(self.precision, ctx.device))
+
+    @property
+    def view(self) -> View:
+        return replace(super().view, interpolation=self.interpolation)
+
+    def features(self, backbone: Backbone, data: Classification, ctx: Context, *layers: str) -> Features:
+        """Centre-crop features of both splits, of the trunk itself or of the first layer; see `extract`."""
+        return extract_both(backbone, data, self.view, ctx, self.precision, self.storage, layers or (LAST,))
+
+    def features_of(self, backbone: Backbone, images: ImageSet, ctx: Context) -> FeatureSet:
+        """Centre-crop features of some images."""
+        return extract(backbone, images, self.view, ctx, self.precision, self.storage)

@@ -1,0 +1,195 @@
+"""Pictures with boxes and masks; COCO's folder layout (Lin et al. 2014, arXiv:1405.0312).
+
+`annotations/instances_train*.json` and `annotations/instances_val*.json` name the splits; the pictures of
+`instances_train2017.json` stand in `train2017/`, and so on. The order of a file's rows changes nothing.
+
+Refused, before work starts: a missing picture, an unknown image or category, an id that occurs twice, a
+file that is not what it should be. Left out and named in the result: an object whose box has no area or lies
+outside its picture, and one whose mask is broken. A box that reaches over the edge stays as it is for the
+test and ends at the edge in training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
+from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.seed import generator
+
+
+@dataclass(frozen=True)
+class DetectionSplit:
+    """One split: pictures, and the objects in each."""
+
+    annotation_file: Path
+    """Where the objects are from: a file, or a list of images with a file each."""
+    annotations: str
+    """Hash of what the annotations say."""
+    images: FileImages
+    photos: tuple[Photo, ...]
+    """What the file says of each of `images`."""
+    objects: tuple[tuple[Instance, ...], ...]
+    """Objects in each of `images`, crowds included."""
+    categories: tuple[Category, ...]
+    """By ascending id."""
+    dropped: tuple[str, ...]
+    """Why objects are left out, a text each that names file and object."""
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def class_names(self) -> NDArray[np.str_]:
+        """Names of the categories, [C]."""
+        return np.array([category.name for category in self.categories], np.str_)
+
+    def subset(self, chosen: Sequence[int]) -> DetectionSplit:
+        """The chosen pictures, in the order given."""
+        return replace(
+            self,
+            images=replace(self.images, names=tuple(self.images.names[i] for i in chosen)),
+            photos=tuple(self.photos[i] for i in chosen),
+            objects=tuple(self.objects[i] for i in chosen),
+        )
+
+    def limited(self, limit: int | None) -> DetectionSplit:
+        """`limit` pictures by a fixed draw, in the file's order; all of them for None."""
+        if limit is None:
+            return self
+        order = torch.randperm(len(self), generator=generator(0, "limit")).tolist()
+        return self.subset(sorted(order[:limit]))
+
+    def truth(self) -> dict[str, Any]:
+        """The split as the content of an annotation file, as pycocotools takes it."""
+        return {
+            "images": [{"id": p.id, "width": p.width, "height": p.height} for p in self.photos],
+            "categories": [{"id": c.id, "name": c.name} for c in self.categories],
+            "annotations": [
+                {
+                    "image_id": instance.image_id,
+                    "category_id": instance.category_id,
+                    "bbox": list(instance.bbox),
+                    "area": instance.area,
+                    "iscrowd": instance.iscrowd,
+                    **({} if instance.segmentation is None else {"segmentation": instance.drawn()}),
+                }
+                for objects in self.objects
+                for instance in objects
+            ],
+        }
+
+    def fingerprint(self) -> str:
+        """Hash over the annotation file and the pictures of the split."""
+        total = hashlib.sha256(self.annotations.encode())
+        total.update(self.images.digest().encode())
+        return total.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class DetectionData:
+    """A data set for detection with its fixed splits."""
+
+    name: str
+    train: DetectionSplit
+    val: DetectionSplit
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Shared by both splits, by ascending id."""
+        return self.train.categories
+
+    def fingerprint(self) -> str:
+        """Hash over both splits."""
+        return hashlib.sha256((self.train.fingerprint() + self.val.fingerprint()).encode()).hexdigest()[:16]
+
+    def limited(self, limit: int | None) -> DetectionData:
+        """A fixed draw of `limit` pictures of each split, for quick looks."""
+        return replace(self, train=self.train.limited(limit), val=self.val.limited(limit))
+
+
+@lru_cache(maxsize=1)
+def open_coco(root: Path, name: str) -> DetectionData:
+    """Open a folder in COCO's layout.
+
+    Args:
+        root: The folder that holds `annotations/`.
+        name: What results call the data set.
+
+    Raises:
+        DataError: A file is missing or not what it should be; the message names it.
+    """
+    train, val = _open_split(root, "train"), _open_split(root, "val")
+    if train.categories != val.categories:
+        raise DataError(f"{val.annotation_file}: its categories differ from those of {train.annotation_file}")
+    return DetectionData(name=name, train=train, val=val)
+
+
+def _open_split(root: Path, split: str) -> DetectionSplit:
+    path = _annotation_file(root, split)
+    folder = root / path.stem.removeprefix("instances_")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; the pictures of {path} belong there")
+    file = read_annotations(path)
+    present = {entry.name for entry in os.scandir(folder)}  # one listing is faster than a look for each
+    for photo in file.images:
+        if photo.file_name not in present and not (folder / photo.file_name).is_file():
+            raise DataError(f"{folder / photo.file_name}: no such picture, though {path} lists it")
+    photos = sorted(file.images, key=lambda photo: photo.id)
+    objects, dropped = usable(path, photos, sorted(file.annotations, key=_order))
+    return DetectionSplit(
+        annotation_file=path,
+        annotations=hashlib.sha256(path.read_bytes()).hexdigest(),
+        images=FileImages(folder, tuple(photo.file_name for photo in photos)),
+        photos=tuple(photos),
+        objects=objects,
+        categories=tuple(sorted(file.categories, key=lambda category: category.id)),
+        dropped=dropped,
+    )
+
+
+def usable(
+    path: Path, photos: Sequence[Photo], instances: Iterable[Instance]
+) -> tuple[tuple[tuple[Instance, ...], ...], tuple[str, ...]]:
+    """Sort objects to their pictures.
+
+    Returns:
+        The objects in each picture, and why others are left out.
+    """
+    by_id = {photo.id: photo for photo in photos}
+    objects: dict[int, list[Instance]] = {photo.id: [] for photo in photos}
+    dropped = []
+    for instance in instances:
+        photo = by_id[instance.image_id]
+        trouble = instance.trouble_in(photo)
+        if trouble:
+            named = f"object {instance.id}" if instance.id != "" else "an object"
+            dropped.append(f"{path.name}: {named} in {photo.file_name}: {trouble}")
+        else:
+            objects[photo.id].append(instance)
+    return tuple(tuple(objects[photo.id]) for photo in photos), tuple(dropped)
+
+
+def _order(instance: Instance) -> tuple[Any, ...]:
+    """Of a file's objects, whatever their order there."""
+    return instance.image_id, str(instance.id).zfill(20), instance.category_id, instance.bbox
+
+
+def _annotation_file(root: Path, split: str) -> Path:
+    wanted = root / "annotations" / f"instances_{split}*.json"
+    found = sorted(wanted.parent.glob(wanted.name))
+    if len(found) != 1:
+        names = f"{len(found)} of them: {', '.join(p.name for p in found)}" if found else "no such file"
+        raise DataError(f"{wanted}: {names}; a folder in COCO's layout has exactly one for each split")
+    return found[0]

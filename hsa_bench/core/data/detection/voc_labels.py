@@ -1,0 +1,116 @@
+"""Which classes each picture of PASCAL VOC 2007 shows (Everingham et al. 2010), for classification."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
+from hsa_bench.core.data.detection.voc_folder import CLASSES, image_list
+from hsa_bench.core.data.image_set import Classification, ImageSet, Labels, balanced
+from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.errors import DataError
+
+YEAR = "VOC2007"
+
+PRESENT, IGNORED, ABSENT = 1, 0, -1
+"""An object of the class that is not marked difficult; only difficult ones; none. These are the numbers in
+VOC's own `ImageSets/Main/<class>_<list>.txt`."""
+
+
+@dataclass(frozen=True)
+class VocLabels(Classification):
+    """VOC 2007, learnt from trainval and tested on test.
+
+    A picture may show several classes, so the one label that its image sets have says nothing.
+    """
+
+    train_labels: Labels
+    """`PRESENT`, `IGNORED` or `ABSENT`, [N, 20]."""
+    test_labels: Labels
+    """Alike, [I, 20]."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The twenty, in the order of the labels' columns."""
+        return CLASSES
+
+    def fingerprint(self) -> str:
+        """Hash over pictures and labels."""
+        total = hashlib.sha256(super().fingerprint().encode())
+        for labels in (self.train_labels, self.test_labels):
+            total.update(np.ascontiguousarray(labels).tobytes())
+        return total.hexdigest()[:16]
+
+    def limited(self, limit: int | None) -> VocLabels:
+        """A fixed draw of `limit` pictures of each split, for quick looks."""
+        if limit is None:
+            return self
+        train, test = (balanced(images.labels, limit, seed=0) for images in (self.train, self.test))
+        return replace(
+            self,
+            train=self.train.subset(train),
+            test=self.test.subset(test),
+            train_labels=self.train_labels[train],
+            test_labels=self.test_labels[test],
+        )
+
+
+@lru_cache(maxsize=1)
+def open_voc_labels(root: Path) -> VocLabels:
+    """Open VOC 2007 in a VOCdevkit.
+
+    Args:
+        root: A VOCdevkit, or a folder that holds one.
+
+    Raises:
+        DataError: Something is missing or not what it should be; the message names it.
+    """
+    home = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
+    folder = home / YEAR
+    for part in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        if not (folder / part).is_dir():
+            raise DataError(
+                f"{folder / part}: no such folder; VOC 2007 (trainval and test) belongs in {folder}, or give "
+                "the VOCdevkit that holds it as root"
+            )
+    present = {entry.name for entry in os.scandir(folder / "JPEGImages")}
+    train, train_labels = _split(home, "trainval", present)
+    test, test_labels = _split(home, "test", present)
+    return VocLabels(root.name, train, test, 224, 256, train_labels, test_labels)
+
+
+def labels_of(file: VocFile, path: Path) -> list[int]:
+    """What one annotation file says of each class, [20].
+
+    Raises:
+        DataError: An object of a class that VOC does not have.
+    """
+    found = dict.fromkeys(CLASSES, ABSENT)
+    for one in file.objects:
+        if one.name not in found:
+            raise DataError(f"{path}: an object is a {one.name!r}, which is none of VOC's 20 classes")
+        found[one.name] = max(found[one.name], IGNORED if one.difficult else PRESENT)
+    return list(found.values())
+
+
+def _split(home: Path, name: str, present: set[str]) -> tuple[ImageSet, Labels]:
+    folder = home / YEAR
+    numbers = image_list(folder, name)
+    paths = [folder / "Annotations" / f"{number}.xml" for number in numbers]
+    labels = np.array([labels_of(read_voc(path), path) for path in paths], np.int64)
+    for number in numbers:
+        if f"{number}.jpg" not in present:
+            raise DataError(f"{folder / 'JPEGImages' / number}.jpg: no such picture, though {name} lists it")
+    return _images(home, [f"{YEAR}/JPEGImages/{number}.jpg" for number in numbers]), labels
+
+
+def _images(home: Path, names: Sequence[str]) -> ImageSet:
+    nothing = np.zeros(len(names), np.int64)
+    return ImageSet(FileImages(home, tuple(names)), nothing, ("any of VOC's",), tuple(names))

@@ -1,0 +1,235 @@
+"""Features of an image set, extracted once and cached under everything that can change them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.views import CentreView, View, centre_view, resizes
+from hsa_bench.core.features.forward import BATCH, layered_batches
+from hsa_bench.core.files import whole_file, write_text
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.layers import LAST, watched
+from hsa_bench.core.models.precision import Precision, chosen
+from hsa_bench.core.processes import from_first, rank, together, world
+
+VERSION = 3
+"""Raised when the computation changes a feature, or what identifies one."""
+
+Storage = Literal["auto", "float32", "float16"]
+"""Number format of features on file. "auto": float32 up to `IN_MEMORY`."""
+
+PIECE = 4 * BATCH
+"""Images between two writes: what a kill can cost, and what several processes share out."""
+
+IN_MEMORY = 2**30
+"""Bytes of float32 features that are kept as they are where `storage` is "auto", and half of what is mapped
+from disk."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of one split, in data set order."""
+
+    features: Tensor
+    """[N, D], in memory, or mapped from disk where they are large; read with `rows`."""
+    labels: Tensor
+    """[N], int64."""
+    classes: int
+    key: str
+
+    def rows(self, index: Tensor | slice = slice(None)) -> Tensor:
+        """Some features, or all, in float32."""
+        return self.features[index].float()
+
+
+@dataclass(frozen=True)
+class Features:
+    """Both splits of a data set through one backbone."""
+
+    train: FeatureSet
+    test: FeatureSet
+
+
+def extract_both(
+    backbone: Backbone,
+    data: Classification,
+    view: View,
+    ctx: Context,
+    precision: Precision = "float32",
+    storage: Storage = "auto",
+    layers: Sequence[str] = (LAST,),
+) -> Features:
+    """Features of train and test; see `extract`."""
+    train, test = (
+        extract(backbone, images, view, ctx, precision, storage, layers) for images in (data.train, data.test)
+    )
+    return Features(train, test)
+
+
+def extract(
+    backbone: Backbone,
+    images: ImageSet,
+    view: View,
+    ctx: Context,
+    precision: Precision = "float32",
+    storage: Storage = "auto",
+    layers: Sequence[str] = (LAST,),
+) -> FeatureSet:
+    """Features of every image through the centre view, from the cache if they were made before.
+
+    They are written piece by piece, so a run that is killed goes on where it was. Several processes take
+    turns at the pieces; they must share the cache's folder. The trunk's own features come onto file in the
+    same pass, and so do other layers that are named.
+
+    Args:
+        backbone: Left as it is.
+        images: In this order.
+        view: What it sees of them.
+        ctx: Where the cache is.
+        precision: Number format of the trunk.
+        storage: Number format of the features on file.
+        layers: Whose features: one of `layer_names`, or the trunk's own; then those that will be asked for.
+
+    Raises:
+        ValueError: The backbone gives NaN or infinite features, or some that float16 does not hold.
+    """
+    precision = chosen(precision, ctx.device)
+    wanted = tuple(dict.fromkeys((LAST, *layers)))
+    identities = {name: _identity(backbone, images, view, precision, storage, name) for name in wanted}
+    files = {name: ctx.cache / "features" / f"{_key(identities[name])}.npy" for name in wanted}
+    if not from_first(files[layers[0]].exists()):
+        missing = from_first([name for name in wanted if not files[name].exists()])
+        if rank() == 0:
+            for name in missing:
+                said = {"backbone": backbone.label, "data": len(images), **identities[name]}
+                write_text(files[name].with_suffix(".json"), json.dumps(said))
+        work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
+        work.make({name: files[name] for name in missing})
+    path = files[layers[0]]
+    features = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY // 2 else None)
+    return FeatureSet(
+        features=torch.from_numpy(features),
+        labels=torch.from_numpy(images.labels),
+        classes=len(images.classes),
+        key=path.stem,
+    )
+
+
+def _identity(
+    backbone: Backbone, images: ImageSet, view: View, precision: Precision, storage: Storage, layer: str
+) -> dict[str, Any]:
+    """Everything that can change a feature."""
+    return {
+        "version": VERSION,
+        "id": backbone.id.model_dump(),
+        "images": images.fingerprint(),
+        "view": [
+            view.size,
+            view.resize,
+            view.interpolation if resizes(view, images) else "none",
+            *(["squash"] if view.squash else []),
+        ],
+        "precision": precision,
+        "storage": storage,
+        "layer": layer,
+    }
+
+
+def _key(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Extraction:
+    """What it takes to compute features."""
+
+    backbone: Backbone
+    images: ImageSet
+    view: CentreView
+    ctx: Context
+    precision: Precision
+    storage: Storage
+
+    def make(self, files: Mapping[str, Path]) -> None:
+        """Compute what is missing of the pieces of each layer, then join them to its file."""
+        count = len(self.images)
+        pieces = [range(low, min(low + PIECE, count)) for low in range(0, count, PIECE)]
+        parts = {name: [_piece(path, piece) for piece in pieces] for name, path in files.items()}
+        todo = [
+            (piece, missing)
+            for i, piece in list(enumerate(pieces))[rank() :: world()]
+            if (missing := {name: own[i] for name, own in parts.items() if not own[i].exists()})
+        ]
+        with together(), watched(self.backbone.module, files) as layers:
+            self._compute(todo, layers)
+        with together():
+            if rank() == 0:
+                for name, path in files.items():
+                    _join(parts[name], path, count)
+        with together():
+            if lost := [path for path in files.values() if not path.exists()]:
+                seen = f"not seen by process {rank()}; the processes must share the --out folder"
+                raise RuntimeError(f"{lost[0]}: {seen}")
+
+    def _compute(
+        self, todo: Sequence[tuple[range, Mapping[str, Path]]], layers: Mapping[str, Tensor]
+    ) -> None:
+        rows = [row for piece, _ in todo for row in piece]
+        label = self.backbone.label
+        found = layered_batches(
+            self.backbone.module, self.images, rows, self.view, self.ctx, self.precision, layers
+        )
+        computed = self.ctx.track(found, f"features of {label}", -(-len(rows) // BATCH))
+        for piece, files in todo:
+            try:
+                parts = [next(computed) for _ in range(-(-len(piece) // BATCH))]
+            except ValueError as error:
+                raise ValueError(f"{label}: {error}") from error
+            for name, file in files.items():
+                part = torch.cat([one[name] for one in parts])
+                kept = part.half() if self._in_half(part) else part
+                self._check(name, kept)
+                with whole_file(file) as out:
+                    np.save(out, kept.numpy())
+
+    def _check(self, layer: str, kept: Tensor) -> None:
+        """Refuse what is no number, or none any more in half precision."""
+        if not torch.isfinite(kept).all():
+            half = kept.dtype == torch.half
+            remedy = "; they may exceed float16: --set TASK.storage=float32" if half else ""
+            where = f"{self.backbone.label}, {layer}" if layer else self.backbone.label
+            raise ValueError(f"{where}: NaN or infinite features{remedy}")
+
+    def _in_half(self, part: Tensor) -> bool:
+        large = len(self.images) * part.shape[1] * 4 > IN_MEMORY
+        return self.storage == "float16" or (self.storage == "auto" and large)
+
+
+def _piece(path: Path, piece: range) -> Path:
+    return path.with_suffix("") / f"{piece.start:09}.npy"
+
+
+def _join(files: Sequence[Path], path: Path, count: int) -> None:
+    first = np.load(files[0], mmap_mode="r")
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": (count, first.shape[1]),
+    }
+    with whole_file(path) as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for file in files:
+            out.write(np.load(file).tobytes())
+    shutil.rmtree(path.with_suffix(""))

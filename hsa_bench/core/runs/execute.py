@@ -1,0 +1,129 @@
+"""Run one cell and leave its record, whatever happens inside."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hsa_bench.core.context import SCRATCH, Context
+from hsa_bench.core.features.leakage import leakage
+from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.processes import rank, world
+from hsa_bench.core.results import outcomes
+from hsa_bench.core.results.result import Failure, Provenance, Status, TaskResult
+from hsa_bench.core.results.store import Store
+from hsa_bench.core.runs.image_count import counted
+from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
+from hsa_bench.core.runs.plan import Cell, default_task
+from hsa_bench.core.runs.task import Outcome, Task
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where cells run: the store, the context and what to write down about the machine."""
+
+    store: Store
+    ctx: Context
+    provenance: Provenance
+
+
+def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
+    """Run a cell, write its result, and return it. An exception becomes a failed result.
+
+    Args:
+        cell: What to run.
+        bench: Where.
+        backbone: If it is in memory already; otherwise the cell's request is loaded.
+    """
+    task = cell.task()
+    if cell.skipped:
+        return _write(record(cell, bench, "skipped", reason=cell.skipped), bench)
+    path = bench.store.path(cell.label, cell.spec.task, cell.spec.key)
+    ctx = replace(bench.ctx, artefacts=path.with_suffix(""))
+    reset_peak()
+    start = time.perf_counter()
+    try:
+        loaded = backbone or cell.backbone.load()
+        with counted(loaded.module) as passes:
+            outcome, further = _measure(cell, task, loaded, ctx)
+        if task.frozen:
+            assert_unchanged(loaded)
+        if outcome.examples is not None and rank() == 0:
+            outcomes.save(path.with_suffix(".npz"), outcome.examples)
+    except Exception as error:
+        failure = Failure(
+            kind="exception",
+            message=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+        )
+        seconds = time.perf_counter() - start
+        return _write(record(cell, bench, "failed", failure=failure, seconds=seconds), bench)
+    result = record(
+        cell,
+        bench,
+        "ok",
+        metrics=dict(outcome.metrics),
+        curves=dict(outcome.curves),
+        effective={**outcome.effective, **further.leaked},
+        changed=further.changed,
+        examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
+        artefacts={name: file.name for name, file in outcome.artefacts.items()},
+        seconds=outcome.earlier_seconds + time.perf_counter() - start,
+        peak_memory_mb=peak_mb(),
+        images=outcome.images or (passes.images if world() == 1 else 0),
+    )
+    _write(result, bench)
+    if rank() == 0:
+        for left in path.parent.glob(f"{path.stem}.*{SCRATCH}"):
+            left.unlink(missing_ok=True)
+    return result
+
+
+def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult:
+    """The result record of a cell; what is not given is empty."""
+    task = cell.task()
+    return TaskResult(
+        label=cell.label,
+        spec=cell.spec,
+        status=status,
+        main_metric=task.main_metric,
+        seeded=task.seeded,
+        diagnostic=task.diagnostic,
+        protocol=task.protocol,
+        source=cell.source,
+        provenance=bench.provenance,
+        **{"seconds": 0.0, "peak_memory_mb": 0.0, **found},
+    )
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What the run's surroundings say of an outcome."""
+
+    leaked: dict[str, str]
+    changed: tuple[str, ...]
+
+
+def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
+    if backbone.weights != cell.spec.backbone.weights:
+        raise RuntimeError(
+            f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"
+        )
+    data = task.data(cell.dataset, ctx)
+    if data.fingerprint() != cell.spec.data.fingerprint:
+        raise RuntimeError(f"{data.name}: the data have changed since the run was planned")
+    outcome = task.run(backbone, data, cell.spec.seed, cell.spec.limit, ctx)
+    missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
+    assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
+    assert not missing, f"{task.name} left out {missing}"
+    usual = default_task(cell.module, cell.spec.task)
+    return outcome, _Beside(leakage(backbone, data, ctx), task.unlike(usual, data, ctx))
+
+
+def _write(result: TaskResult, bench: Bench) -> TaskResult:
+    if rank() == 0:
+        bench.store.put(result)
+    return result

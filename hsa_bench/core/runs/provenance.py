@@ -1,0 +1,82 @@
+"""What a number was made with: commit, versions, hardware, command line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hsa_bench.core.results.result import Provenance
+from hsa_bench.version import __version__
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "faiss-cpu", "pycocotools")
+
+
+def provenance(command: str = "", device: str = "cpu") -> Provenance:
+    """Describe this process, now.
+
+    Args:
+        command: What the user typed; by default this process's own command line.
+        device: Where tensors live.
+    """
+    commit, dirty = _commit()
+    return Provenance(
+        version=__version__,
+        commit=commit,
+        dirty=dirty,
+        python=platform.python_version(),
+        packages={name: found for name in PACKAGES if (found := _version(name))},
+        hardware={
+            "cpu": _cpu(),
+            "cores": str(
+                len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            ),
+            "device": device,
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        command=command or command_line(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def command_line() -> str:
+    """The command as the user may type it again: `python -m package.module …`."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    program = f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
+    return f"{program} {shlex.join(sys.argv[1:])}".strip()
+
+
+@lru_cache(maxsize=1)
+def _commit() -> tuple[str, bool]:
+    """Commit of the checkout this package runs from, and whether it has changes; "" if none."""
+    here = Path(__file__).parents[3]
+    if not (here / ".git").exists():
+        return "", False
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return head.stdout.strip(), bool(status.stdout.strip())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

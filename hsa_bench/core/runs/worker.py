@@ -1,0 +1,102 @@
+"""The process that cells run in: reads cells as lines of JSON, kept alive between them.
+
+Spoken over standard input (cells) and the original standard output (events); anything a library prints
+goes to the log. When the parent goes away, so does the worker, at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.result import Provenance
+from hsa_bench.core.results.store import Store
+from hsa_bench.core.runs.execute import Bench, execute
+from hsa_bench.core.runs.plan import Cell
+
+PROGRESS_SECONDS = 0.2
+"""At least this long between two progress events."""
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    events, lines = _private_streams()
+    sys.path[:0] = [p for p in json.loads(os.environ.get("HSA_BENCH_PATH", "[]")) if p not in sys.path]
+    orders: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(lines, orders), daemon=True).start()
+    bench = _bench(json.loads(orders.get()), events)
+    while True:
+        cell = Cell.model_validate_json(orders.get())
+        result = execute(cell, bench, None if cell.skipped else _loaded(cell.backbone))
+        _emit(events, event="done", status=result.status)
+        if result.status == "failed":
+            _loaded.cache_clear()
+
+
+def _private_streams() -> tuple[IO[str], IO[str]]:
+    """Take the pipes to the parent for ourselves, and leave libraries the log and an empty input.
+
+    A loader process is a fork and closes its standard input, which would wait for ever for the lock that our
+    listening thread holds on it.
+    """
+    events, lines = os.fdopen(os.dup(1), "w", buffering=1), os.fdopen(os.dup(0))
+    os.dup2(2, 1)
+    sys.stdin = open(os.devnull)  # noqa: SIM115 (open as long as the process)
+    os.dup2(sys.stdin.fileno(), 0)
+    return events, lines
+
+
+def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:
+    for line in lines:
+        orders.put(line)
+    os._exit(0)
+
+
+@lru_cache(maxsize=1)
+def _loaded(request: BackboneRequest) -> Backbone | None:
+    """The backbone of the cell, kept for the next one; None lets `execute` report why it fails."""
+    try:
+        return request.load()
+    except Exception:
+        return None
+
+
+def _bench(setup: dict[str, Any], events: IO[str]) -> Bench:
+    last = 0.0
+
+    def progress(description: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > PROGRESS_SECONDS or done in (0, total):
+            last = now
+            _emit(events, event="progress", description=description, done=done, total=total)
+
+    return Bench(
+        store=Store(Path(setup["out"])),
+        ctx=Context(
+            data_root=Path(setup["data_root"]),
+            cache=Path(setup["cache"]),
+            device=setup["device"],
+            workers=setup["workers"],
+            progress=progress,
+        ),
+        provenance=Provenance.model_validate(setup["provenance"]),
+    )
+
+
+def _emit(events: IO[str], **event: Any) -> None:
+    events.write(json.dumps(event) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The call: evaluate a module or a file from a notebook or a training loop."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import torchvision
+from torch import nn
+
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.models.architectures import ResNetTrunk, build
+from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.infer_arch import infer_arch
+from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.result import Source
+from hsa_bench.core.runs.execute import execute
+from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
+from hsa_bench.core.runs.runner import finished
+from hsa_bench.core.seed import generator
+from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.place import Place
+from reports.run_folder.frame import tidy
+
+KEYED_AS = {
+    "hsa_bench.core.models.architectures.ResNetTrunk": "hsa_bench.core.architectures.ResNetTrunk",
+    "hsa_bench.core.models.architectures.Pixels": "hsa_bench.core.architectures.Pixels",
+    "hsa_bench.core.models.vit.ViTTrunk": "hsa_bench.core.vit.ViTTrunk",
+}
+"""Classes of ours that have moved, by the path under which they stand in the keys of results."""
+
+
+def evaluate(  # noqa: PLR0913 (a notebook's option list)
+    module_or_path: nn.Module | str | Path,
+    tasks: str | Iterable[str] = ("linear", "knn"),
+    dataset: str = "digits",
+    *,
+    label: str = "backbone",
+    arch: str = "",
+    file_format: str = "",
+    branch: str = "",
+    card: Preprocess | None = None,
+    seeds: Sequence[int] = (0,),
+    limit: int | None = None,
+    image_size: int = 0,
+    out: str | Path = "runs/notebook",
+    data: str | Path = "data",
+    device: str = "auto",
+    workers: int = 0,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Measure one backbone, in this process, with the command's keys and the command's store.
+
+    Args:
+        module_or_path: A module that maps [B, 3, H, W] to [B, D]; or a checkpoint file, or "timm:NAME" and
+            the like. A module is copied, so a training loop can go on with it.
+        tasks: Names as for `--tasks`.
+        dataset: As for `--dataset`.
+        label: Name of the backbone in the table.
+        arch: Of a file, where its tensors do not tell.
+        file_format: Of a file, where it is not recognised.
+        branch: Network of a file: "key", "teacher" …
+        card: Preprocessing it expects; if None, ImageNet's mean and standard deviation for a module, and
+            what a file and its format say for a file.
+        seeds: Evaluation seeds.
+        limit: Draw this many training and test images.
+        image_size: Side of the crops, px; 0: the data set's.
+        out: Folder for results and cache; finished cells in it are re-used.
+        data: Folder that holds the named data sets.
+        device: "auto", "cpu", "cuda" …
+        workers: Loader processes.
+        settings: `task.field` values: `evaluate(net, "knn", **{"knn.k": 10})`.
+
+    Returns:
+        One row per run and metric, as `reports.run_folder.frame.tidy` gives it.
+
+    Raises:
+        ValueError: Wrong usage, or a task's data is missing.
+    """
+    names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
+    chosen = choose_tasks(names, settings, image_size)
+    place = Place(Path(out), Path(data), device, workers)
+    bench = place.bench()
+    if isinstance(module_or_path, nn.Module):
+        backbone = from_module(module_or_path, label, card)
+        request = BackboneRequest(label=label, arch=backbone.arch)
+    else:
+        request = BackboneRequest(
+            label=label,
+            path=str(module_or_path),
+            arch=arch,
+            file_format=file_format,
+            branch=branch,
+            card=card.as_dict() if card else {},
+        )
+        backbone = request.load()
+    plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
+    if plan.blocked:
+        raise UsageError(plan.blocked[0].blocked)
+    return tidy([finished(cell, bench) or execute(cell, bench, backbone) for cell in plan.cells])
+
+
+def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:
+    """A copy of a module as a backbone.
+
+    A plain torchvision ResNet becomes the trunk that its checkpoint would give, so both have the same key.
+    """
+    inner = copy.deepcopy(module).cpu().eval()
+    if type(inner) is torchvision.models.ResNet:
+        inner = ResNetTrunk(inner).eval()  # its own layers, so that its strides stay what they are
+    with torch.inference_mode():
+        features = inner(torch.zeros(2, 3, 64, 64))
+    if features.ndim != 2:
+        name = type(module).__qualname__
+        raise ValueError(f"{name}: gives {tuple(features.shape)} for [2, 3, 64, 64]; wanted is [2, D]")
+    return Backbone(
+        label=label,
+        arch=_known_arch(inner) or _described(module),
+        module=inner,
+        dim=features.shape[1],
+        card=card or Preprocess(),
+        weights=weights_hash(inner),
+        source=Source(path=f"module {type(module).__qualname__}", format="module"),
+    )
+
+
+def _known_arch(trunk: nn.Module) -> str:
+    """Name of the architecture, if the one that the shapes suggest gives the same features; else empty."""
+    if not isinstance(trunk, ResNetTrunk):
+        return ""
+    try:
+        arch = infer_arch(trunk.state_dict())
+    except ValueError:
+        return ""
+    twin = build(arch)
+    twin.load_state_dict(trunk.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=generator(0, "probe"))
+    with torch.inference_mode():
+        return arch if torch.allclose(twin.eval()(x), trunk(x), rtol=1e-4, atol=1e-5) else ""
+
+
+def _described(module: nn.Module) -> str:
+    """A module's class, and a hash of its printed structure, where strides and the like stand."""
+    structure = hashlib.sha256(repr(module).encode()).hexdigest()[:8]
+    path = f"{type(module).__module__}.{type(module).__qualname__}"
+    return f"{KEYED_AS.get(path, path)}-{structure}"

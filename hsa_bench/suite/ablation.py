@@ -1,0 +1,204 @@
+"""An ablation as a file: methods, equal trials for each, and the jobs that tune and compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.presets import find_preset, read_mapping
+from hsa_bench.core.results.result import Record, TaskResult
+from hsa_bench.core.results.row_names import USUAL
+from hsa_bench.suite.job import Job, Pretraining
+
+ABLATIONS = Path(__file__).parents[1] / "ablations"
+
+LONGER = "-longer"
+"""Ends the name of a row that trains until it has cost as much as another."""
+
+
+class Tuning(Record):
+    """The trials that every method has."""
+
+    epochs: int
+    lr: tuple[float, ...]
+    temperature: tuple[float, ...]
+    judge: str
+    """The task whose main metric, on pictures that are used for nothing else, decides."""
+
+
+class Longer(Record):
+    """Rows at equal compute."""
+
+    like: str
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+
+
+class Ablation(Record):
+    """Everything about it; the fields are those of its file."""
+
+    title: str
+    dataset: str
+    tuned_on: str
+    arch: str
+    shared: dict[str, Any]
+    """Settings of pretraining that all methods share."""
+    methods: dict[str, dict[str, Any]]
+    """By row: `method` and what sets it apart."""
+    tuning: Tuning
+    seeds: dict[str, tuple[int, ...]]
+    """Of pretraining, by row."""
+    longer: Longer | None = None
+    tasks: tuple[str, ...]
+    evaluation_seeds: tuple[int, ...] = (0,)
+    random_controls: int = 3
+    set: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Ablation:
+        rows = set(self.methods)
+        named = {*self.seeds, *((self.longer.like, *self.longer.methods) if self.longer else ())}
+        if lost := sorted(named - rows):
+            raise ValueError(f"{lost[0]} is no row of methods")
+        if missing := sorted(rows - set(self.seeds)):
+            raise ValueError(f"seeds: {missing[0]} has none")
+        return self
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try of one method."""
+
+    row: str
+    lr: float
+    temperature: float
+
+    @property
+    def label(self) -> str:
+        """Its name in the tuning's tables."""
+        return f"{self.row} lr {self.lr:g} T {self.temperature:g}"
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What was tried."""
+        return {"lr": self.lr, "temperature": self.temperature}
+
+
+def read_ablation(name: str) -> Ablation:
+    """An ablation by name or file.
+
+    Raises:
+        UsageError: No such ablation, or a field is wrong.
+    """
+    try:
+        path = find_preset(name, ABLATIONS)
+        return Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path}, field {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise UsageError(str(error).replace("--preset ", "ablation ")) from error
+
+
+def trials(ablation: Ablation) -> list[Trial]:
+    """As many of every method, in the file's order."""
+    tuning = ablation.tuning
+    return [Trial(row, *pair) for row in ablation.methods for pair in product(tuning.lr, tuning.temperature)]
+
+
+def tuning_job(ablation: Ablation) -> Job:
+    """Pretrain every trial and judge it on the pictures kept out."""
+    return Job(
+        title=f"Tuning of: {ablation.title}",
+        dataset=ablation.tuned_on,
+        tasks=(ablation.tuning.judge,),
+        seeds=(0,),
+        random_controls=0,
+        pixels_control=False,
+        set=_own(ablation, {ablation.tuning.judge}),
+        pretrain=Pretraining(
+            arch=ablation.arch,
+            settings={**ablation.shared, "epochs": ablation.tuning.epochs, "knn_every": 0},
+            backbones={t.label: {**ablation.methods[t.row], **t.settings} for t in trials(ablation)},
+        ),
+    )
+
+
+def chosen(ablation: Ablation, results: Sequence[TaskResult]) -> dict[str, Trial]:
+    """The best trial of each row by the judge; of equal ones the first in the file's order.
+
+    Raises:
+        UsageError: A trial has no number, so that methods would not have had equally many.
+    """
+    judged = {r.label: r.metrics[r.main_metric] for r in results if _is(r, ablation.tuning.judge)}
+    lost = [trial.label for trial in trials(ablation) if trial.label not in judged]
+    if lost:
+        raise UsageError(f"tuning: {lost[0]} has no number; see its result, and run the command again")
+    best: dict[str, Trial] = {}
+    for trial in trials(ablation):
+        if trial.row not in best or judged[trial.label] > judged[best[trial.row].label]:
+            best[trial.row] = trial
+    return best
+
+
+def final_job(
+    ablation: Ablation, best: Mapping[str, Trial], epoch_flops: Mapping[str, float], tuned: str
+) -> Job:
+    """Pretrain every row at equal epochs, and the longer ones at equal compute; measure all on test, once.
+
+    Args:
+        ablation: What is compared.
+        best: By row.
+        epoch_flops: What an epoch costs, by row.
+        tuned: A sentence on the tuning, for the report.
+    """
+    rows: dict[str, dict[str, Any]] = {
+        row: {**settings, **best[row].settings, "seeds": ablation.seeds[row]}
+        for row, settings in ablation.methods.items()
+    }
+    if longer := ablation.longer:
+        for row in longer.methods:
+            share = epoch_flops[longer.like] / epoch_flops[row]
+            epochs = round(ablation.shared["epochs"] * share)
+            rows[row + LONGER] = {**rows[row], "epochs": epochs, "seeds": longer.seeds}
+    return Job(
+        title=ablation.title,
+        dataset=ablation.dataset,
+        tasks=ablation.tasks,
+        seeds=ablation.evaluation_seeds,
+        baseline=tuple(row for base in USUAL for row in (base, base + LONGER) if row in rows),
+        random_controls=ablation.random_controls,
+        controls_on="all",
+        set=dict(ablation.set),
+        notes=(*ablation.notes, tuned),
+        pretrain=Pretraining(arch=ablation.arch, settings=dict(ablation.shared), backbones=rows),
+    )
+
+
+def in_words(best: Mapping[str, Trial], epochs: int) -> str:
+    """What tuning chose."""
+    said = "; ".join(f"{row} {t.lr:g} and {t.temperature:g}" for row, t in best.items())
+    return f"Chosen learning rates and temperatures, by trials of {epochs} epochs: {said}."
+
+
+def flops_per_epoch(ablation: Ablation, results: Sequence[TaskResult]) -> dict[str, float]:
+    """What an epoch of each row costs, from what its trials cost: forward, backward and mining."""
+    rows = {trial.label: trial.row for trial in trials(ablation)}
+    found = {rows[r.label]: r.source.budget for r in results if r.label in rows and r.source.budget}
+    return {row: budget.flops / budget.epochs for row, budget in found.items()}
+
+
+def _own(ablation: Ablation, tasks: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in ablation.set.items() if name.rpartition(".")[0] in tasks}
+
+
+def _is(result: TaskResult, task: str) -> bool:
+    return result.spec.task == task and result.status == "ok"

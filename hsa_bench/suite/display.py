@@ -1,0 +1,121 @@
+"""What a person sees while a run goes on: the plan, a bar, a line a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+
+from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.result import PlannedCell, TaskResult
+from hsa_bench.core.runs.plan import Cell
+
+
+class Display:
+    """Bars on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = self.done = 0
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.bar: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """A moving bar for work of unknown length."""
+        bar = self.bars.add_task(what, total=None)
+        try:
+            yield
+        finally:
+            self.bars.remove_task(bar)
+
+    def say(self, text: str) -> None:
+        """One line of plain text."""
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def expect(self, cells: int) -> None:
+        """This many cells are going to run now."""
+        self.total, self.done = cells, 0
+
+    def watch(self, cell: Cell, description: str, done: int, total: int) -> None:
+        """Move the bar of the running cell."""
+        text = escape(f"{cell.label} {cell.spec.task}: {description}")
+        if self.bar is None:
+            self.bar = self.bars.add_task(text, total=total)
+        self.bars.update(self.bar, description=text, completed=done, total=total)
+
+    def finish(self, result: TaskResult) -> None:
+        """A cell has ended."""
+        if self.bar is not None:
+            self.bars.remove_task(self.bar)
+            self.bar = None
+        self.done += 1
+        self.say(f"[{self.done}/{self.total}] {_name(result)}: {_verdict(result)}")
+
+    def loaded(self, label: str, backbone: Backbone) -> None:
+        """A checkpoint has been read: the proof that all of it was."""
+        source, coverage = backbone.source, backbone.source.coverage
+        if coverage is None:
+            self.say(f"{label}: {source.format} {source.path}, weights as it brings them")
+            return
+        branch = f", {source.branch} branch" if source.branch else ""
+        self.say(
+            f"{label}: {source.format} checkpoint{branch}, {backbone.arch}, "
+            f"{coverage.matched} of {coverage.total} trunk tensors loaded, "
+            f"0 missing, {len(coverage.dropped)} keys dropped by rule"
+        )
+
+    def plan(self, rows: Sequence[tuple[PlannedCell, str]]) -> None:
+        """The plan as a table: cell and what becomes of it."""
+        state = Column("state", overflow="fold")
+        table = Table("backbone", "task", "seed", "key", state, box=None, header_style="bold")
+        for cell, becomes in rows:
+            table.add_row(escape(cell.label), cell.task, str(cell.seed), cell.key or "-", escape(becomes))
+        self.console.print(table)
+
+
+def _name(result: TaskResult) -> str:
+    seed = f", seed {result.spec.seed}" if result.seeded else ""
+    return f"{result.label} {result.spec.task}{seed}"
+
+
+def _verdict(result: TaskResult) -> str:
+    if result.status == "ok":
+        value = result.metrics[result.main_metric]
+        return f"{result.main_metric} {value:.2f} ({result.seconds:.1f} s)"
+    if result.status == "skipped":
+        return f"skipped, {result.reason}"
+    assert result.failure is not None
+    return f"FAILED, {result.failure.message}"

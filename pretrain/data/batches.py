@@ -1,0 +1,82 @@
+"""Batches of views for pretraining: each picture's own, its neighbour's, and small crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.loading import order
+from hsa_bench.core.data.views import Transform, views_of
+from hsa_bench.core.processes import rank, world
+from hsa_bench.core.seed import derive, generator
+from pretrain.positives import Neighbours
+
+
+@dataclass(frozen=True)
+class ContrastiveViews(Dataset[list[Tensor]]):
+    """Item (epoch, i): two views of picture i, two of a neighbour drawn from its table, and small crops.
+
+    What is drawn depends on (seed, epoch, i) alone, so neither loader processes nor resuming nor the number
+    of processes change a pixel.
+    """
+
+    images: ImageSet
+    transform: Transform
+    neighbours: Neighbours | None
+    crops: tuple[Transform, ...]
+    seed: int
+
+    def __getitem__(self, place: tuple[int, int]) -> list[Tensor]:
+        epoch, index = place
+        seed, both = derive(self.seed, "views"), [self.transform] * 2
+        own = views_of(self.images, [*both, *self.crops], seed, epoch, index)[0]
+        if self.neighbours is None:
+            return own
+        draw = generator(seed, "neighbour", epoch, index)
+        other = int(self.neighbours[index][torch.randint(self.neighbours.shape[1], (), generator=draw)])
+        its_seed = derive(seed, "views of the neighbour of", index)
+        return [*own[:2], *views_of(self.images, both, its_seed, epoch, other)[0], *own[2:]]
+
+
+@dataclass(frozen=True)
+class OwnParts(Sampler[list[tuple[int, int]]]):
+    """What this process has to do with each batch: places (epoch, index), part after part.
+
+    A batch is cut into `accumulate` consecutive parts, and each of these into one part for every process.
+    """
+
+    count: int
+    """Pictures in the set; the last, incomplete batch of an epoch is dropped."""
+    batch: int
+    accumulate: int
+    seed: int
+    epochs: range
+
+    def __len__(self) -> int:
+        return self.count // self.batch * self.accumulate * len(self.epochs)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        part = self.batch // self.accumulate
+        own = part // world()
+        for epoch in self.epochs:
+            visits = [(epoch, index) for index in order(self.count, self.seed, epoch)]
+            for start in range(0, self.count // self.batch * self.batch, part):
+                first = start + rank() * own
+                yield visits[first : first + own]
+
+
+def batches(views: ContrastiveViews, places: OwnParts, workers: int, pin: bool) -> DataLoader[list[Tensor]]:
+    """Lists of views, each [N, 3, H, W], from one loader whose processes start once."""
+    return DataLoader(
+        cast(Dataset[list[Tensor]], views),
+        batch_sampler=places,
+        num_workers=workers,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+    )

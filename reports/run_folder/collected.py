@@ -1,0 +1,104 @@
+"""Result files of a run folder: read them, and name what cannot be read. Free of pandas."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsa_bench.core.errors import UnreadableResult
+from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.store import Store, read_result
+
+PRETRAINING = "pretrain"
+"""Task name of pretraining cells; their metrics are no transfer results."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a run folder holds for the report."""
+
+    out: Path
+    plan: PlanFile | None
+    results: tuple[TaskResult, ...]
+    """In the plan's order; without a plan every readable file, by label and task."""
+    absent: tuple[PlannedCell, ...]
+    """Cells of the plan without a readable result: blocked, or not run yet."""
+    unreadable: tuple[str, ...]
+    """Why a file was left out; each names the file."""
+    unplanned: int = 0
+    """Readable results that the plan does not ask for."""
+
+    def folder(self, result: TaskResult) -> Path:
+        """Where the files beside a result stand."""
+        return Store(self.out).path(result.label, result.spec.task, result.spec.key).parent
+
+
+def result_file(result: TaskResult) -> str:
+    """Where a result stands in its run folder, as a relative path."""
+    return f"results/{result.label}/{result.spec.task}/{result.spec.key}.json"
+
+
+def locate(folder: Path) -> Path:
+    """The run folder, given itself or its `results/`.
+
+    Raises:
+        ValueError: There is no such folder, or no result in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; give the --out folder of a run")
+    inside = folder.name == "results" and not (folder / "results").is_dir()
+    out = folder.absolute().parent if inside else folder
+    if not Store(out).paths():
+        raise ValueError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
+    return out
+
+
+def collect(out: Path, whole: bool = False) -> Collected:
+    """Read the results of the current plan, or all there are where no plan was left.
+
+    Args:
+        out: The run folder.
+        whole: Read all there are, whatever the plan says.
+    """
+    store = Store(out)
+    read: dict[Path, TaskResult] = {}
+    unreadable = []
+    for path in store.paths():
+        try:
+            read[path] = _own(store, path)
+        except UnreadableResult as error:
+            unreadable.append(str(error))
+    try:
+        plan = store.read_plan()
+    except ValueError as error:  # what pydantic raises
+        plan = None
+        unreadable.append(f"{out / 'plan.json'}: not a plan of this version ({str(error).splitlines()[0]})")
+    if plan is None or whole:
+        return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
+    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.cells if cell.key}
+    wanted = dict.fromkeys(path for path in places.values() if path in read)
+    return Collected(
+        out=out,
+        plan=plan,
+        results=tuple(read[path] for path in wanted),
+        absent=tuple(cell for cell in plan.cells if places.get(cell) not in wanted),
+        unreadable=tuple(unreadable),
+        unplanned=len(read) - len(wanted),
+    )
+
+
+def _own(store: Store, path: Path) -> TaskResult:
+    """Read a result and refuse one that stands where it does not belong."""
+    try:
+        result = read_result(path)
+    except OSError as error:
+        raise UnreadableResult(f"{path}: cannot be read ({error.strerror})") from error
+    if result.status == "ok" and not math.isfinite(result.metrics.get(result.main_metric, math.nan)):
+        raise UnreadableResult(f"{path}: says ok, but has no number for its main metric {result.main_metric}")
+    belongs = store.path(result.label, result.spec.task, result.spec.key)
+    if path != belongs:
+        raise UnreadableResult(
+            f"{path}: its content belongs to {belongs.relative_to(store.results)}; copied or edited"
+        )
+    return result

@@ -1,0 +1,148 @@
+"""The main table, backbones x tasks, what is compared with what, and what the runs cost."""
+
+from __future__ import annotations
+
+from hsa_bench.core.results.result import TaskResult
+from reports.run_folder.collected import result_file
+from reports.run_folder.grid import Cell, Grid
+from reports.statistics.bootstrap import Impossible
+from reports.statistics.comparison import Comparison
+from reports.statistics.difference import Difference, Significance
+from reports.statistics.significance import Interval
+from reports.writing.table import MISSING, Table, bold, duration, link, plain, pvalue, signed, slug
+
+FAILED, SKIPPED = "failed", "n/a"
+
+
+def main_table(grid: Grid, comparison: Comparison, root: str = "") -> Table:
+    """Main metric of every backbone on every task; bold where it is ahead of every baseline.
+
+    Args:
+        grid: The cells.
+        comparison: Says what is bold.
+        root: The run folder as seen from the report, for links: "" or ending in a slash.
+    """
+
+    def entry(cell: Cell) -> str:
+        words = score(cell)
+        if comparison.ahead_of_all((cell.row, cell.column)):
+            words = bold(words)
+        single = cell.results[0] if len(cell.results) == 1 else None
+        target = root + result_file(single) if single else f"#{slug(plain(cell.column))}"
+        return link(words, target if cell.results else "")
+
+    names = (plain(column) + _metric(grid, column) for column in grid.columns)
+    rows = tuple(
+        (plain(row) + _role(row, comparison), *(entry(grid.at(row, column)) for column in grid.columns))
+        for row in grid.rows
+    )
+    return Table(("backbone", *names), rows)
+
+
+def score(cell: Cell) -> str:
+    """Mean ± std of a cell, or the word for why there is no number."""
+    if not cell.runs:
+        states = {result.status for result in cell.results}
+        return FAILED if "failed" in states else SKIPPED if "skipped" in states else MISSING
+    text = f"{cell.mean:.1f}"
+    if cell.repeated:
+        text += f" ± {cell.std:.1f}"
+    if len(cell.runs) < cell.planned:
+        text += f" ({len(cell.runs)} of {cell.planned} runs)"
+    return text
+
+
+def baseline_table(grid: Grid, comparison: Comparison, baseline: str) -> Table:
+    """Difference of every backbone to one baseline, its interval, and what is shown."""
+    found = {c: [comparison.at(row, baseline, c) for row in grid.rows] for c in grid.columns}
+    columns = [c for c in found if any(isinstance(one, Difference) for one in found[c])]
+    columns = columns or [c for c in found if any(found[c])]  # of diagnostics alone: the notes say why not
+    rows = tuple(
+        (plain(row), *(_compared(comparison.at(row, baseline, column)) for column in columns))
+        for row in grid.rows
+        if row != baseline
+    )
+    return Table(("backbone", *map(plain, columns)), rows)
+
+
+def statistics_table(grid: Grid, comparison: Comparison) -> Table:
+    """Every difference with its noise, its test and its p-values, one row each."""
+    header = (
+        "backbone", "against", "task", "difference, points", "95 % interval", "noise of", "number", "test",
+        "p", "p, Holm", "shown", "paired by seed",
+    )  # fmt: skip
+    rows = tuple(
+        (plain(row), plain(base), plain(column), *_statistics(found))
+        for (row, base, column), found in comparison.differences.items()
+        if isinstance(found, Difference)
+    )
+    return Table(header, rows, frozenset({"against", "task", "noise of", "test", "shown"}))
+
+
+def cost_table(grid: Grid) -> Table:
+    """Wall time over all runs of a cell, the largest peak memory of one of them, and its speed."""
+    rows = tuple((plain(row), *(_cost(grid.at(row, column)) for column in grid.columns)) for row in grid.rows)
+    return Table(("backbone", *map(plain, grid.columns)), rows)
+
+
+def bounds(interval: Interval) -> str:
+    """An interval of a difference."""
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def _compared(found: Difference | Impossible | None) -> str:
+    if found is None:
+        return MISSING
+    if isinstance(found, Impossible):
+        return "not paired"
+    verdict = bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict
+    verdict += ", not over seeds" if found.shown_over_images_alone else ""
+    p = f"<br>p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
+    return f"{signed(found.value)} {bounds(found.interval)}<br>{verdict}{p}"
+
+
+def _statistics(found: Difference) -> tuple[str, ...]:
+    test = found.test
+    named = (
+        (test.name, pvalue(test.p), pvalue(test.adjusted))
+        if isinstance(test, Significance)
+        else (f"none: {plain(test.reason)}", MISSING, MISSING)
+    )
+    one, other = found.counts
+    seed = found.by_seed
+    return (
+        signed(found.value, 2),
+        f"[{signed(found.interval.low, 2)}, {signed(found.interval.high, 2)}]",
+        found.noise,
+        f"{one:,}" if one == other else f"{one:,} and {other:,}",
+        *named,
+        bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict,
+        f"{signed(seed.value, 2)} {bounds(seed.interval)}, {seed.seeds} seeds" if seed else MISSING,
+    )
+
+
+def _role(row: str, comparison: Comparison) -> str:
+    return " (baseline)" if row in comparison.baselines else ""
+
+
+def _metric(grid: Grid, column: str) -> str:
+    engines = sorted({grid.at(row, column).engine for row in grid.rows} - {""})
+    engine = f" ({', '.join(map(plain, engines))})" if engines else ""
+    return next((f"<br>{plain(result.main_metric)}{engine}" for result in grid.in_column(column)), "")
+
+
+def _cost(cell: Cell) -> str:
+    ended = [result for result in cell.results if result.status != "skipped"]
+    if not ended:
+        return MISSING
+    seconds = sum(result.seconds for result in ended)
+    memory = max(result.peak_memory_mb for result in ended)
+    return f"{duration(seconds)}<br>{memory:,.0f} MB{_speed(ended)}"
+
+
+def _speed(results: list[TaskResult]) -> str:
+    counted = [result for result in results if result.images and result.seconds]
+    if not counted:
+        return ""
+    speed = sum(result.images for result in counted) / sum(result.seconds for result in counted)
+    return f"<br>{speed:,.0f} images/s" if speed >= 10 else f"<br>{speed:.2g} images/s"
