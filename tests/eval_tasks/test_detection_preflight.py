@@ -13,7 +13,7 @@ from eval_tasks._detection.preflight import checks
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.voc import TASKS
 from hsa_bench.core.context import Context
-from tests.voc_layout import write_voc
+from tests.support.voc_layout import write_voc
 
 VOC = replace(TASKS[0], engine="torchvision", classes="auto")
 

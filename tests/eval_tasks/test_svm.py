@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from eval_tasks._svm import fit as _svm
 from eval_tasks._svm.fit import Problem, area, cross_validated, solve, solve_all, unit
 from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT
-from tests.plain_svm import plain_area, plain_svm
+from tests.support.plain_svm import plain_area, plain_svm
 
 
 def features(count: int, seed: int) -> np.ndarray:
