@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +21,16 @@ from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.runs.plan import LoadedBackbone
 from hsa_bench.notebook import evaluate
+from hsa_bench.run import app
 from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.job import make_job
 from hsa_bench.suite.options import parse_checkpoint
 from reports.report import write_report
+from tests.support.command import call
 
 ARCH = "resnet18-w8-s2"
-ROOT = Path(__file__).parents[1]
 QUICK = ("--set", "linear-cached.epochs=3", "--limit", "200", "--dataset", "digits")
-
-
-def run(*arguments: str, cwd: Path, code: int = 0) -> str:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "outside")])
-    done = subprocess.run(
-        [sys.executable, "-m", "hsa_bench.run", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -72,8 +56,10 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_four_formats_of_one_trunk_share_features_and_give_the_same_numbers(four: Path) -> None:
     files = {"moco": "moco.pth.tar", "plain": "plain.safetensors", "vissl": "vissl.torch", "d2": "d2.pkl"}
     named = [part for label, file in files.items() for part in ("--checkpoint", f"{label}={file}")]
-    told = run(*named, "--arch", ARCH, "--tasks", "knn,linear-cached", *QUICK, "--out", "out", cwd=four)
-    assert "vissl: vissl checkpoint" in told
+    rest = ("--arch", ARCH, "--tasks", "knn,linear-cached", *QUICK, "--out", "out")
+    done = call(app, *named, *rest, cwd=four)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "vissl: vissl checkpoint" in done.stdout
     found = [r for r in results(four / "out") if r["label"] in files]
     assert len(found) == 8
     for task in ("knn", "linear-cached"):

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.results.store import Store
 from hsa_bench.run import app
 from pretrain.__main__ import app as pretrain_app
-
-WITHOUT_TORCH = """
-import importlib.abc, sys
-class Refuse(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "timm"}:
-            raise ImportError(f"{name} must not be needed here")
-sys.meta_path.insert(0, Refuse())
-import runpy
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=False)
-"""
+from tests.support.command import Done, call, start, start_without
 
 
-def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join([str(root), str(root / "tests" / "outside")])
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-
-
-def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return python("-m", "hsa_bench.run", *arguments, cwd=cwd)
+def command(*arguments: object, cwd: Path, worker: bool = False) -> Done:
+    return call(app, *arguments, cwd=cwd, worker=worker)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +30,7 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_help_and_list_need_no_torch(arguments: tuple[str, ...]) -> None:
-    done = python("-c", WITHOUT_TORCH, *arguments)
+    done = start_without(*arguments)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 100
 
@@ -91,11 +63,10 @@ def test_list_names_tasks_methods_data_sets_and_formats(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_ends_with_2_and_the_remedy_and_leaves_nothing(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, [*arguments, "--out", "out"])
-    assert done.exit_code == 2, done.output
+    done = command(*arguments, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert not Store(tmp_path / "out").paths()
 
@@ -107,7 +78,7 @@ def test_a_run_is_reported_reused_and_repaired(tmp_path: Path) -> None:
         "--tasks", "knn,my_lab.my_eval", "--checkpoint", "mine=mine.pth", "--dataset", "digits",
         "--out", "out", "--set", f"my_lab.my_eval.flag={tmp_path / 'flag'}",
     )  # fmt: skip
-    first = command(*arguments, cwd=tmp_path)
+    first = start("hsa_bench.run", *arguments, cwd=tmp_path)
     assert first.returncode == 1, first.stdout + first.stderr
     assert "mine: torchvision checkpoint, resnet18-w16, 120 of 120 trunk tensors loaded" in first.stdout
     assert "FAILED, the worker process was killed by SIGKILL" in first.stdout
@@ -116,7 +87,7 @@ def test_a_run_is_reported_reused_and_repaired(tmp_path: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in Store(tmp_path / "out").paths() if '"ok"' in p.read_text()}
 
     (tmp_path / "flag").unlink()
-    second = command(*arguments, cwd=tmp_path)
+    second = command(*arguments, cwd=tmp_path, worker=True)
     assert second.returncode == 0, second.stdout + second.stderr
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert "FAILED" not in second.stdout
@@ -155,7 +126,7 @@ def test_a_limited_run_says_so_and_is_another_number(tmp_path: Path) -> None:
 
 def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_path: Path) -> None:
     preset = str(Path(__file__).with_name("chain.yaml"))
-    done = command("--preset", preset, "--out", "out", cwd=tmp_path)
+    done = start("hsa_bench.run", "--preset", preset, "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
     report = (tmp_path / "out" / "report.md").read_text()
@@ -169,7 +140,7 @@ def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_
     again = command("--preset", preset, "--out", "out", cwd=tmp_path)
     assert "[1/" not in again.stdout
     (tmp_path / "out" / "report.md").unlink()
-    rebuilt = python("-c", WITHOUT_TORCH, "reports", "out", "-o", "out/report.md", cwd=tmp_path)
+    rebuilt = start_without("reports", "out", "-o", "out/report.md", cwd=tmp_path)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert (tmp_path / "out" / "report.md").read_text() == report
 
@@ -185,12 +156,11 @@ def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_
     ],
 )
 def test_pretraining_that_cannot_be_is_refused_with_the_remedy(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     common = ["--arch", "resnet18-w16", "--dataset", "digits", "--epochs", "1", "--out", "out.pth"]
-    done = CliRunner().invoke(pretrain_app, [*common, *arguments])
-    assert done.exit_code == 2, done.output
+    done = call(pretrain_app, *common, *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
 

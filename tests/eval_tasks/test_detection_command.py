@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +11,9 @@ import torch
 
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
+from hsa_bench.run import app
+from tests.support.command import call, in_background, start
 
-ROOT = Path(__file__).parents[2]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 SETTINGS = {
     "engine": "torchvision",
     "root": "digit-scenes",
@@ -37,20 +34,15 @@ SETTINGS = {
 }
 
 
-def arguments(out: Path, processes: int = 1, **changes: object) -> list[str]:
+def arguments(out: Path, **changes: object) -> list[str]:
     fields = {**SETTINGS, **changes}
     preset = out.with_suffix(".yaml")
     preset.write_text("random_controls: 1\npixels_control: false\n")
     return [
-        *(sys.executable, *(TORCHRUN if processes == 2 else ()), "-m", "hsa_bench.run"),
         *("--arch", "resnet18-w8", "--tasks", "coco-fpn-1x", "--limit", "12"),
         *("--out", str(out), "--preset", str(preset)),
         *(part for name, value in fields.items() for part in ("--set", f"coco-fpn-1x.{name}={value}")),
     ]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def results(out: Path) -> list[TaskResult]:
@@ -59,15 +51,11 @@ def results(out: Path) -> list[TaskResult]:
     return [r for r in found if r is not None and r.label == "random"]
 
 
-def whole(out: Path, **options: object) -> TaskResult:
-    done = subprocess.run(
-        arguments(out, **options),  # type: ignore[arg-type]
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
+def whole(out: Path, processes: int = 1) -> TaskResult:
+    if processes == 1:
+        done = call(app, *arguments(out))
+    else:
+        done = start("hsa_bench.run", *arguments(out), processes=processes)
     assert done.returncode == 0, done.stderr[-3000:]
     (result,) = results(out)
     assert result.status == "ok", result.failure
@@ -83,9 +71,7 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
     tmp_path: Path, undisturbed: TaskResult
 ) -> None:
     out = tmp_path / "killed"
-    running = subprocess.Popen(
-        arguments(out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
-    )
+    running = in_background("hsa_bench.run", *arguments(out))
     deadline = time.monotonic() + 120
     while not list(out.glob("results/random/coco-fpn-1x/*.part")):
         assert running.poll() is None and time.monotonic() < deadline, "no checkpoint was written"

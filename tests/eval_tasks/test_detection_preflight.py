@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
-from eval_tasks._detection.preflight import checks
+from eval_tasks._detection.preflight import checks, command
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.voc import TASKS
 from hsa_bench.core.context import Context
-from tests.voc_layout import write_voc
+from tests.support.command import Done, call
+from tests.support.voc_layout import write_voc
 
 VOC = replace(TASKS[0], engine="torchvision", classes="auto")
 
@@ -58,9 +58,11 @@ def test_a_missing_detectron2_matters_only_where_it_is_asked_for(
 
 
 def test_the_command_ends_with_1_where_something_is_missing_and_0_else(tmp_path: Path) -> None:
-    def check(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "eval_tasks.voc", *options, "--set", "engine=torchvision"]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+    def check(*options: object) -> Done:
+        return call(app, *options, "--set", "engine=torchvision")
+
+    app = Typer()
+    app.command()(command(TASKS))
 
     missing = check("--check", "--data", str(tmp_path))
     assert (missing.returncode, "MISSING  data" in missing.stdout) == (1, True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +11,15 @@ from PIL import Image
 from hsa_bench.core.results.outcomes import ClassificationOutcomes, load
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
+from hsa_bench.run import app
+from tests.support.command import Done, call, start
 
-ROOT = Path(__file__).parents[2]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
-
-def command(out: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, *(TORCHRUN if processes == 2 else ()), "-m", "hsa_bench.run"),
-            *("--arch", "resnet18-w8-s2", "--out", str(out), *options),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def command(out: Path, *options: str, processes: int = 1) -> Done:
+    arguments = ("--arch", "resnet18-w8-s2", "--out", out, *options)
+    if processes == 1:
+        return call(app, *arguments)
+    return start("hsa_bench.run", *arguments, processes=processes)
 
 
 def results(out: Path) -> dict[tuple[str, str, str], TaskResult]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,8 @@ from sklearn.svm import LinearSVC
 from eval_tasks._svm import fit as _svm
 from eval_tasks._svm.fit import Problem, area, cross_validated, solve, solve_all, unit
 from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT
-from tests.plain_svm import plain_area, plain_svm
+from tests.support.command import start_code
+from tests.support.plain_svm import plain_area, plain_svm
 
 
 def features(count: int, seed: int) -> np.ndarray:
@@ -122,6 +122,5 @@ def test_fitting_in_place_where_there_are_no_processes_leaves_this_one_alone() -
         "one = _svm.Problem(0, np.arange(20), np.arange(20) % 2 == 0, (1.0,), 100); "
         "print(len(list(_svm.solve_all(x, x, [one, one]))))"
     )
-    env = {**os.environ, "JOBLIB_MULTIPROCESSING": "0"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    done = start_code(code, JOBLIB_MULTIPROCESSING="0")
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

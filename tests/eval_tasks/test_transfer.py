@@ -29,7 +29,7 @@ from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.task import Outcome
 from hsa_bench.run import app
 from hsa_bench.suite.choose_tasks import choose_tasks
-from tests.picture_sets import SETS
+from tests.support.picture_sets import SETS
 
 SMALL = {"image_size": 16, "precision": "float32"}
 BY_NAME = {task.name: task for task in transfer.TASKS}

@@ -13,7 +13,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.outcomes import DetectionOutcomes
-from tests.voc_layout import write_voc
+from tests.support.voc_layout import write_voc
 
 VARIANTS = {task.name: task for task in TASKS}
 QUICK = replace(

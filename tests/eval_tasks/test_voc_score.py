@@ -12,7 +12,7 @@ from eval_tasks._detection.scoring.voc_matching import Detections, Objects, matc
 from eval_tasks.voc import score
 from hsa_bench.core.results import outcomes as stored
 from hsa_bench.core.results.average_precision import IOU_50, average_precision, ranked
-from tests.voc_layout import Named, write_voc
+from tests.support.voc_layout import Named, write_voc
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 REFERENCE = SHARED / "conformance" / "voc_detections.json"

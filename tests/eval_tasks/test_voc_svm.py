@@ -22,8 +22,8 @@ from hsa_bench.core.results.outcomes import DetectionOutcomes
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, make_plan
 from reports.statistics.bootstrap import Measured, measure
-from tests.plain_svm import plain_area, plain_svm
-from tests.voc_layout import Named, write_voc
+from tests.support.plain_svm import plain_area, plain_svm
+from tests.support.voc_layout import Named, write_voc
 
 VISSL, PCL = voc_svm.TASKS
 FEW_VISSL, FEW_PCL = voc_lowshot.TASKS

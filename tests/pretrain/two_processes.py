@@ -1,4 +1,4 @@
-"""Run under torchrun: train, and leave the first process's weights and curves. Arguments: FOLDER METHOD."""
+"""Run under torchrun: train, and leave the first process's weights and curves. Arguments: FOLDER CASE…."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ def train(case: str, folder: Path) -> Training:
 
 
 if __name__ == "__main__":
-    into, chosen = Path(sys.argv[1]), sys.argv[2]
+    into = Path(sys.argv[1])
     torch.set_num_threads(1)
-    done = train(chosen, into / chosen)
-    if rank() == 0:
-        torch.save(done.method.state_dict(), into / "weights.pth")
-        (into / "curves.json").write_text(json.dumps(done.progress.curves))
+    for case in sys.argv[2:]:
+        done = train(case, into / case)
+        if rank() == 0:
+            torch.save(done.method.state_dict(), into / case / "weights.pth")
+            (into / case / "curves.json").write_text(json.dumps(done.progress.curves))

@@ -12,8 +12,8 @@ from hsa_bench.core.results.result import PlanFile, PlannedCell
 from hsa_bench.core.results.store import Store
 from reports.report import write_report
 from reports.run_folder.collected import collect
-from tests.reports.bare import REPORTS, bare
 from tests.reports.report_folder import result, write
+from tests.support.command import TORCH, start_code, start_without
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_the_command_rebuilds_the_same_report_without_torch(demo_run: Path, tmp_
     here, there = (shutil.copytree(demo_run, tmp_path / name / "run") for name in ("here", "there"))
     report = write_report(here)
 
-    done = bare(REPORTS, str(there / "results"))
+    done = start_without("reports", str(there / "results"))
 
     assert done.returncode == 0, done.stderr
     assert str(there / "report.md") in done.stdout
@@ -122,7 +122,7 @@ def test_the_command_rebuilds_the_same_report_without_torch(demo_run: Path, tmp_
 
 
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
-    done = bare(REPORTS, str(tmp_path / "nowhere"))
+    done = start_without("reports", str(tmp_path / "nowhere"))
 
     assert done.returncode == 2
     assert "nowhere: no such folder" in done.stderr and "Traceback" not in done.stderr
@@ -130,14 +130,13 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_the_contracts_of_results_need_no_torch() -> None:
     names = ("result", "store", "outcomes", "average_precision")
-    done = bare(";".join(f"import hsa_bench.core.{name}" for name in names))
+    done = start_code(";".join(f"import hsa_bench.core.results.{name}" for name in names), without=TORCH)
 
     assert done.returncode == 0, done.stderr
 
 
 def test_help_is_there_before_pandas_and_matplotlib_are_loaded() -> None:
-    done = bare(
-        "import reports.__main__, sys; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
-    )
+    code = "import reports.__main__, sys; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    done = start_code(code, without=TORCH)
 
     assert done.stdout.strip() == "[]", done.stderr

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from reports.run_folder.collected import collect
 from reports.run_folder.listing import listing
 from reports.run_folder.merge import merge
 from reports.run_folder.schema import result_schema
-from tests.reports.bare import REPORTS, ROOT, TORCH, bare
 from tests.reports.report_folder import classified, demo, provenance, result, write
+from tests.support.command import ROOT, TORCH, Done, start_without
 
 
-def command(*arguments: object, without: Sequence[str] = TORCH) -> subprocess.CompletedProcess[str]:
-    return bare(REPORTS, *arguments, without=without)
+def command(*arguments: object, without: Sequence[str] = TORCH) -> Done:
+    return start_without("reports", *arguments, without=without)
 
 
 def measured(out: Path, label: str, share: float, **changed: object) -> TaskResult:

@@ -14,7 +14,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.images import FileImages
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError
-from tests.picture_sets import SETS, accept_any_labels, text
+from tests.support.picture_sets import SETS, accept_any_labels, text
 
 FIRST = {
     "food101": "food-101/images/apple_pie/0.jpg",

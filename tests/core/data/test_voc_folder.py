@@ -8,7 +8,7 @@ from PIL import Image
 from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.data.detection.voc_folder import CLASSES, Classes, open_voc
 from hsa_bench.core.errors import DataError
-from tests.voc_layout import write_voc
+from tests.support.voc_layout import write_voc
 
 VOC_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "voc-mini"
 DEFAULT = (("VOC2007/trainval", "VOC2012/trainval"), "VOC2007/test")

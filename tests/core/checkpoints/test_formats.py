@@ -24,7 +24,7 @@ from hsa_bench.core.models.backbone import Backbone, weights_hash
 from tests.golden.make_checkpoint_layouts import rebuilt
 from tests.golden.trunk_namings import NAMINGS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoint_layouts.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "checkpoint_layouts.json"
 LAYOUTS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
 QUERY, KEY = "state_dict:module.encoder_q.", "state_dict:module.encoder_k."

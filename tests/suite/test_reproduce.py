@@ -32,7 +32,7 @@ from reports.statistics.comparison import compare
 from reports.statistics.difference import Difference
 from tests.reports.report_folder import result
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 SMALL = Path(__file__).with_name("ablation.yaml")
 

@@ -8,7 +8,7 @@ import pytest
 from hsa_bench.core.data.detection.voc_folder import CLASSES
 from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, PRESENT, VocLabels, open_voc_labels
 from hsa_bench.core.errors import DataError
-from tests.voc_layout import Named, write_voc
+from tests.support.voc_layout import Named, write_voc
 
 BOX = (1, 1, 9, 9)
 DOG: Named = ("dog", BOX, False)
