@@ -12,7 +12,8 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
-from pretrain.loop import LR, Training
+from pretrain.loop import Training
+from pretrain.monitor.monitor import LR
 from pretrain.preflight import check
 from pretrain.settings import Settings
 
