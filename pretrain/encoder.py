@@ -54,7 +54,7 @@ class Encoder(nn.Module):
             )
             for level in levels
         )
-        self.heads.append(mlp_head(stages.dim, form))
+        self.heads.append(mlp_head(stages.stage_dims[-1], form))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last.
