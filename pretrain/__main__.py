@@ -14,7 +14,7 @@ from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-NO_PRESET = Preset(name="", arch="", dataset="", image_size=0, settings={})
+NO_PRESET = Preset()
 
 
 @app.command()
