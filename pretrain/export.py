@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.processes import rank
 from hsa_bench.core.results.result import Budget
+from hsa_bench.core.settings import departures
 from pretrain.loop import Training
 from pretrain.settings import Settings
 
@@ -93,18 +94,14 @@ def budget(training: Training, dataset: str) -> Budget:
         seed=training.seed,
         flops=training.progress.flops,
         warnings=tuple(training.progress.warnings),
-        notes=departures(settings),
+        notes=notes(settings),
     )
 
 
-def departures(settings: Settings) -> tuple[str, ...]:
-    """Settings other than the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
-    usual = Settings()
-    return tuple(
-        f"{f.name} {getattr(settings, f.name)} ({getattr(usual, f.name)})"
-        for f in fields(Settings)
-        if f.name not in {"method", "knn_every"} and getattr(settings, f.name) != getattr(usual, f.name)
-    )
+def notes(settings: Settings) -> tuple[str, ...]:
+    """List settings that are not the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
+    usual = {name: value for name, value in asdict(Settings()).items() if name not in {"method", "knn_every"}}
+    return tuple(f"{name} {value} ({usual[name]})" for name, value in departures(settings, usual).items())
 
 
 def export(training: Training, path: Path, spent: Budget) -> None:

@@ -1,4 +1,4 @@
-"""Settings with some fields changed, refused with a suggestion where a field or value does not fit."""
+"""Settings as records: changed with a check, compared with the usual ones, and refused in clear words."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         fault = explain(error)
         given = f", not {fault.value!r}" if fault.field else ""
         raise ValueError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
+
+
+def departures(settings: object, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings whose value is not the usual one, for example a recipe's, in its order."""
+    return {
+        name: getattr(settings, name) for name, value in usual.items() if getattr(settings, name) != value
+    }
 
 
 @dataclass(frozen=True)
