@@ -57,12 +57,12 @@ def check_destination(path: Path) -> None:
 
 
 def twin(path: Path) -> Path:
-    """The safetensors file beside a checkpoint: hsa.pth, hsa.safetensors."""
+    """Name the safetensors file beside a checkpoint: hsa.pth, hsa.safetensors."""
     return path.with_name((path.stem if path.suffix in {".pth", ".pt"} else path.name) + ".safetensors")
 
 
-def finished(training: Training, path: Path) -> bool:
-    """Whether a file already holds just this training.
+def holds_training(training: Training, path: Path) -> bool:
+    """Tell whether a file already holds just this training.
 
     Raises:
         PretrainingError: It holds something else.
@@ -82,7 +82,7 @@ def finished(training: Training, path: Path) -> bool:
 
 
 def budget(training: Training, dataset: str) -> Budget:
-    """What the training cost, and which of its settings are not the defaults."""
+    """State what the training cost, and which of its settings are not the defaults."""
     settings = training.settings
     return Budget(
         method=settings.method,
@@ -107,7 +107,7 @@ def notes(settings: Settings) -> tuple[str, ...]:
 def export(training: Training, path: Path, spent: Budget) -> None:
     """Write the query trunk under torchvision's names: `path`, and the same as `.safetensors` beside it.
 
-    The first is readable with `weights_only`; the second holds all but the hashes of the training pictures,
+    The first is readable with `weights_only`; the second holds all but the hashes of the training images,
     as JSON in its metadata.
     """
     state = {k: v.float().cpu() if v.is_floating_point() else v.cpu() for k, v in _trunk(training).items()}
@@ -121,7 +121,7 @@ def export(training: Training, path: Path, spent: Budget) -> None:
 
 
 def _about(training: Training) -> dict[str, Any]:
-    """What identifies the training, but for its seed."""
+    """Describe the training by all that identifies it but the seed."""
     return {
         "format": MARK,
         "arch": training.backbone.arch,
