@@ -14,7 +14,7 @@ from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-NO_PRESET = Preset(name="", arch="", dataset="", image_size=0, settings={})
+NO_PRESET = Preset()
 
 
 @app.command()
@@ -48,16 +48,16 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             typer.echo(text(preset), nl=False)
             return
         base = read_preset(preset) if preset else NO_PRESET
-        chosen = {**base.settings, **_parsed(settings or ())}
-        chosen |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
-        wanted = {
-            "--method": chosen.get("method"),
+        given = {**base.settings, **_parsed(settings or ())}
+        given |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
+        required = {
+            "--method": given.get("method"),
             "--arch": arch or base.arch,
             "--dataset": dataset or base.dataset,
-            "--epochs": chosen.get("epochs"),
+            "--epochs": given.get("epochs"),
             "--out": out,
         }
-        if missing := [option for option, value in wanted.items() if not value]:
+        if missing := [option for option, value in required.items() if not value]:
             raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
         from hsa_bench.core.checkpoints.open import open_backbone
@@ -66,18 +66,18 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
         from hsa_bench.core.settings import changed
-        from pretrain.export import check_destination, finish, finished
+        from pretrain.export import check_destination, finish, holds_training
         from pretrain.loop import Training
         from pretrain.settings import Settings
 
         check_destination(out)
         with _bar() as (progress, say):
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
-            images = open_dataset(str(wanted["--dataset"]), data).limited(limit or None)
+            images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(
-                settings=changed(Settings(), chosen, "pretrain"),
+                settings=changed(Settings(), given, "pretrain"),
                 backbone=open_backbone(
-                    BackboneRequest(label="pretrained", arch=str(wanted["--arch"]), init=seed)
+                    BackboneRequest(label="pretrained", arch=str(required["--arch"]), init=seed)
                 ),
                 images=images.train,
                 view=eval_view(images, image_size or base.image_size),
@@ -87,7 +87,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 say=say,
             )
             resume = out.with_name(out.name + ".resume")
-            if not resume.exists() and finished(training, out):
+            if not resume.exists() and holds_training(training, out):
                 say(f"{out}: holds this training already; nothing to do")
                 return
             spent = finish(training, images.name, out, resume)

@@ -24,8 +24,8 @@ from pretrain.contrastive import Contrastive, method_class
 from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.batches import ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
-from pretrain.launch import launched
-from pretrain.monitor.flops import counted_into, mining_flops
+from pretrain.launch import launch_fabric
+from pretrain.monitor.flops import count_step, mining_flops
 from pretrain.monitor.meter import Meter
 from pretrain.monitor.monitor import Monitor
 from pretrain.monitor.scalars import Scalars
@@ -66,7 +66,7 @@ class Training:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.fabric = launched(self.ctx.device, settings.precision)
+        self.fabric = launch_fabric(self.ctx.device, settings.precision)
         self.ctx = replace(self.ctx, device=str(self.fabric.device))
         check(settings, len(self.images), self.view.size, world())
         if self.backbone.trunk is None:
@@ -130,7 +130,7 @@ class Training:
         """Step the optimiser once; return the mean of every loss part over what it accumulated."""
         accumulate = self.settings.accumulate
         losses: list[dict[str, Tensor]] = []
-        with counted_into(self.progress, wanted=self.counting and step == 0):
+        with count_step(self.progress, enabled=self.counting and step == 0):
             for part in range(accumulate):
                 views = [self._on_device(view) for view in next(loader)]
                 with self.fabric.no_backward_sync(self.stepping, enabled=part + 1 < accumulate):

@@ -9,7 +9,7 @@ from typing import Any
 
 from eval_tasks._detection.build import build_detector
 from eval_tasks._detection.picture import draw_detections
-from eval_tasks._detection.prediction import Findings, detect
+from eval_tasks._detection.prediction import StoredDetections, detect
 from eval_tasks._detection.resume import Losses
 from eval_tasks._detection.samples import TestImages, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
@@ -32,7 +32,7 @@ NAMED = 10
 class Transfer:
     """A fine-tuned detector's findings, and how it came about."""
 
-    findings: list[Findings]
+    findings: list[StoredDetections]
     curves: dict[str, list[float]]
     picture: Path
     effective: dict[str, Any]
@@ -66,7 +66,7 @@ def transfer(
     return Transfer(findings, curves, picture, effective, seen, training.earlier_seconds)
 
 
-def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:
+def _effective(data: DetectionData, task: DetectionTask, findings: list[StoredDetections]) -> dict[str, Any]:
     learnt = len(with_objects(data.train))
     dropped = {"train": data.train.dropped, "val": data.val.dropped}
     named = [text for texts in dropped.values() for text in texts[:NAMED]]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from hsa_bench.core.suggest import did_you_mean
 
 
 def presets_in(folder: Path) -> dict[str, Path]:
@@ -24,9 +25,7 @@ def find_preset(name: str, folder: Path) -> Path:
     path = known.get(name, Path(name))
     if path.is_file():
         return path
-    near = difflib.get_close_matches(name, known, n=3)
-    remedy = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"--preset {name}: {remedy} (or the path of a YAML file)")
+    raise ValueError(f"--preset {name}: {did_you_mean(name, known)} (or the path of a YAML file)")
 
 
 def read_mapping(path: Path, fields: str) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+
+from hsa_bench.core.suggest import did_you_mean
 
 
 def folder(package: str) -> Path:
@@ -64,6 +65,4 @@ def load(package: str, name: str) -> ModuleType:
         except ImportError as error:
             raise ValueError(f"{name}: cannot be imported ({error})") from error
     known = sorted({*plugins, *names(package)})
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"{name}: not found in {package}; {hint}")
+    raise ValueError(f"{name}: not found in {package}; {did_you_mean(name, known)}")

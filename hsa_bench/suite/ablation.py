@@ -14,6 +14,7 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, read_mapping
 from hsa_bench.core.results.result import Record, TaskResult
 from hsa_bench.core.results.row_names import USUAL
+from hsa_bench.core.settings import explain
 from hsa_bench.suite.job import Job, Pretraining
 
 ABLATIONS = Path(__file__).parents[1] / "ablations"
@@ -102,9 +103,8 @@ def read_ablation(name: str) -> Ablation:
         path = find_preset(name, ABLATIONS)
         return Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}, field {where}: {first['msg']}") from error
+        fault = explain(error, Ablation.model_fields)
+        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
     except ValueError as error:
         raise UsageError(str(error).replace("--preset ", "ablation ")) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.result import Record
 from hsa_bench.core.results.row_names import is_control
+from hsa_bench.core.settings import explain
 from hsa_bench.suite.options import by_name, parse_settings, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -147,10 +147,8 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     try:
         job = Job.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
-        raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
+        fault = explain(error, Job.model_fields)
+        raise UsageError(f"{preset or 'options'}, field {fault.field}: {fault.reason}") from error
     _check_names(job)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
@@ -184,8 +182,3 @@ def _check_names(job: Job) -> None:
 
 def _pretrains(name: str) -> bool:
     return name.startswith("pretrain.")
-
-
-def _suggest(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3)
-    return f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"

@@ -31,9 +31,9 @@ def mining_flops(trunk: nn.Module, size: int, images: int, features: Tensor) -> 
 
 
 @contextmanager
-def counted_into(progress: Progress, wanted: bool) -> Iterator[None]:
+def count_step(progress: Progress, enabled: bool) -> Iterator[None]:
     """Count one process's part of a step; the progress gets that of all processes."""
-    if not wanted:
+    if not enabled:
         yield
         return
     with FlopCounterMode(display=False) as counter:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.suggest import did_you_mean
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 
@@ -109,14 +110,12 @@ def parse_claims(texts: Iterable[str]) -> dict[str, str]:
     Raises:
         ValueError: No such claim; the message names near ones.
     """
-    import difflib
-
     found = {}
     for text in texts:
         label, named, claim = text.rpartition("=")
         if claim not in published_of():
-            near = difflib.get_close_matches(claim, published_of(), n=4) or sorted(published_of())
-            raise ValueError(f"--claim {text}: nothing is published of {claim}; there are {', '.join(near)}")
+            hint = did_you_mean(claim, sorted(published_of()))
+            raise ValueError(f"--claim {text}: nothing is published of {claim}; {hint}")
         found[label if named else ""] = claim
     return found
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hsa_bench.core.digest import digest
 from hsa_bench.core.results.result import PlannedCell, TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
@@ -185,4 +185,4 @@ def _apart(names: Sequence[str], variants: Sequence[tuple[str, ...]]) -> list[st
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:6]
+    return digest(repr(value), length=6)

@@ -89,7 +89,7 @@ def test_a_recipe_has_its_papers_numbers_and_batch_rule(
     assert task.trust == (0.001 if recipe == "simsiam" else 0.0)
     assert RECIPES[recipe].prints in task.protocol
     assert "arXiv" in task.protocol
-    assert task.changed() == {}
+    assert task.departures() == {}
 
 
 def test_on_fewer_images_than_a_batch_the_rate_follows_the_real_batch(
@@ -103,7 +103,7 @@ def test_on_fewer_images_than_a_batch_the_rate_follows_the_real_batch(
 
 def test_a_departure_from_the_recipe_is_said() -> None:
     task = replace(MOCO, epochs=10, precision="bfloat16")
-    assert task.changed() == {"epochs": 10}
+    assert task.departures() == {"epochs": 10}
     assert "Not as in the recipe: epochs 10." in task.protocol
     assert "(eval mode, bfloat16; references: float32)" in task.protocol
     assert "Not as in the recipe" not in MOCO.protocol

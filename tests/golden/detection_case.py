@@ -171,7 +171,7 @@ def ours(case: str) -> dict[str, NDArray[Any]]:
     batch = _padded([image()], whole.divisor)
     maps = whole.body(batch.tensors)
     proposals, _ = whole.rpn(batch, maps)
-    (found,) = whole.found([image()], [ORIGINAL])
+    (found,) = whole.detect([image()], [ORIGINAL])
     return summary(dict(zip(_names(case), maps.values(), strict=True)), proposals[0], found)
 
 

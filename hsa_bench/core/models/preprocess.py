@@ -10,6 +10,9 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
+from hsa_bench.core.settings import explain
+from hsa_bench.core.suggest import did_you_mean
+
 Tokens = Literal["", "cls", "mean", "cls+mean"]
 
 
@@ -59,12 +62,12 @@ def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
     known = [f.name for f in fields(Preprocess)]
     for name, value in changes.items():
         if name not in known:
-            raise ValueError(f"--card {name}: no such field; there are {', '.join(known)}")
+            raise ValueError(f"--card {name}: no such field; {did_you_mean(name, known)}")
         try:
             card = replace(card, **{name: value})
         except ValidationError as error:
             three = "; write three numbers: 0.5,0.5,0.5" if name in {"mean", "std"} else ""
-            raise ValueError(f"--card {name}={value}: {error.errors()[0]['msg']}{three}") from error
+            raise ValueError(f"--card {name}={value}: {explain(error).reason}{three}") from error
     if min(card.std) <= 0 or card.value_range <= 0:
         raise ValueError("--card: std and value_range must be above 0")
     return card
