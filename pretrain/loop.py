@@ -30,6 +30,7 @@ from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.batches import ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
 from pretrain.launch import launched
+from pretrain.monitor.described import RATE
 from pretrain.monitor.flops import forward_flops
 from pretrain.monitor.scalars import Scalars
 from pretrain.monitor.watch import collapse, look
@@ -40,7 +41,6 @@ from pretrain.preflight import check, warnings
 from pretrain.progress import Progress, Resumable, check_writable
 from pretrain.settings import Settings
 
-LR = "learning rate"
 LOOK_EVERY = 20
 """Steps between looks at the loss, which a GPU would otherwise be waited for at each."""
 
@@ -231,7 +231,7 @@ class Training:
     def _watch(self, epoch: int, losses: dict[str, float]) -> None:
         average_statistics(self.method)
         progress, settings = self.progress, self.settings
-        figures = {**losses, LR: rate(settings, epoch, self.steps - 1, self.steps)}
+        figures = {**losses, RATE: rate(settings, epoch, self.steps - 1, self.steps)}
         if progress.neighbours is not None and len(self.images.classes) > 1:
             figures["purity"] = purity(progress.neighbours, self.images.labels)
         last = epoch + 1 == settings.epochs

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.preprocess import Preprocess, overridden
 from hsa_bench.core.models.user_module import feature_dim, is_own
-from hsa_bench.core.results.result import Record, Source
+from hsa_bench.core.results.record import Record
+from hsa_bench.core.results.result import Source
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
 
