@@ -21,6 +21,8 @@ from hsa_bench.core.data.views import random_view
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import gathered_shares, own_range, together
+from hsa_bench.core.results.curve import Curve
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.settings import departures
 
@@ -150,11 +152,16 @@ class Linear(GridTask):
                 grid.end_epoch(per_epoch)
                 if len(curve) == step // per_epoch:
                     curve += _finite(grid.judged(test, slice(0, 1)).top1)
-        further = {"published_best": max(curve)} if curve else {}
+        further: tuple[Metric, ...] = ()
+        if curve:
+            further = (percent("published_best", max(curve), "published top-1, best epoch"),)
         if len(curve) == self.epochs:
-            further["published_last"] = curve[-1]
+            further = (*further, percent("published_last", curve[-1], "published top-1, last epoch"))
         outcome = grid.outcome(data, test, further, self._effective(per_epoch, limit))
-        return replace(outcome, curves={**outcome.curves, "published_top1": curve})
+        published = Curve(
+            name="published_top1", title="published top-1", unit="%", values=tuple(curve), along="epoch"
+        )
+        return replace(outcome, curves=(*outcome.curves, published))
 
     def _effective(self, per_epoch: int, limit: int | None) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, NonNegativeInt, ValidationError
 
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 from hsa_bench.core.settings import explain
 
 PRESETS = Path(__file__).with_name("presets")

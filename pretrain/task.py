@@ -13,7 +13,7 @@ from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
 from pretrain.loop import Training
-from pretrain.monitor.monitor import LR
+from pretrain.monitor.described import described, ends
 from pretrain.preflight import check
 from pretrain.settings import Settings
 
@@ -61,9 +61,9 @@ class Pretrain(Settings, ClassificationTask):
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
         assert spent is not None, "a cell runs in one process"
-        curves = training.progress.curves
+        curves = described(training.progress.curves, self.epochs, self.knn_every)
         return Outcome(
-            metrics={name: curves[name][-1] for name in curves if name.count("/") < 2 and name != LR},
+            metrics=ends(curves),
             curves=curves,
             artefacts={"checkpoint": ctx.artefact(".pth")},
             effective={"images": spent.images, "views": spent.views},

@@ -113,8 +113,7 @@ def _name(result: TaskResult) -> str:
 
 def _verdict(result: TaskResult) -> str:
     if result.status == "ok":
-        value = result.metrics[result.main_metric]
-        return f"{result.main_metric} {value:.2f} ({result.seconds:.1f} s)"
+        return f"{result.main_metric} {result.main.value:.2f} ({result.seconds:.1f} s)"
     if result.status == "skipped":
         return f"skipped, {result.reason}"
     assert result.failure is not None

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
 from hsa_bench.core.settings import explain
 from hsa_bench.suite.options import by_name, parse_settings, word_for, words

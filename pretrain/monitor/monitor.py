@@ -15,14 +15,13 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView
 from hsa_bench.core.processes import rank
+from pretrain.monitor.described import RATE
 from pretrain.monitor.scalars import Scalars
 from pretrain.monitor.watch import collapse, look
 from pretrain.optim.schedule import rate
 from pretrain.positives import purity
 from pretrain.progress import Progress
 from pretrain.settings import Settings
-
-LR = "learning rate"
 
 
 @dataclass
@@ -77,7 +76,7 @@ class Monitor:
     def _figures(self) -> dict[str, float]:
         """Measure what is watched besides the losses."""
         progress, settings = self.progress, self.settings
-        figures = {LR: rate(settings, progress.epoch - 1, self._steps - 1, self._steps)}
+        figures = {RATE: rate(settings, progress.epoch - 1, self._steps - 1, self._steps)}
         if progress.neighbours is not None and len(self.images.classes) > 1:
             figures["purity"] = purity(progress.neighbours, self.images.labels)
         last = progress.epoch == settings.epochs

@@ -131,7 +131,7 @@ def incomparable(entry: Entry, result: TaskResult) -> str:
         return "other recipe"
     if spec.limit is not None:
         return "our run was limited"
-    if result.schema_version < 2:
+    if result.changed is None:
         return "our file is too old to say whether settings were changed"
     if result.changed or spec.settings.get("budget", "published") != "published":
         return f"our settings differ ({', '.join(result.changed) or 'budget'})"
@@ -145,7 +145,7 @@ def measured(entry: Entry, result: TaskResult) -> float | None:
     recipe's own rate: the result says which, and has it beside `top1`.
     """
     name = str(result.effective.get("paper_prints", entry.metric)) if entry.metric == "top1" else entry.metric
-    return result.metrics.get(name)
+    return result.values.get(name)
 
 
 def dataset_of(result: TaskResult) -> str:

@@ -94,7 +94,7 @@ def _own(store: Store, path: Path) -> TaskResult:
         result = read_result(path)
     except OSError as error:
         raise UnreadableResult(f"{path}: cannot be read ({error.strerror})") from error
-    if result.status == "ok" and not math.isfinite(result.metrics.get(result.main_metric, math.nan)):
+    if result.status == "ok" and not math.isfinite(result.values.get(result.main_metric, math.nan)):
         raise UnreadableResult(f"{path}: says ok, but has no number for its main metric {result.main_metric}")
     belongs = store.path(result.label, result.spec.task, result.spec.key)
     if path != belongs:

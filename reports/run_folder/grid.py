@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hsa_bench.core.digest import digest
+from hsa_bench.core.results.metric import Metric
 from hsa_bench.core.results.result import PlannedCell, TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
-
-DRAWS = "draws/"
-"""Begins the names of curves that are no course in time: a metric's value at each draw."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,23 @@ class Cell:
 
     @property
     def values(self) -> list[float]:
-        """The task's main metric of each run, percent."""
-        return [run.metrics[run.main_metric] for run in self.runs]
+        """The task's main metric of each run, in its unit."""
+        return [run.main.value for run in self.runs]
+
+    @property
+    def metric(self) -> Metric | None:
+        """The main metric with its description, of the first run; None without a number."""
+        return self.runs[0].main if self.runs else None
+
+    @property
+    def unit(self) -> str:
+        """Of the main metric; percent where there is no number."""
+        return self.metric.unit if self.metric else "%"
+
+    @property
+    def lower(self) -> bool:
+        """Whether smaller values are better."""
+        return self.metric is not None and self.metric.lower
 
     @property
     def mean(self) -> float:
@@ -59,7 +72,8 @@ class Cell:
     @property
     def diagnostic(self) -> bool:
         """Whether its numbers describe and do not rank."""
-        return any(result.diagnostic for result in self.results)
+        free = any(not run.main.better for run in self.runs)
+        return free or any(result.diagnostic for result in self.results)
 
     @property
     def planned(self) -> int:
@@ -93,6 +107,10 @@ class Grid:
         """All results of a column, with and without a number."""
         return [result for row in self.rows for result in self.at(row, column).results]
 
+    def metric(self, column: str) -> Metric | None:
+        """The main metric of a column with its description; None where nothing was measured."""
+        return next((metric for row in self.rows if (metric := self.at(row, column).metric)), None)
+
     def with_untrained(self) -> list[tuple[str, str]]:
         """Rows, and the untrained control of their architecture where there is one."""
         archs = {row: {r.spec.backbone.arch for r in self.in_row(row)} for row in self.rows}
@@ -108,11 +126,6 @@ class Grid:
     def rows_of(self, label: str) -> list[str]:
         """The rows of a label: several where it stands for several architectures."""
         return [row for row in self.rows if self.row_labels[row] == label]
-
-
-def draws(run: TaskResult, metric: str) -> list[float]:
-    """A metric at each draw of training images, percent; empty for a task that draws none."""
-    return run.curves.get(DRAWS + metric, [])
 
 
 def lay_out(collected: Collected) -> Grid:

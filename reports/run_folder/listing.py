@@ -61,7 +61,7 @@ def _results(found: Collected) -> Iterator[str]:
 
 
 def _value(result: TaskResult) -> str:
-    return f"{result.metrics[result.main_metric]:.2f}" if result.status == "ok" else "-"
+    return f"{result.main.value:.2f}" if result.status == "ok" else "-"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

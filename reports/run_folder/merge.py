@@ -77,7 +77,7 @@ def _one_of(
         _files(other, source.folder(other), _place(one, out))  # those that the first run lacks
         merged.same += 1
         return first
-    values = [f"{result.metrics.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
+    values = [f"{result.values.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
     merged.conflicts.append(
         f"{result_file(one)}: {one.main_metric} {values[0]} in {where.name}, {values[1]} in {there.name}; "
         "one specification must give one number; the first is kept"
@@ -86,8 +86,9 @@ def _one_of(
 
 
 def _alike(one: TaskResult, other: TaskResult) -> bool:
-    return one.metrics.keys() == other.metrics.keys() and all(
-        math.isclose(value, other.metrics[name], abs_tol=1e-6) for name, value in one.metrics.items()
+    values, others = one.values, other.values
+    return values.keys() == others.keys() and all(
+        math.isclose(value, others[name], abs_tol=1e-6) for name, value in values.items()
     )
 
 

@@ -9,8 +9,9 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from hsa_bench.core.results.metric import Better
 from hsa_bench.core.results.result import TaskResult
-from reports.run_folder.grid import Cell, draws
+from reports.run_folder.grid import Cell
 from reports.statistics.bootstrap import Impossible, Resampled
 from reports.statistics.significance import (
     ALPHA,
@@ -53,7 +54,7 @@ class BySeed:
     """The mean of differences, each of two runs of the same evaluation seed."""
 
     value: float
-    """Percentage points."""
+    """In the score's unit, of percentages in points."""
     interval: Interval
     """95 %, by Student's t."""
     seeds: int
@@ -64,7 +65,7 @@ class Difference:
     """One backbone's score less another's."""
 
     value: float
-    """Percentage points."""
+    """In the score's unit, of percentages in points."""
     interval: Interval
     """95 %, unadjusted."""
     noise: Noise
@@ -74,6 +75,11 @@ class Difference:
     """Of what the noise is over: test images, seeds, draws or pretrainings, of either side."""
     by_seed: BySeed | None = None
     """Beside it, where both have several evaluation seeds."""
+    unit: str = "%"
+    """Of both scores; a difference of percentages is in points."""
+    better: Better = "higher"
+    """Which scores are better. Value and intervals keep their sign: where lower is better, less than 0 is
+    ahead."""
 
     @property
     def verdict(self) -> str:
@@ -82,7 +88,7 @@ class Difference:
             return "not tested"
         if not self.test.adjusted < ALPHA:
             return "no difference shown"
-        return "ahead" if self.value > 0 else "behind"
+        return "ahead" if (self.value < 0 if self.better == "lower" else self.value > 0) else "behind"
 
     @property
     def shown_over_images_alone(self) -> bool:
@@ -126,8 +132,17 @@ def difference(
         sample: The first on resampled test images.
         base: The second on the same resamples.
     """
-    if data := _unlike_data(one, other):
-        return Impossible(data)
+    if reason := _unlike_data(one, other) or _unlike_scales(one, other):
+        return Impossible(reason)
+    between, main = _between(one, other, sample, base), one.runs[0].main
+    if isinstance(between, Impossible):
+        return between
+    return replace(between, unit=main.unit, better=main.better)
+
+
+def _between(
+    one: Cell, other: Cell, sample: Resampled | Impossible, base: Resampled | Impossible
+) -> Difference | Impossible:
     values, others = pretrainings(one), pretrainings(other)
     several = len(values) > 1 or len(others) > 1
     seeds = _by_seed(one, other)
@@ -153,6 +168,11 @@ def _unlike_data(one: Cell, other: Cell) -> str:
         return ""
     named = " and ".join(", ".join(sorted(prints)) for prints in (first, second))
     return f"measured on different data (fingerprints {named})"
+
+
+def _unlike_scales(one: Cell, other: Cell) -> str:
+    first, second = ({(run.main.unit, run.main.better) for run in cell.runs} for cell in (one, other))
+    return "" if first == second else "measured in different units or directions"
 
 
 def pretrainings(cell: Cell) -> dict[str, float]:
@@ -234,7 +254,7 @@ def _of_common_draws(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
 def _by_draw(cell: Cell) -> dict[tuple[int, int], float]:
     found: dict[tuple[int, int], list[float]] = {}
     for run in cell.runs:
-        for i, value in enumerate(draws(run, run.main_metric)):
+        for i, value in enumerate(run.main.draws):
             found.setdefault((run.spec.seed, i), []).append(value)
     return {key: statistics.fmean(values) for key, values in found.items()}
 
@@ -245,4 +265,4 @@ def _common(values: Mapping[Key, float], others: Mapping[Key, float]) -> tuple[l
 
 
 def _value(run: TaskResult) -> float:
-    return run.metrics[run.main_metric]
+    return run.main.value

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 from hsa_bench.core.settings import explain
 from hsa_bench.core.suggest import did_you_mean
 

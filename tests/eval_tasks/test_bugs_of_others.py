@@ -45,7 +45,7 @@ def test_fewer_than_100_test_images_and_5_classes_work(
     """
     few = replace(colours, test=colours.test.subset(range(test_images)))
     outcome = run(name, tiny, few, ctx)
-    assert outcome.metrics["top5"] == 100.0
+    assert outcome.values["top5"] == 100.0
     assert outcome.examples is not None
     assert len(outcome.examples.example) == test_images
 
@@ -60,7 +60,7 @@ def test_classes_come_from_train_and_test_together(
     apart = replace(colours, train=colours.train.subset(in_train), test=colours.test.subset(in_test))
     outcome = run(name, tiny, apart, ctx)
     assert outcome.effective["classes_only_in_test"] == 1
-    assert outcome.metrics["top1"] <= 50.0  # blue was never shown
+    assert outcome.values["top1"] <= 50.0  # blue was never shown
 
 
 def test_a_second_run_with_other_settings_uses_nothing_of_the_first(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hsa_bench.core.results import outcomes
+from hsa_bench.core.results import outcomes, schema2
 from hsa_bench.core.results.average_precision import average_precision, ranked
 from hsa_bench.core.results.result import (
     BackboneId,
@@ -56,7 +56,10 @@ def provenance(**changed: Any) -> Provenance:
 
 
 def result(label: str, task: str, **changed: Any) -> TaskResult:
-    """A result record; seed, weights, arch, settings, version, limit and data are those of its spec."""
+    """A result record; seed, weights, arch, settings, version, limit and data are those of its spec.
+
+    Metrics, curves and grids may be given by bare names, as in schema 2, whose words then describe them.
+    """
     main = "bbox/AP" if task == "coco" else "loss" if task == "pretrain" else "top1"
     spec = RunSpec(
         task=task,
@@ -84,7 +87,10 @@ def result(label: str, task: str, **changed: Any) -> TaskResult:
         "peak_memory_mb": 812.0,
         "provenance": provenance(),
     }
-    return TaskResult(**{**facts, **changed})
+    facts |= changed
+    if isinstance(facts["metrics"], tuple):
+        return TaskResult(**facts)
+    return TaskResult.model_validate(schema2.upgraded({**facts, "spec": spec.model_dump()}))
 
 
 def write(out: Path, one: TaskResult, kept: outcomes.Outcomes | None = None) -> TaskResult:

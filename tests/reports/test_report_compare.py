@@ -134,7 +134,7 @@ def test_several_seeds_are_compared_by_the_images_mean_and_shown_paired_by_seed(
     gaps = [mask(0.66, seed=s) * 1.0 - mask(0.6, seed=s) for s in range(3)]
     error = 100 * np.mean(gaps, axis=0).std(ddof=1) / np.sqrt(N)
     assert (found.interval.high - found.interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
-    values = [[run.metrics["top1"] for run in runs] for runs in (better, base)]
+    values = [[run.values["top1"] for run in runs] for runs in (better, base)]
     assert found.by_seed is not None
     assert found.by_seed.interval == paired(*values)[0] and found.by_seed.seeds == 3
 
@@ -152,7 +152,7 @@ def test_several_pretrainings_of_each_are_compared_unpaired(tmp_path: Path) -> N
 
     found = between(tmp_path, one, other)
 
-    interval, p = welch(*[[run.metrics["top1"] for run in runs] for runs in (one, other)])
+    interval, p = welch(*[[run.values["top1"] for run in runs] for runs in (one, other)])
     assert isinstance(found, Difference)
     assert (found.noise, found.counts) == ("pretrainings", (5, 5))
     assert found.interval == interval and found.test == Significance("Welch's t", p)
@@ -224,7 +224,7 @@ def test_classes_count_alike_in_a_mean_over_classes(tmp_path: Path) -> None:
 
     assert isinstance(found, Difference) and isinstance(found.test, Significance)
     assert found.test.name == "paired bootstrap"  # McNemar's test counts images, not classes
-    assert found.value == pytest.approx(runs[0].metrics["mean_per_class"] - runs[1].metrics["mean_per_class"])
+    assert found.value == pytest.approx(runs[0].values["mean_per_class"] - runs[1].values["mean_per_class"])
     gaps = [np.subtract(*(load_right(tmp_path, run)[label == c] for run in runs)) for c in (0, 1)]
     error = 50 * np.sqrt(sum(g.std() ** 2 / len(g) for g in gaps))  # two independent strata, half each
     assert (found.interval.high - found.interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)

@@ -65,7 +65,7 @@ def test_the_csv_has_every_number_of_the_plan(report: Path, demo_run: Path) -> N
     with report.with_name("results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
 
-    expected = sum(max(1, len(r.metrics)) for r in collect(demo_run).results)
+    expected = sum(max(1, len(r.values)) for r in collect(demo_run).results)
     assert len(rows) == expected
     assert {row["status"] for row in rows} == {"ok", "failed", "skipped"}
 

@@ -45,7 +45,7 @@ def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) ->
     done = command(tmp_path)
     assert done.exit_code == 0, done.output
     tuned, final = collect(tmp_path / "tuning"), collect(tmp_path / "final")
-    judged = {r.label: r.metrics["top1"] for r in tuned.results if r.spec.task == "knn"}
+    judged = {r.label: r.values["top1"] for r in tuned.results if r.spec.task == "knn"}
     assert len(judged) == 4
     best = json.loads((tmp_path / "chosen.json").read_text())
     for row, settings in best.items():

@@ -10,11 +10,11 @@ from typing import Any
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import SCRATCH, Context
-from hsa_bench.core.features.leakage import leakage
+from hsa_bench.core.features.leakage import overlap
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.processes import rank, world
 from hsa_bench.core.results import outcomes
-from hsa_bench.core.results.result import Failure, Provenance, Status, TaskResult
+from hsa_bench.core.results.result import Failure, Overlap, Provenance, Status, TaskResult
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.image_count import counted
 from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
@@ -66,9 +66,11 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
         cell,
         bench,
         "ok",
-        metrics=dict(outcome.metrics),
-        curves=dict(outcome.curves),
-        effective={**outcome.effective, **further.leaked},
+        metrics=outcome.metrics,
+        curves=outcome.curves,
+        sweeps=outcome.sweeps,
+        effective=dict(outcome.effective),
+        overlap=further.overlap,
         changed=further.changed,
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
@@ -104,7 +106,7 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
 class _Beside:
     """What the run's surroundings say of an outcome."""
 
-    leaked: dict[str, str]
+    overlap: Overlap | None
     changed: tuple[str, ...]
 
 
@@ -118,10 +120,10 @@ def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[
         raise RuntimeError(f"{data.name}: the data have changed since the run was planned")
     outcome = task.run(backbone, data, cell.spec.seed, cell.spec.limit, ctx)
     missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
-    assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
+    assert task.main_metric in outcome.values, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
     usual = default_task(cell.module, cell.spec.task)
-    return outcome, _Beside(leakage(backbone, data, ctx), task.unlike(usual, data, ctx))
+    return outcome, _Beside(overlap(backbone, data, ctx), task.unlike(usual, data, ctx))
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

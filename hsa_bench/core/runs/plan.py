@@ -10,7 +10,8 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.results.result import DataId, PlannedCell, Record, RunSpec, Source
+from hsa_bench.core.results.record import Record
+from hsa_bench.core.results.result import DataId, PlannedCell, RunSpec, Source
 from hsa_bench.core.runs.task import Task
 
 
