@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.errors import UsageError
-from hsa_bench.suite.job import NAMED, SHIPPED
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.suite.job import SHIPPED
+from hsa_bench.suite.options import is_name
 
 if TYPE_CHECKING:
-    from hsa_bench.core.checkpoints.request import BackboneRequest
     from hsa_bench.core.results.result import Budget
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -43,36 +44,36 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     if formats:
         _formats()
         return
-    try:
+    with exit_with_its_message(ValueError):
         if not path:
             raise UsageError("name a file; or --formats")
-        _inspect(path, (arch, file_format, branch), card or [], every, export, names)
+        request = BackboneRequest(
+            label="it",
+            path=path if is_name(path) else str(Path(path).expanduser()),
+            arch=arch,
+            file_format=file_format,
+            branch=branch,
+            card=_card(card or []),
+        )
+        _inspect(request, every, export, names)
         if probe:
-            _probe(path, (arch, file_format, branch), card or [], dataset, data, image_size)
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+            _probe(request, dataset, data, image_size)
 
 
-def _request(path: str, wanted: tuple[str, str, str], card: list[str]) -> BackboneRequest:
-    from hsa_bench.core.checkpoints.request import BackboneRequest
+def _card(texts: list[str]) -> dict[str, Any]:
+    """Parse `field=value` of the one file."""
     from hsa_bench.core.models.preprocess import parse_card
 
-    place = path if NAMED.fullmatch(path) and not Path(path).exists() else str(Path(path).expanduser())
-    arch, file_format, branch = wanted
-    by_name = parse_card(card)
-    if named := [name for name in by_name if name]:
+    cards = parse_card(texts)
+    if named := [name for name in cards if name]:
         raise UsageError(f"--card {named[0]}.…: there is one file here; write the field alone")
-    changes = by_name.get("", {})
-    return BackboneRequest(
-        label="it", path=place, arch=arch, file_format=file_format, branch=branch, card=changes
-    )
+    return cards.get("", {})
 
 
-def _inspect(
-    path: str, wanted: tuple[str, str, str], card: list[str], every: bool, export: Path | None, names: str
-) -> None:
-    backbone = _request(path, wanted, card).load()
+def _inspect(request: BackboneRequest, every: bool, export: Path | None, names: str) -> None:
+    from hsa_bench.core.checkpoints.open import open_backbone
+
+    backbone = open_backbone(request)
     source, coverage = backbone.source, backbone.source.coverage
     rows = {
         "file": source.path,
@@ -110,9 +111,7 @@ def _told(budget: Budget | None) -> str:
     return f"{budget.method} on {budget.dataset}, {seen}"
 
 
-def _probe(
-    path: str, wanted: tuple[str, str, str], card: list[str], dataset: str, data: Path, image_size: int
-) -> None:
+def _probe(request: BackboneRequest, dataset: str, data: Path, image_size: int) -> None:
     import tempfile
 
     from hsa_bench.core.context import Context
@@ -121,7 +120,7 @@ def _probe(
 
     with tempfile.TemporaryDirectory() as cache:
         opened = open_dataset(dataset, data)
-        found = probe(_request(path, wanted, card), opened, Context(data, Path(cache)), image_size)
+        found = probe(request, opened, Context(data, Path(cache)), image_size)
     typer.echo(
         f"\nkNN on up to {IMAGES:,} training images of {dataset}, each by the others (k = 20, T = 0.07); "
         "p against the first row, exact McNemar, Holm:"

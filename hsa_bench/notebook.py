@@ -13,6 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.architectures import ResNetTrunk, build
@@ -25,7 +26,7 @@ from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
 from hsa_bench.core.runs.runner import finished
 from hsa_bench.core.seed import generator
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.place import Place
+from hsa_bench.suite.open_bench import open_bench
 from reports.run_folder.frame import tidy
 
 KEYED_AS = {
@@ -85,8 +86,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     """
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     chosen = choose_tasks(names, settings, image_size)
-    place = Place(Path(out), Path(data), device, workers)
-    bench = place.bench()
+    bench = open_bench(Path(out), Path(data), device, workers)
     if isinstance(module_or_path, nn.Module):
         backbone = from_module(module_or_path, label, card)
         request = BackboneRequest(label=label, arch=backbone.arch)
@@ -99,7 +99,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
             branch=branch,
             card=card.as_dict() if card else {},
         )
-        backbone = request.load()
+        backbone = open_backbone(request)
     plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
     if plan.blocked:
         raise UsageError(plan.blocked[0].blocked)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsa_bench.core.errors import UnreadableResult, UsageError
+from hsa_bench.core.errors import exit_with_its_message
 from hsa_bench.core.files import write_text
 from hsa_bench.suite.job import Job
-from hsa_bench.suite.place import Place
+from hsa_bench.suite.open_bench import open_bench
 
 if TYPE_CHECKING:
     from hsa_bench.core.results.result import TaskResult
+    from hsa_bench.core.runs.execute import Bench
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -31,11 +32,8 @@ def main(
 
     The test pictures are used once, after everything is chosen.
     """
-    try:
+    with exit_with_its_message():
         ok = _reproduce(ablation, out, data, device, workers)
-    except (UsageError, UnreadableResult) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
     raise typer.Exit(0 if ok else 1)
 
 
@@ -51,7 +49,7 @@ def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> b
     from reports.report import write_report
 
     ablation = read_ablation(name)
-    first, last = (Place(out / part, data, device, workers) for part in ("tuning", "final"))
+    first, last = (open_bench(out / part, data, device, workers) for part in ("tuning", "final"))
     typer.echo("tuning: the same trials for every method")
     _run(tuning_job(ablation), first)
     results = _results(first)
@@ -60,26 +58,26 @@ def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> b
     write_text(out / "chosen.json", json.dumps({row: t.settings for row, t in best.items()}, indent=1) + "\n")
     typer.echo(f"{tuned}\ncomparison")
     ok = _run(final_job(ablation, best, flops_per_epoch(ablation, results), tuned), last)
-    for place in (first, last):
-        typer.echo(f"report: {write_report(place.out)}")
+    for bench in (first, last):
+        typer.echo(f"report: {write_report(bench.store.out)}")
     return ok
 
 
-def _run(job: Job, place: Place) -> bool:
+def _run(job: Job, bench: Bench) -> bool:
     from rich.console import Console
 
     from hsa_bench.suite.display import Display
-    from hsa_bench.suite.suite import Suite, run_suite
+    from hsa_bench.suite.suite import run_suite
 
     with Display(Console()) as display:
-        return run_suite(Suite(job, place.bench(), display))
+        return run_suite(job, bench, display)
 
 
-def _results(place: Place) -> list[TaskResult]:
+def _results(bench: Bench) -> list[TaskResult]:
     """The plan's results, and none that an earlier plan left."""
     from reports.run_folder.collected import collect
 
-    return list(collect(place.out).results)
+    return list(collect(bench.store.out).results)
 
 
 if __name__ == "__main__":

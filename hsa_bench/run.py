@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.errors import UnreadableResult, UsageError
-from hsa_bench.suite.job import DEMO, Job, make_job, parse_checkpoint, parse_settings, presets, words
-from hsa_bench.suite.place import Place
+from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.suite.job import DEMO, Job, make_job, presets
+from hsa_bench.suite.open_bench import open_bench
+from hsa_bench.suite.options import parse_checkpoint, parse_numbers, words
+
+if TYPE_CHECKING:
+    from hsa_bench.core.runs.execute import Bench
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--seeds {text}: write whole numbers, for example 0,1,2") from None
 
 
 def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
@@ -93,7 +90,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     if list_all:
         _list()
         return
-    try:
+    with exit_with_its_message():
         given: dict[str, Any] = {
             "tasks": words(tasks),
             "checkpoints": tuple(parse_checkpoint(text) for text in checkpoint or ()),
@@ -105,30 +102,18 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "image_size": image_size,
             "baseline": baseline,
             "claims": _claims(claim or []),
-            "seeds": _numbers(seeds) if seeds else (),
+            "seeds": parse_numbers(seeds, "--seeds") if seeds else (),
             "limit": limit,
         }
         job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [])
         if not preset and job.preset == DEMO:
             typer.echo("nothing to evaluate was named, so this is the demo preset (--preset demo)")
-        _check_settings(job, settings or [])
-        ok = _run(job, Place(out, data, device, workers), dry, overwrite)
-    except (UsageError, UnreadableResult) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+        ok = _run(job, open_bench(out, data, device, workers), dry, overwrite)
     raise typer.Exit(0 if ok else 1)
 
 
-def _check_settings(job: Job, texts: list[str]) -> None:
-    """Refuse a setting of the command that no task takes; one of a preset may be for a task left out."""
-    from hsa_bench.suite.choose_tasks import choose_tasks
-
-    settings = parse_settings(texts)
-    choose_tasks(job.tasks, {k: v for k, v in settings.items() if not k.startswith("pretrain.")}, 0)
-
-
-def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
-    """Run the job and write the report; whether all cells came out."""
+def _run(job: Job, bench: Bench, dry: bool, overwrite: bool) -> bool:
+    """Run the job and write the report; return whether all runs came out."""
     import io
     import sys
 
@@ -137,24 +122,22 @@ def _run(job: Job, place: Place, dry: bool, overwrite: bool) -> bool:
     from hsa_bench.core.processes import leave, rank
     from hsa_bench.suite.display import Display
     from hsa_bench.suite.dry_run import dry_run
-    from hsa_bench.suite.suite import Suite, run_suite
+    from hsa_bench.suite.suite import run_suite
     from reports.report import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a log shows each cell as it ends
-    bench = place.bench()
+        sys.stdout.reconfigure(line_buffering=True)  # a log shows each run as it ends
     with Display(Console(quiet=rank() > 0)) as display:
-        suite = Suite(job, bench, display, overwrite)
         if dry:
-            dry_run(suite)
+            dry_run(job, bench, display, overwrite)
             return True
-        ok = run_suite(suite)
+        ok = run_suite(job, bench, display, overwrite)
         first = rank() == 0
         leave()
         if not first:
             return ok
         with display.busy("writing the report"):
-            report = write_report(place.out)
+            report = write_report(bench.store.out)
     typer.echo(f"report: {report}")
     return ok
 

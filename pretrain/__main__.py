@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -75,7 +76,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             images = open_dataset(str(wanted["--dataset"]), data).limited(limit or None)
             training = Training(
                 settings=changed(Settings(), chosen, "pretrain"),
-                backbone=BackboneRequest(label="pretrained", arch=str(wanted["--arch"]), init=seed).load(),
+                backbone=open_backbone(
+                    BackboneRequest(label="pretrained", arch=str(wanted["--arch"]), init=seed)
+                ),
                 images=images.train,
                 view=eval_view(images, image_size or base.image_size),
                 seed=seed,

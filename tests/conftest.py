@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hsa_bench.core.checkpoints.open import open_backbone
+
 # Before torch. Tests run in a process per core: in networks this small, threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep instead of spinning
@@ -35,4 +37,4 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture(scope="session")
 def small_backbone() -> Backbone:
-    return BackboneRequest(label="random", arch="resnet18-w16").load()
+    return open_backbone(BackboneRequest(label="random", arch="resnet18-w16"))

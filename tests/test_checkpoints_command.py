@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import UsageError
@@ -23,7 +24,8 @@ from hsa_bench.notebook import evaluate
 from hsa_bench.run import app
 from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.controls import control_requests, control_tasks
-from hsa_bench.suite.job import make_job, parse_checkpoint
+from hsa_bench.suite.job import make_job
+from hsa_bench.suite.options import parse_checkpoint
 from reports.report import write_report
 from tests.support.command import call
 
@@ -79,7 +81,7 @@ def test_options_may_differ_by_backbone(four: Path) -> None:
     named = [parse_checkpoint(f"{label}={four / 'moco.pth.tar'}") for label in "qk"]
     options = {"checkpoints": named, "arch": ARCH, "branch": "k=key", "dataset": "digits"}
     q, k = make_job("", {**options, "card": {"k": {"std": [0.228, 0.224, 0.225]}}}, []).requests()
-    one, other = q.load(), k.load()
+    one, other = open_backbone(q), open_backbone(k)
     assert (one.source.branch, other.source.branch) == ("query", "key")
     assert (one.card.std[0], other.card.std[0]) == (0.229, 0.228)
     assert one.id != other.id
@@ -113,9 +115,9 @@ def test_a_module_of_ones_own_is_evaluated_without_a_file(tmp_path: Path) -> Non
     job = make_job("", {"arch": "my_lab.nets:build", "dataset": "digits"}, [])
     [request] = job.requests()
     assert (request.label, request.path) == ("build", "my_lab.nets:build")
-    twins = control_requests(job, [LoadedBackbone(request, request.load())])
+    twins = control_requests(job, [LoadedBackbone(request, open_backbone(request))])
     assert [r.arch for r in twins[:3]] == ["my_lab.nets:build"] * 3
-    assert twins[0].load().weights != request.load().weights
+    assert open_backbone(twins[0]).weights != open_backbone(request).weights
     settings = {"semisup-10.steps": 2, "semisup-10.rates": [[0.01, 0.05]]}
     frame = evaluate("my_lab.nets:build", "knn,semisup-10", limit=200, out=tmp_path, **settings)
     assert set(frame["status"]) == {"ok"}

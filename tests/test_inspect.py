@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
@@ -91,7 +91,9 @@ def test_an_exported_resnet_is_torchvisions_and_detectron2s(moco: Path, tmp_path
     assert held["matching_heuristics"] is True
     assert held["model"]["res2.0.conv1.norm.weight"].shape == (64,)
     for out in ("out.safetensors", "out.pkl"):
-        assert load_checkpoint(tmp_path / out, "x").weights == weights_hash(build("resnet18", 2))
+        assert open_backbone(BackboneRequest(label="x", path=str(tmp_path / out))).weights == weights_hash(
+            build("resnet18", 2)
+        )
     assert "Detectron2's names go into a .pkl" in said(
         moco, "--export", tmp_path / "o.pkl", "--names", "timm", code=2
     )
@@ -109,7 +111,9 @@ def test_an_exported_vit_gives_the_same_features_in_torchvision(tmp_path: Path) 
     with torch.inference_mode():
         torch.testing.assert_close(net(x), trunk(x))
     for out in ("tv", "timm"):
-        assert load_checkpoint(tmp_path / f"{out}.safetensors", "x").weights == weights_hash(trunk)
+        assert open_backbone(
+            BackboneRequest(label="x", path=str(tmp_path / f"{out}.safetensors"))
+        ).weights == weights_hash(trunk)
     assert "ViTs have timm's" in said(tmp_path / "v.pth", "--export", tmp_path / "v.pkl", code=2)
 
 

@@ -18,6 +18,10 @@ All are ValueErrors, so that a caller who knows none of them can catch that.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class HsaBenchError(ValueError):
     """The root of all; its message is meant for the user and needs no traceback."""
@@ -73,3 +77,18 @@ class UnreadableResult(HsaBenchError):
 
 class Diverged(HsaBenchError):
     """A training whose loss or weights are no longer finite."""
+
+
+@contextmanager
+def exit_with_its_message(*others: type[Exception]) -> Iterator[None]:
+    """Print an error of the suite and leave with exit code 2, as every command does.
+
+    Args:
+        others: Further exceptions that are the user's to mend, e.g. OSError.
+    """
+    mended: tuple[type[Exception], ...] = (HsaBenchError, *others)
+    try:
+        yield
+    except mended as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -58,7 +58,8 @@ class Ablation(Record):
     tasks: tuple[str, ...]
     evaluation_seeds: tuple[int, ...] = (0,)
     random_controls: int = 3
-    set: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict, alias="set")
+    """As a job's."""
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -123,7 +124,7 @@ def tuning_job(ablation: Ablation) -> Job:
         seeds=(0,),
         random_controls=0,
         pixels_control=False,
-        set=_own(ablation, {ablation.tuning.judge}),
+        settings=_own(ablation, {ablation.tuning.judge}),
         pretrain=Pretraining(
             arch=ablation.arch,
             settings={**ablation.shared, "epochs": ablation.tuning.epochs, "knn_every": 0},
@@ -177,7 +178,7 @@ def final_job(
         baseline=tuple(row for base in USUAL for row in (base, base + LONGER) if row in rows),
         random_controls=ablation.random_controls,
         controls_on="all",
-        set=dict(ablation.set),
+        settings=dict(ablation.settings),
         notes=(*ablation.notes, tuned),
         pretrain=Pretraining(arch=ablation.arch, settings=dict(ablation.shared), backbones=rows),
     )
@@ -197,7 +198,7 @@ def flops_per_epoch(ablation: Ablation, results: Sequence[TaskResult]) -> dict[s
 
 
 def _own(ablation: Ablation, tasks: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in ablation.set.items() if name.rpartition(".")[0] in tasks}
+    return {name: value for name, value in ablation.settings.items() if name.rpartition(".")[0] in tasks}
 
 
 def _is(result: TaskResult, task: str) -> bool:

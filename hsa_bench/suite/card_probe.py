@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from eval_tasks.knn import without
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
@@ -58,7 +59,7 @@ def probe(request: BackboneRequest, data: Classification, ctx: Context, image_si
     view = eval_view(data, image_size)
     found: dict[str, tuple[str, Tensor]] = {}
     for name, flags, one in _candidates(request):
-        backbone = one.load()
+        backbone = open_backbone(one)
         rows = range(len(train))
         parts = batches(backbone.module, train, rows, centre_view(view, backbone.card), ctx)
         features = torch.nn.functional.normalize(torch.cat(list(parts)), dim=1)
@@ -87,7 +88,7 @@ def verdict(probed: Sequence[Probed]) -> str:
 
 def _candidates(request: BackboneRequest) -> list[tuple[str, str, BackboneRequest]]:
     """Names, options and requests; the first is the card in force."""
-    now = request.load()
+    now = open_backbone(request)
     found = [("as loaded", "", request)]
     for name, card in INPUTS.items():
         if replace(card, tokens=now.card.tokens) != now.card:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hsa_bench.core import registry
@@ -16,15 +16,19 @@ EVAL_TASKS = "eval_tasks"
 
 
 def choose_tasks(
-    names: Sequence[str], settings: Mapping[str, Any], image_size: int, spare: bool = False
+    names: Sequence[str],
+    settings: Mapping[str, Any],
+    image_size: int,
+    asked: Collection[str] | None = None,
 ) -> list[ChosenTask]:
-    """The tasks of a run with their settings.
+    """Return the tasks of a run with their settings.
 
     Args:
         names: Plug-in names (their `DEFAULT` variants, or all), variants, or dotted paths.
         settings: By `task.field`.
         image_size: For every classification task; 0 leaves it to them.
-        spare: Whether settings may be of tasks that are not among these, as a preset's may.
+        asked: Names among the settings that must change something; None for all. The others, a preset's, may
+            be of tasks that are not among these.
 
     Raises:
         UsageError: An unknown task, field or value, or a setting that changes nothing.
@@ -53,9 +57,9 @@ def choose_tasks(
     different = list({c.task.name: c for c in chosen}.values())
     unused = {name: value for name, value in settings.items() if name not in used}
     _check_known(unused)
-    if unused and not spare:
+    if idle := [name for name in unused if asked is None or name in asked]:
         there = ", ".join(c.task.name for c in different)
-        raise UsageError(f"--set {min(unused)}: it changes nothing, as the tasks of this run are {there}")
+        raise UsageError(f"--set {min(idle)}: it changes nothing, as the tasks of this run are {there}")
     return different
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.results.row_names import PIXELS, RANDOM
-from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone
+from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, OpenedTask
 from hsa_bench.suite.job import Job
+
+T = TypeVar("T", ChosenTask, OpenedTask)
 
 
 def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[BackboneRequest]:
@@ -32,8 +35,8 @@ def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[Ba
     return requests
 
 
-def control_tasks(job: Job, tasks: Sequence[ChosenTask]) -> list[ChosenTask]:
-    """What the controls are measured on: the cheap tasks, or all if the job says so or has no other."""
+def control_tasks(job: Job, tasks: Sequence[T]) -> list[T]:
+    """Return the tasks of the controls: the cheap ones; all if the job says so or has no other backbone."""
     alone = not (job.checkpoints or job.pretrain.backbones)
     return [one for one in tasks if alone or job.controls_on == "all" or one.task.cheap]
 

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.result import Record
 from hsa_bench.core.results.row_names import is_control
-
-if TYPE_CHECKING:
-    from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.suite.options import by_name, parse_settings, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
 DEMO = "demo"
 SHIPPED = "digits"
 """A data set that ships inside a dependency."""
 
-NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""Backbones by name instead of a file."""
-
-
-def words(given: Any) -> Any:
-    """The parts of a text between commas; anything else as it is."""
-    if isinstance(given, str):
-        return tuple(part.strip() for part in given.split(",") if part.strip())
-    return given
-
-
 Names = Annotated[tuple[str, ...], BeforeValidator(words)]
 """A list of names, or one text with commas."""
-
-
-class CheckpointOption(Record):
-    """One `--checkpoint NAME=PATH`."""
-
-    label: str
-    path: str
 
 
 class Pretraining(Record):
@@ -62,6 +41,8 @@ class Pretraining(Record):
 class Job(Record):
     """Everything a run does. The fields are those of a preset file."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
     title: str = "Transfer evaluation"
     preset: str = ""
     notes: tuple[str, ...] = ()
@@ -72,7 +53,7 @@ class Job(Record):
     are one word for all checkpoints, or `NAME=word,NAME=word`."""
     file_format: str = ""
     branch: str = ""
-    """Which network of the files."""
+    """Network of the files."""
     card: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By backbone's name ("": all): fields of the card that are known better than the file says."""
     image_size: int = 0
@@ -86,52 +67,65 @@ class Job(Record):
     """The tasks that controls are measured on: those that take seconds once features are there, or all."""
     pixels_control: bool = True
     pretrain: Pretraining = Pretraining()
-    checkpoints: tuple[CheckpointOption, ...] = ()
+    checkpoints: tuple[BackboneRequest, ...] = ()
     tasks: tuple[str, ...] = ("linear", "knn", "semisup")
     seeds: tuple[int, ...] = (0,)
     limit: int | None = None
-    set: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict, alias="set")
     """`task.field: value`; the task is a plug-in's name (all its variants) or one variant's."""
+    asked: frozenset[str] = frozenset()
+    """Names among `settings` that the user gave for this run, so that each must change something; those of
+    a preset alone may be for a task that is left out."""
 
     def requests(self) -> list[BackboneRequest]:
-        """The backbones named by the user; a module of one's own without a file is named by its function."""
-        from hsa_bench.core.checkpoints.request import BackboneRequest
+        """Return the backbones named by the user, with what the job says of each.
+
+        A module of one's own without a file is named by its function.
+        """
         from hsa_bench.core.models.user_module import is_own
 
-        named = [(option.label, option.path, self.arch) for option in self.checkpoints]
-        if not named and not self.pretrain.backbones and is_own(self.arch):
-            named = [(self.arch.partition(":")[2], self.arch, "")]
-        return [
-            BackboneRequest(
-                label=label,
-                path=path,
-                arch=_for(label, arch),
-                file_format=_for(label, self.file_format),
-                branch=_for(label, self.branch),
-                card={**self.card.get("", {}), **self.card.get(label, {})},
-            )
-            for label, path, arch in named
-        ]
+        requests = [request.model_copy(update=self._said_of(request)) for request in self.checkpoints]
+        if not requests and not self.pretrain.backbones and is_own(self.arch):
+            label = self.arch.partition(":")[2]
+            own = BackboneRequest(label=label, path=self.arch)
+            requests = [own.model_copy(update={**self._said_of(own), "arch": ""})]
+        return requests
+
+    def settings_of(self, pretraining: bool) -> dict[str, Any]:
+        """Return the settings of the evaluations, by `task.field`, or of the pretraining, by field."""
+        if pretraining:
+            return {k.removeprefix("pretrain."): v for k, v in self.settings.items() if _pretrains(k)}
+        return {k: v for k, v in self.settings.items() if not _pretrains(k)}
+
+    def labels(self) -> list[str]:
+        """Return the names of all backbones but the controls, in the report's order."""
+        return list(dict.fromkeys([*self.pretrain.backbones, *(r.label for r in self.requests())]))
+
+    def _said_of(self, request: BackboneRequest) -> dict[str, Any]:
+        return {
+            "arch": request.arch or word_for(request.label, self.arch),
+            "file_format": request.file_format or word_for(request.label, self.file_format),
+            "branch": request.branch or word_for(request.label, self.branch),
+            "card": {**self.card.get("", {}), **request.card, **self.card.get(request.label, {})},
+        }
 
 
 def presets() -> dict[str, Path]:
-    """Preset files by name."""
+    """Return the preset files by name."""
     return presets_in(PRESETS)
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """A preset by name or file, as a mapping of `Job` fields.
+    """Read a preset by name or file, as a mapping of `Job` fields.
 
     Raises:
         UsageError: No such preset, or not a mapping.
     """
     try:
-        return {
-            **read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds"),
-            "preset": name,
-        }
+        fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
     except ValueError as error:
         raise UsageError(str(error)) from error
+    return {**fields, "preset": name}
 
 
 def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -> Job:
@@ -148,9 +142,10 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
-    chosen = {**base, **options, "set": {**base.get("set", {}), **parse_settings(settings)}}
+    own = parse_settings(settings)
+    fields = {**base, **options, "set": {**base.get("set", {}), **own}, "asked": frozenset(own)}
     try:
-        job = Job.model_validate(chosen)
+        job = Job.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -159,7 +154,7 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     _check_names(job)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
-    stray = [name for name in job.set if name.startswith("pretrain.")]
+    stray = [name for name in job.settings if _pretrains(name)]
     if stray and not job.pretrain.backbones:
         raise UsageError(f"--set {stray[0]}: this run pretrains nothing; see python -m pretrain")
     if not (job.checkpoints or job.pretrain.backbones or job.arch):
@@ -173,11 +168,11 @@ def _check_names(job: Job) -> None:
     Raises:
         UsageError: With the option and the name.
     """
-    names = [c.label for c in job.checkpoints] or [r.label for r in job.requests()]
+    names = [request.label for request in job.requests()]
     if unknown := set(job.card) - {"", *names}:
         raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
     for option, text in (("arch", job.arch), ("format", job.file_format), ("branch", job.branch)):
-        for name in _by_name(text):
+        for name in by_name(text):
             if name not in names:
                 raise UsageError(
                     f"--{option} {name}=…: no such backbone; there are {', '.join(names) or 'none'}"
@@ -187,44 +182,8 @@ def _check_names(job: Job) -> None:
             raise UsageError(f"{name}: is the name of a control; call this backbone something else")
 
 
-def _by_name(words: str) -> dict[str, str]:
-    """`NAME=word,NAME=word` by name; empty for one word."""
-    return dict(part.strip().partition("=")[::2] for part in words.split(",")) if "=" in words else {}
-
-
-def _for(label: str, words: str) -> str:
-    """What `word`, or `NAME=word,NAME=word`, says of one backbone."""
-    return _by_name(words).get(label, "") if "=" in words else words
-
-
-def parse_checkpoint(text: str) -> CheckpointOption:
-    """`NAME=PATH`, where the path may also be timm:NAME and the like, or `package.module:function`.
-
-    Raises:
-        UsageError: Another form.
-    """
-    label, found, path = text.partition("=")
-    if not (label and found and path) or "/" in label:
-        raise UsageError(f"--checkpoint {text}: write NAME=PATH, for example mine=runs/mine.pth")
-    place = Path(path).expanduser()
-    if NAMED.fullmatch(path) and not place.exists():
-        return CheckpointOption(label=label, path=path)
-    return CheckpointOption(label=label, path=str(place.absolute()))
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """`task.field=value` pairs.
-
-    Raises:
-        UsageError: Another form.
-    """
-    parsed = {}
-    for text in settings:
-        name, found, value = text.partition("=")
-        if not found or "." not in name:
-            raise UsageError(f"--set {text}: write task.field=value, for example linear.epochs=50")
-        parsed[name] = yaml.safe_load(value)
-    return parsed
+def _pretrains(name: str) -> bool:
+    return name.startswith("pretrain.")
 
 
 def _suggest(name: str, known: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from eval_tasks import knn, linear_cached, logistic
 from eval_tasks._linear.grid import held_out_rows
 from eval_tasks._linear.heads import Heads
 from eval_tasks._shared.frozen import FrozenTask
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
@@ -84,7 +85,7 @@ def test_frozen_tasks_cost_a_bare_forward_and_a_fifth(
     benchmark: BenchmarkFixture, photographs: Classification, ctx: Context
 ) -> None:
     """Peer: the trunk under autocast over a DataLoader, with two loader processes or none."""
-    backbone = BackboneRequest(label="x", arch="resnet18").load()
+    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18"))
     tasks: list[FrozenTask] = [knn.TASKS[0], linear_cached.TASKS[0], logistic.TASKS[0]]
     tasks = [task.resolved(photographs, ctx) for task in tasks]
     assert len({(task.view, task.precision) for task in tasks}) == 1  # so one extraction serves all

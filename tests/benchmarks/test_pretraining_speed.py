@@ -16,6 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
@@ -41,7 +42,7 @@ def pictures(count: int) -> ImageSet:
 def training(images: ImageSet, ctx: Context, **settings: Any) -> Training:
     chosen = replace(Settings(batch=256, queue=768, epochs=10, knn_every=0), **settings)
     return Training(
-        chosen, BackboneRequest(label="x", arch="resnet18").load(), images, View(SIZE, SIZE), 0, ctx
+        chosen, open_backbone(BackboneRequest(label="x", arch="resnet18")), images, View(SIZE, SIZE), 0, ctx
     )
 
 

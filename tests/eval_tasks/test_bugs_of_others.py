@@ -13,7 +13,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.runs.task import ClassificationTask, Outcome
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.job import parse_settings
+from hsa_bench.suite.options import parse_settings
 
 QUICK: dict[str, ClassificationTask] = {
     "knn": knn.TASKS[0],

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from eval_tasks.coco import TASKS, Coco
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection import digit_scenes
@@ -121,7 +122,7 @@ def test_a_seed_fixes_every_number_whatever_the_workers(small_backbone: Backbone
 
 
 def test_small_image_stems_run_too(ctx: Context) -> None:
-    backbone = BackboneRequest(label="random", arch="resnet18-w16-cifar").load()
+    backbone = open_backbone(BackboneRequest(label="random", arch="resnet18-w16-cifar"))
 
     coarse = replace(QUICK, iterations=1, stages=(2, 3, 4), anchor_sizes=(20, 32, 48, 64))
 
@@ -139,7 +140,7 @@ def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:
         dim=128,
         card=Preprocess(),
         weights=weights_hash(module),
-        source=BackboneRequest(label="", arch="resnet18-w16").load().source,
+        source=open_backbone(BackboneRequest(label="", arch="resnet18-w16")).source,
     )
 
     with pytest.raises(FloatingPointError, match="the loss is not finite in iteration 0"):
@@ -147,25 +148,25 @@ def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:
 
 
 def test_raw_pixels_are_refused_with_the_reason() -> None:
-    pixels = BackboneRequest(label="pixels", arch=PIXELS).load()
+    pixels = open_backbone(BackboneRequest(label="pixels", arch=PIXELS))
 
     assert TASKS[0].unsupported(pixels) == "pixels has no stages and nothing to fine-tune"
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet34-w16"])
 def test_c4_refuses_backbones_without_bottlenecks_and_names_the_variant_that_takes_them(arch: str) -> None:
-    backbone = BackboneRequest(label="random", arch=arch).load()
+    backbone = open_backbone(BackboneRequest(label="random", arch=arch))
     coco, fpn = (replace(VARIANTS[name], engine="torchvision") for name in ("coco", "coco-fpn-1x"))
 
     assert coco.unsupported(backbone) == (
         f"{arch} has no bottleneck blocks, and C4 is made for these (ResNet-50, 101); use coco-fpn-1x"
     )
     assert not fpn.unsupported(backbone)
-    assert not coco.unsupported(BackboneRequest(label="random", arch="resnet50-w8").load())
+    assert not coco.unsupported(open_backbone(BackboneRequest(label="random", arch="resnet50-w8")))
 
 
 def test_c4_runs_with_boxes_alone(ctx: Context) -> None:
-    backbone = BackboneRequest(label="random", arch="resnet50-w8").load()
+    backbone = open_backbone(BackboneRequest(label="random", arch="resnet50-w8"))
     task = replace(QUICK, head="c4", masks=False, iterations=2, precise_batches=1)
 
     outcome = run(backbone, ctx, task)

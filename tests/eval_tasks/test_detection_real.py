@@ -10,6 +10,7 @@ import pytest
 
 from eval_tasks import coco, voc
 from eval_tasks._detection.settings import DetectionTask
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
@@ -52,7 +53,7 @@ pytestmark = [
 def test_eight_real_pictures_are_learnt_by_heart(ctx: Context, name: str, folder: str) -> None:
     task = replace(TASKS[name], root=str(DATA / folder), **SMALL)  # type: ignore[call-arg]
     few: DetectionData = task.data("", ctx).limited(8)
-    backbone = BackboneRequest(label="random", arch="resnet18").load()
+    backbone = open_backbone(BackboneRequest(label="random", arch="resnet18"))
 
     outcome = task.run(backbone, replace(few, val=few.train), 0, None, ctx)
 

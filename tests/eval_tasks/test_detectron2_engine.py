@@ -11,6 +11,7 @@ import torch
 from eval_tasks._detection.detectron2.detector import Detectron2Detector, detectron2_detector
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.coco import TASKS
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.architectures import build
@@ -105,7 +106,7 @@ def test_a_task_runs_with_it_from_data_to_numbers(ctx: Context, monkeypatch: pyt
         mask_dim=16,
         mask_layers=1,
     )
-    backbone = BackboneRequest(label="random", arch="resnet18").load()
+    backbone = open_backbone(BackboneRequest(label="random", arch="resnet18"))
     data = small.data("digits", ctx)
 
     outcome = small.resolved(data, ctx).run(backbone, data, 0, None, ctx)
@@ -116,6 +117,6 @@ def test_a_task_runs_with_it_from_data_to_numbers(ctx: Context, monkeypatch: pyt
 
 
 def test_unusual_trunks_are_refused_while_planning() -> None:
-    backbone = BackboneRequest(label="random", arch="resnet18-w16").load()
+    backbone = open_backbone(BackboneRequest(label="random", arch="resnet18-w16"))
 
     assert "use engine=torchvision" in task("coco-fpn-1x").unsupported(backbone)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from eval_tasks.knn import TASKS as KNNS
 from eval_tasks.layers import TASKS
 from eval_tasks.logistic import TASKS as LOGISTICS
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
@@ -35,7 +36,7 @@ def ran(backbone: Backbone, data: Classification, ctx: Context, **settings: obje
 
 @pytest.fixture
 def small() -> Backbone:
-    return BackboneRequest(label="small", arch="resnet18-w8-s2").load()
+    return open_backbone(BackboneRequest(label="small", arch="resnet18-w8-s2"))
 
 
 def test_every_layer_has_both_numbers_and_the_main_one_is_the_deepest(
@@ -102,7 +103,7 @@ def test_the_layer_that_knows_is_told_from_the_one_that_does_not(hand_made: Back
 def test_the_deepest_layer_of_a_vision_transformer_is_its_own_features(
     colours: Classification, ctx: Context
 ) -> None:
-    vit = BackboneRequest(label="vit", arch="vit_w32x2_patch4_12-h2").load()
+    vit = open_backbone(BackboneRequest(label="vit", arch="vit_w32x2_patch4_12-h2"))
     found = ran(vit, colours, ctx, cs=(10.0,))
     logistic = replace(LOGISTICS[0], cs=(10.0,)).resolved(colours, ctx).run(vit, colours, 0, None, ctx)
     knn = KNNS[0].resolved(colours, ctx).run(vit, colours, 0, None, ctx)
@@ -117,7 +118,7 @@ def test_some_layers_can_be_asked_for(small: Backbone, colours: Classification, 
 
 
 def test_what_has_no_such_layers_is_skipped_with_the_reason(small: Backbone) -> None:
-    pixels = BackboneRequest(label="pixels", arch="pixels").load()
+    pixels = open_backbone(BackboneRequest(label="pixels", arch="pixels"))
     assert "only ResNets and vision transformers" in TASK.unsupported(pixels)
     assert TASK.unsupported(small) == ""
     assert "no layer 'stage9'; there are stem, stage1" in replace(TASK, layers=("stage9",)).unsupported(small)

@@ -7,6 +7,7 @@ import pytest
 
 from eval_tasks._detection.solver import Solver
 from eval_tasks.voc import TASKS
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.errors import DataError
@@ -76,7 +77,7 @@ def test_c4_on_a_small_trunk_names_the_pyramid(small_backbone: Backbone) -> None
     task = replace(VARIANTS["voc"], engine="torchvision")
 
     assert "use voc-fpn" in task.unsupported(small_backbone)
-    assert not task.unsupported(BackboneRequest(label="random", arch="resnet50").load())
+    assert not task.unsupported(open_backbone(BackboneRequest(label="random", arch="resnet50")))
 
 
 def test_data_are_looked_for_below_the_data_root_or_where_told(ctx: Context, tmp_path: Path) -> None:

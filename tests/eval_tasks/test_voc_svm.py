@@ -9,6 +9,7 @@ import pytest
 from eval_tasks import voc_lowshot, voc_svm
 from eval_tasks._svm.fit import area, unit
 from eval_tasks._svm.voc_draws import shared_images
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.voc_folder import CLASSES
@@ -103,7 +104,7 @@ def test_the_report_finds_the_number_in_the_outcomes(
     request = BackboneRequest(label="random", arch="resnet18-w16")
     plan = make_plan(
         [ChosenTask("eval_tasks.voc_svm", quick)],
-        [LoadedBackbone(request, request.load())],
+        [LoadedBackbone(request, open_backbone(request))],
         "",
         (0,),
         None,
@@ -193,7 +194,7 @@ def test_a_limit_takes_that_many_images(small_backbone: Backbone, voc: VocLabels
 
 
 def test_networks_without_stages_are_told_of_pcls(small_backbone: Backbone) -> None:
-    pixels = BackboneRequest(label="pixels", arch="pixels").load()
+    pixels = open_backbone(BackboneRequest(label="pixels", arch="pixels"))
 
     assert "voc-svm-pcl takes the features of any network" in VISSL.unsupported(pixels)
     assert "voc-lowshot-pcl takes" in FEW_VISSL.unsupported(pixels)

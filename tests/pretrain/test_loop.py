@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
@@ -42,7 +42,9 @@ def images() -> ImageSet:
 
 def training(settings: Settings, ctx: Context, **given: Any) -> Training:
     request = BackboneRequest(label="x", arch="resnet18-w16")
-    return Training(settings, request.load(), images(), View(32, 32), given.pop("seed", 0), ctx, **given)
+    return Training(
+        settings, open_backbone(request), images(), View(32, 32), given.pop("seed", 0), ctx, **given
+    )
 
 
 def trained(settings: Settings, ctx: Context, resume: Path, **given: Any) -> Training:
@@ -66,7 +68,7 @@ def test_every_method_moves_the_trunk_and_says_what_it_cost(
     assert {"batch 16 (256)", "epochs 3 (200)"} <= set(spent.notes)
 
     export(done, tmp_path / "file.pth", spent)
-    backbone = load_checkpoint(tmp_path / "file.pth", "x")
+    backbone = open_backbone(BackboneRequest(label="x", path=str(tmp_path / "file.pth")))
     assert backbone.weights == weights_hash(done.method.encoder.trunk)
     assert backbone.source.budget == spent
 
@@ -245,7 +247,10 @@ def test_the_exported_file_holds_what_a_reader_needs_and_its_twin_loads_alike(
     assert held["data"] == images().fingerprint()
     assert np.array_equal(held["image_hashes"].numpy(), image_hashes(images(), ctx))
     assert held["curves"] == work.progress.curves
-    twins = [load_checkpoint(tmp_path / f"out.{suffix}", "x") for suffix in ("pth", "safetensors")]
+    twins = [
+        open_backbone(BackboneRequest(label="x", path=str(tmp_path / f"out.{suffix}")))
+        for suffix in ("pth", "safetensors")
+    ]
     assert twins[0].weights == twins[1].weights == weights_hash(work.method.encoder.trunk)
     assert twins[0].source.budget == twins[1].source.budget == spent
     assert twins[0].arch == twins[1].arch

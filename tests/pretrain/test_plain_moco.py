@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
@@ -61,7 +62,7 @@ def load(plain: Plain, ours: nn.Module) -> Plain:
 @pytest.mark.parametrize("epochs", [6, pytest.param(60, marks=pytest.mark.long)])
 def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Context, tmp_path: Path) -> None:
     images = open_dataset("digits", Path()).limited(80).train
-    backbone = BackboneRequest(label="x", arch=ARCH).load()
+    backbone = open_backbone(BackboneRequest(label="x", arch=ARCH))
     ours = Training(replace(SETTINGS, epochs=epochs), backbone, images, View(32, 32), 3, ctx)
 
     f_q, f_k = load(Plain(), ours.method.encoder), load(Plain(), ours.method.encoder)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 import pretrain.embed
 import pretrain.positives
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
@@ -57,7 +58,7 @@ def test_embedding_is_the_pooled_features_in_memory_or_on_disk(
 ) -> None:
     monkeypatch.setattr(pretrain.embed, "IN_MEMORY", in_memory)
     images = open_dataset("digits", Path()).limited(40).train
-    trunk = BackboneRequest(label="x", arch="resnet18-w16").load().module.train()
+    trunk = open_backbone(BackboneRequest(label="x", arch="resnet18-w16")).module.train()
     plain_view = centre_view(View(32, 32), Preprocess())
     found = embed(trunk, images, plain_view, ctx, "x")
     assert trunk.training

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
@@ -39,7 +40,7 @@ def test_collapsed_features_are_remarked_and_others_are_not(ctx: Context) -> Non
     assert alike["spread"] < 0.01
     assert "the features have collapsed" in collapse(alike)
 
-    trunk = BackboneRequest(label="x", arch="resnet18-w16").load().module
+    trunk = open_backbone(BackboneRequest(label="x", arch="resnet18-w16")).module
     apart = look(trunk, images(), centre_view(View(32, 32), Preprocess()), ctx)
     assert collapse(apart) == ""
     assert 0 <= apart["knn"] <= 100
@@ -49,7 +50,7 @@ def test_without_classes_there_is_no_knn_and_no_purity(ctx: Context, tmp_path: P
     unlabelled = replace(images(), labels=np.zeros(60, np.int64), classes=("all",))
     trunk = BackboneRequest(label="x", arch="resnet18-w16")
     settings = Settings(method="hsa", epochs=1, batch=16, queue=32, bn_groups=4, augment="digits", k=3)
-    training = Training(settings, trunk.load(), unlabelled, View(32, 32), 0, ctx)
+    training = Training(settings, open_backbone(trunk), unlabelled, View(32, 32), 0, ctx)
     training.run(tmp_path / "resume")
     assert {"loss", "spread", "rank"} <= set(training.progress.curves)
     assert not {"knn", "purity"} & set(training.progress.curves)
@@ -63,7 +64,7 @@ def test_a_collapse_is_said_once_and_kept_for_the_report(
     settings = Settings(
         epochs=2, batch=16, queue=24, bn_groups=4, augment="digits", head_bn="hidden", knn_every=2
     )
-    trunk = BackboneRequest(label="x", arch="resnet18-w16").load()
+    trunk = open_backbone(BackboneRequest(label="x", arch="resnet18-w16"))
     training = Training(settings, trunk, images(), View(32, 32), 0, ctx, say=said.append)
     training.run(tmp_path / "resume")
     queue, first, collapsed, second = said

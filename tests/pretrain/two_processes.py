@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
@@ -44,7 +45,7 @@ CASES = {
 
 def train(case: str, folder: Path) -> Training:
     images = open_dataset("digits", Path()).limited(48).train
-    backbone = BackboneRequest(label="x", arch="resnet18-w8-cifar").load()
+    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-cifar"))
     ctx = Context(data_root=folder, cache=folder)
     training = Training(CASES[case], backbone, images, View(32, 32), 0, ctx)
     training.run(folder / "resume")

@@ -6,7 +6,8 @@ import pytest
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.job import make_job, parse_checkpoint, presets
+from hsa_bench.suite.job import make_job, presets
+from hsa_bench.suite.options import parse_checkpoint
 
 MOCO = {"checkpoints": [{"label": "moco", "path": "moco.pth"}]}
 
@@ -20,16 +21,14 @@ def test_options_and_settings_win_over_the_preset() -> None:
     job = make_job("demo", {"tasks": ("knn",), "seeds": (1, 2)}, ["knn.k=5", "linear.epochs=1"])
     assert job.tasks == ("knn",)
     assert job.seeds == (1, 2)
-    assert job.set["knn.k"] == 5
-    assert job.set["linear.epochs"] == 1
+    assert job.settings["knn.k"] == 5
+    assert job.settings["linear.epochs"] == 1
 
 
 def test_every_shipped_preset_is_a_job_whose_settings_exist() -> None:
     for name in presets():
         job = make_job(name, {"arch": "resnet18"}, [])
-        assert choose_tasks(
-            job.tasks, {k: v for k, v in job.set.items() if "pretrain." not in k}, 0, spare=True
-        )
+        assert choose_tasks(job.tasks, job.settings_of(pretraining=False), 0, job.asked)
 
 
 @pytest.mark.parametrize(

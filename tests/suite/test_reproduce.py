@@ -156,7 +156,7 @@ def test_every_ablation_that_ships_is_a_job_whose_settings_exist() -> None:
         best = chosen(ablation, [judged_by(ablation.tuning.judge, trial.label) for trial in trials(ablation)])
         final = final_job(ablation, best, dict.fromkeys(ablation.methods, 1.0), "tuned")
         for job in (tuning_job(ablation), final):
-            choose_tasks(job.tasks, job.set, job.image_size)
+            choose_tasks(job.tasks, job.settings, job.image_size)
             for own in job.pretrain.backbones.values():
                 settings = {**job.pretrain.settings, **own}
                 settings.pop("seeds", None)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from hsa_bench.core.checkpoints.layout import Converted, Payload
 from hsa_bench.core.checkpoints.match import COUNTER, Match, match
 from hsa_bench.core.checkpoints.reading.safe_read import hashes, read_metadata, safe_read
 from hsa_bench.core.checkpoints.recognise import advice, by_name, name_of, recognise
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError, Mismatch, ReadError
 from hsa_bench.core.models.architectures import blank
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -27,55 +26,41 @@ from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.results.result import Coverage, Source
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What the user says of a checkpoint; empty is what the file says."""
-
-    arch: str = ""
-    file_format: str = ""
-    """One of the format files' names, or the dotted path of one's own."""
-    branch: str = ""
-    """Which network of the file; the names are the format's."""
-    card: Mapping[str, Any] | None = None
-    """Fields of the card that are known better."""
-
-
-def load_checkpoint(path: Path, label: str, wishes: Wishes = Wishes(), origin: str = "") -> Backbone:
+def load_checkpoint(request: BackboneRequest, file: Path) -> Backbone:
     """Load a trunk from a file.
 
     Args:
-        path: A file of torch.save, safetensors, or a pickle of arrays.
-        label: Name of the backbone in tables.
-        wishes: What the user says of it.
-        origin: Where the file came from, e.g. "timm:resnet50"; its path if empty.
+        request: What the user says of the checkpoint; an empty field keeps what the file says.
+        file: Of torch.save, safetensors, or a pickle of arrays. `request.path` is the name under which it
+            was asked for, e.g. "timm:resnet50".
 
     Raises:
         CheckpointError: Unreadable, of unknown format, or not matching the trunk tensor by tensor.
     """
-    payload = read(path)
+    payload = read(file)
     try:
-        form = by_name(wishes.file_format) if wishes.file_format else recognise(payload)
-        found = _converted(form, payload, wishes.branch)
-        arch = choose_arch(found, wishes.arch)
-        card = overridden(found.card, wishes.card or {})
+        form = by_name(request.file_format) if request.file_format else recognise(payload)
+        converted = _converted(form, payload, request.branch)
+        arch = choose_arch(converted, request.arch)
+        card = overridden(converted.card, request.card)
         module = blank(arch, card.tokens)
-        seen = _fill(module, found.state, f"read as {name_of(form)} into {arch}")
+        matched = _fill(module, converted.state, f"read as {name_of(form)} into {arch}")
     except Mismatch as error:
-        remedy = _remedy(payload, wishes, found, form, error.share)
-        raise CheckpointError(f"{path}: {error}. {remedy}") from error
+        remedy = _remedy(payload, request, converted, form, error.share)
+        raise CheckpointError(f"{file}: {error}. {remedy}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{file}: {error}") from error
     if is_vit(arch):
         card = overridden(card, {"tokens": module.tokens})
     return Backbone(
-        label=label,
+        label=request.label,
         arch=arch,
         module=module.eval(),
         dim=feature_dim(module, arch),
         card=card,
         weights=weights_hash(module),
-        source=_source(path, origin, form, found, seen),
-        seen=found.image_hashes.numpy() if found.image_hashes is not None else None,
+        source=_source(file, request.path, form, converted, matched),
+        seen=converted.image_hashes.numpy() if converted.image_hashes is not None else None,
     )
 
 
@@ -134,11 +119,13 @@ def _check_values(state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{key} holds variances below 0: its tensors are exchanged, or damaged")
 
 
-def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType, share: float) -> str:
-    shapes = inferred(found.state)
-    if wishes.arch and shapes and shapes != wishes.arch:
+def _remedy(
+    payload: Payload, request: BackboneRequest, converted: Converted, form: ModuleType, share: float
+) -> str:
+    shapes = inferred(converted.state)
+    if request.arch and shapes and shapes != request.arch:
         return f"The tensors are of {shapes}: leave --arch out, or give --arch {shapes}"
-    if better := advice(payload, wishes.arch, but=name_of(form), beyond=share):
+    if better := advice(payload, request.arch, but=name_of(form), beyond=share):
         return f"Check --arch and --format. {better}"
     return (
         "No format finds more of a trunk in it: the file is incomplete, or of another network. Save all of "
@@ -146,19 +133,19 @@ def _remedy(payload: Payload, wishes: Wishes, found: Converted, form: ModuleType
     )
 
 
-def _source(path: Path, origin: str, form: ModuleType, found: Converted, seen: Match) -> Source:
-    with path.open("rb") as file:
-        digests = hashes(file)
-    assumed = found.assumed
-    if seen.without_counters:
+def _source(file: Path, name: str, form: ModuleType, converted: Converted, matched: Match) -> Source:
+    with file.open("rb") as stream:
+        digests = hashes(stream)
+    assumed = converted.assumed
+    if matched.without_counters:
         assumed = (*assumed, "batch-norm counters, which the file has not, are 0")
     return Source(
-        path=origin or str(path),
+        path=name,
         format=name_of(form),
-        branch=found.branch,
-        coverage=Coverage(matched=seen.matched, total=seen.total, dropped=found.dropped),
-        budget=found.budget,
+        branch=converted.branch,
+        coverage=Coverage(matched=matched.matched, total=matched.total, dropped=converted.dropped),
+        budget=converted.budget,
         **digests,
         assumed=assumed,
-        images_known=0 if found.image_hashes is None else len(found.image_hashes),
+        images_known=0 if converted.image_hashes is None else len(converted.image_hashes),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import SCRATCH, Context
 from hsa_bench.core.features.leakage import leakage
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
@@ -46,7 +47,7 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
     reset_peak()
     start = time.perf_counter()
     try:
-        loaded = backbone or cell.backbone.load()
+        loaded = backbone or open_backbone(cell.backbone)
         with counted(loaded.module) as passes:
             outcome, further = _measure(cell, task, loaded, ctx)
         if task.frozen:

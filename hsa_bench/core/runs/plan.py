@@ -71,6 +71,88 @@ def default_task(module: str, name: str) -> Task:
     return next(task for task in tasks if task.name == name)
 
 
+@dataclass(frozen=True)
+class OpenedTask:
+    """A task with everything that data set and machine decide, or the reason why it has no data."""
+
+    module: str
+    """Dotted name of the plug-in that defines the task."""
+    task: Task
+    dataset: str
+    data: DataId | None
+    """None if the data are missing."""
+    blocked: str = ""
+    """Why the data are missing."""
+
+
+def open_tasks(tasks: Sequence[ChosenTask], dataset: str, ctx: Context) -> list[OpenedTask]:
+    """Open each task's data and settle its settings; missing data blocks that task, the others go on.
+
+    Args:
+        tasks: In the order of the report's columns.
+        dataset: The run's labelled image set.
+        ctx: Where data is.
+    """
+    opened = []
+    for chosen in tasks:
+        try:
+            data = chosen.task.data(dataset, ctx)
+            found = DataId(name=data.name, fingerprint=data.fingerprint())
+            task = chosen.task.resolved(data, ctx)
+            opened.append(OpenedTask(chosen.module, task, dataset, found))
+        except DataError as error:
+            opened.append(OpenedTask(chosen.module, chosen.task, dataset, None, str(error)))
+    return opened
+
+
+def plan_runs(
+    tasks: Sequence[OpenedTask],
+    backbones: Sequence[LoadedBackbone],
+    seeds: Sequence[int],
+    limit: int | None,
+) -> Plan:
+    """Specify the run of every task on every backbone, and of every seed where the seed matters.
+
+    Args:
+        tasks: In the order of the report's columns.
+        backbones: In the order of its rows.
+        seeds: A task whose number does not depend on the seed runs once, with seed 0.
+        limit: Training and test images to draw, or None.
+    """
+    cells: list[Cell] = []
+    blocked: list[PlannedCell] = []
+    for opened in tasks:
+        task, runs = opened.task, seeds if opened.task.seeded else [0]
+        for backbone in backbones:
+            for seed in runs:
+                label = backbone.request.label
+                if opened.data is None:
+                    blocked.append(
+                        PlannedCell(label=label, task=task.name, seed=seed, blocked=opened.blocked)
+                    )
+                    continue
+                spec = RunSpec(
+                    task=task.name,
+                    version=task.version,
+                    settings=task.settings(),
+                    backbone=backbone.backbone.id,
+                    data=opened.data,
+                    seed=seed,
+                    limit=limit,
+                )
+                cells.append(
+                    Cell(
+                        module=opened.module,
+                        backbone=backbone.request,
+                        dataset=opened.dataset,
+                        spec=spec,
+                        source=backbone.backbone.source,
+                        skipped=task.unsupported(backbone.backbone),
+                    )
+                )
+    return Plan(tuple(cells), tuple(blocked))
+
+
 def make_plan(
     tasks: Sequence[ChosenTask],
     backbones: Sequence[LoadedBackbone],
@@ -79,49 +161,5 @@ def make_plan(
     limit: int | None,
     ctx: Context,
 ) -> Plan:
-    """Specify every cell; tasks whose data is missing are blocked, the others go on.
-
-    Args:
-        tasks: In the order of the report's columns.
-        backbones: In the order of its rows.
-        dataset: The run's labelled image set.
-        seeds: A task whose number does not depend on the seed runs once, with seed 0.
-        limit: Training and test images to draw, or None.
-        ctx: Where data is.
-    """
-    cells: list[Cell] = []
-    blocked: list[PlannedCell] = []
-    for chosen in tasks:
-        runs = seeds if chosen.task.seeded else [0]
-        try:
-            data = chosen.task.data(dataset, ctx)
-            data_id = DataId(name=data.name, fingerprint=data.fingerprint())
-            task = chosen.task.resolved(data, ctx)
-        except DataError as error:
-            blocked += [
-                PlannedCell(label=b.request.label, task=chosen.task.name, seed=seed, blocked=str(error))
-                for b in backbones
-                for seed in runs
-            ]
-            continue
-        cells += [
-            Cell(
-                module=chosen.module,
-                backbone=b.request,
-                dataset=dataset,
-                spec=RunSpec(
-                    task=task.name,
-                    version=task.version,
-                    settings=task.settings(),
-                    backbone=b.backbone.id,
-                    data=data_id,
-                    seed=seed,
-                    limit=limit,
-                ),
-                source=b.backbone.source,
-                skipped=task.unsupported(b.backbone),
-            )
-            for b in backbones
-            for seed in runs
-        ]
-    return Plan(tuple(cells), tuple(blocked))
+    """Open the tasks' data and specify every run; see `open_tasks` and `plan_runs`."""
+    return plan_runs(open_tasks(tasks, dataset, ctx), backbones, seeds, limit)

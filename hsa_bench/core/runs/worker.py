@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.backbone import Backbone
@@ -66,7 +67,7 @@ def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:
 def _loaded(request: BackboneRequest) -> Backbone | None:
     """The backbone of the cell, kept for the next one; None lets `execute` report why it fails."""
     try:
-        return request.load()
+        return open_backbone(request)
     except Exception:
         return None
 

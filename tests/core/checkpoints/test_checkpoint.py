@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
@@ -64,7 +65,7 @@ def test_the_trunk_that_comes_out_is_the_one_that_went_in(
     kind: str, trunk: dict[str, Tensor], tmp_path: Path
 ) -> None:
     torch.save(WRITERS[kind](trunk), tmp_path / "file.pth")
-    backbone = load_checkpoint(tmp_path / "file.pth", "mine")
+    backbone = open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth")))
     assert backbone.weights == weights_hash(build(ARCH, seed=5))
     assert backbone.arch == ARCH
     assert backbone.source.coverage is not None
@@ -73,7 +74,7 @@ def test_the_trunk_that_comes_out_is_the_one_that_went_in(
 
 def test_moco_drops_head_key_encoder_and_queue_by_rule(trunk: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(moco(trunk), tmp_path / "file.pth")
-    source = load_checkpoint(tmp_path / "file.pth", "mine").source
+    source = open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth"))).source
     assert source.branch == "query"
     assert source.coverage is not None
     assert len(source.coverage.dropped) == 2 + len(trunk) + 2
@@ -81,12 +82,14 @@ def test_moco_drops_head_key_encoder_and_queue_by_rule(trunk: dict[str, Tensor],
 
 def test_safetensors_are_read(trunk: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(trunk, tmp_path / "file.safetensors")
-    assert load_checkpoint(tmp_path / "file.safetensors", "mine").weights == weights_hash(build(ARCH, seed=5))
+    assert open_backbone(
+        BackboneRequest(label="mine", path=str(tmp_path / "file.safetensors"))
+    ).weights == weights_hash(build(ARCH, seed=5))
 
 
 def test_this_suites_files_carry_card_and_budget(trunk: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(own(trunk), tmp_path / "file.pth")
-    backbone = load_checkpoint(tmp_path / "file.pth", "mine")
+    backbone = open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth")))
     assert backbone.card.mean == (0.5, 0.5, 0.5)
     assert backbone.source.budget is not None
     assert backbone.source.budget.method == "moco"
@@ -107,7 +110,7 @@ def test_one_wrong_tensor_refuses_the_file(
         state["layer3.0.convl.weight"] = tensor
     torch.save(WRITERS[kind](state), tmp_path / "file.pth")
     with pytest.raises(CheckpointError, match=r"layer3\.0\.conv") as refusal:
-        load_checkpoint(tmp_path / "file.pth", "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth")))
     assert "file.pth" in str(refusal.value)
     assert "nothing was loaded" in str(refusal.value)
 
@@ -115,7 +118,7 @@ def test_one_wrong_tensor_refuses_the_file(
 def test_an_architecture_the_tensors_do_not_fit_is_refused(trunk: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(trunk, tmp_path / "file.pth")
     with pytest.raises(CheckpointError, match="Wrong shape: conv1"):
-        load_checkpoint(tmp_path / "file.pth", "mine", Wishes(arch="resnet18"))
+        open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth"), arch="resnet18"))
 
 
 class Evil:
@@ -141,9 +144,9 @@ class Evil:
 def test_files_that_are_no_checkpoints_are_named(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "bad.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
-        load_checkpoint(tmp_path / "bad.pth", "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "bad.pth")))
     with pytest.raises(CheckpointError, match="no such file"):
-        load_checkpoint(tmp_path / "absent.pth", "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "absent.pth")))
 
 
 def test_a_pickle_with_code_is_refused_and_runs_nothing(
@@ -152,14 +155,14 @@ def test_a_pickle_with_code_is_refused_and_runs_nothing(
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": Evil()}, "evil.pth")
     with pytest.raises(CheckpointError, match="more than tensors"):
-        load_checkpoint(Path("evil.pth"), "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(Path("evil.pth"))))
     assert not Path("executed").exists()
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
     torch.save({"weights": torch.ones(3)}, tmp_path / "file.pth")
     with pytest.raises(CheckpointError, match=r"no known format \(its keys: weights\).*moco.*torchvision"):
-        load_checkpoint(tmp_path / "file.pth", "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(tmp_path / "file.pth")))
 
 
 @pytest.mark.parametrize(

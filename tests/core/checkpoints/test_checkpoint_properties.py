@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
@@ -52,7 +53,7 @@ def loaded(payload: dict[str, Any]) -> str:
         path = Path(folder, "f.pth")
         torch.save(payload, path)
         try:
-            return load_checkpoint(path, "x").weights
+            return open_backbone(BackboneRequest(label="x", path=str(path))).weights
         except CheckpointError:
             return ""
 

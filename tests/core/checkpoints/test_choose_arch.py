@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.preprocess import Preprocess
@@ -54,7 +55,7 @@ def test_a_function_that_a_file_states_as_its_arch_is_never_imported(
     path = write(tmp_path / f"file{suffix}", "evil:net")
 
     with pytest.raises(CheckpointError, match=r"not imported.*give --arch evil:net"):
-        load_checkpoint(path, "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(path)))
 
     assert not evil.exists() and "evil" not in sys.modules
 
@@ -64,7 +65,7 @@ def test_neither_is_it_where_the_file_is_tried_for_advice(suffix: str, evil: Pat
     path = write(tmp_path / f"file{suffix}", "evil:net")
 
     with pytest.raises(CheckpointError):
-        load_checkpoint(path, "mine", Wishes(file_format="moco"))
+        open_backbone(BackboneRequest(label="mine", path=str(path), file_format="moco"))
 
     assert not evil.exists() and "evil" not in sys.modules
 
@@ -72,7 +73,7 @@ def test_neither_is_it_where_the_file_is_tried_for_advice(suffix: str, evil: Pat
 def test_the_users_word_for_the_same_function_is_followed(evil: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "file.pth", "evil:net")
 
-    backbone = load_checkpoint(path, "mine", Wishes(arch="evil:net"))
+    backbone = open_backbone(BackboneRequest(label="mine", path=str(path), arch="evil:net"))
 
     assert backbone.arch == "evil:net" and evil.exists()
     assert backbone.source.coverage is not None
@@ -82,4 +83,4 @@ def test_the_users_word_for_the_same_function_is_followed(evil: Path, tmp_path: 
 @pytest.mark.parametrize("arch", [18, ["resnet18"], {"a": 1}])
 def test_an_arch_that_is_not_a_name_is_refused(arch: Any, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"states an arch that is a \w+, not a name; give --arch"):
-        load_checkpoint(write(tmp_path / "file.pth", arch), "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(write(tmp_path / "file.pth", arch))))

@@ -15,11 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hsa_bench.core import registry
-from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.recognise import FORMATS
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
-from hsa_bench.core.models.backbone import weights_hash
+from hsa_bench.core.models.backbone import Backbone, weights_hash
 from tests.golden.make_checkpoint_layouts import rebuilt
 from tests.golden.trunk_namings import NAMINGS
 
@@ -145,8 +146,10 @@ def write(payload: Mapping[str, Any], container: str, path: Path) -> Path:
     return path
 
 
-def wishes(name: str, branch: str = "") -> Wishes:
-    return Wishes(file_format="simclr-tf" if name == "simclr-tf.pth" else "", branch=branch)
+def opened(path: Path, branch: str = "") -> Backbone:
+    """The file's backbone; one layout has to be named."""
+    form = "simclr-tf" if path.name == "simclr-tf.pth" else ""
+    return open_backbone(BackboneRequest(label="mine", path=str(path), file_format=form, branch=branch))
 
 
 def place_of(payload: dict[str, Any], where: str) -> tuple[dict[str, Any], str]:
@@ -162,7 +165,7 @@ def test_the_trunk_of_a_frameworks_file_comes_out_as_it_went_in(name: str, tmp_p
     payload, known = rebuilt(LAYOUTS[name])
     form, branch, where = EXPECTED[name]
     arch, seed = known[where]
-    found = load_checkpoint(write(payload, LAYOUTS[name]["container"], tmp_path / name), "mine", wishes(name))
+    found = opened(write(payload, LAYOUTS[name]["container"], tmp_path / name))
     assert (found.source.format, found.source.branch) == (form, branch)
     assert found.weights == expected_hash(arch, seed)
     assert found.arch == arch + STRUCTURE.get(name, "")
@@ -176,11 +179,11 @@ def test_another_branch_is_taken_where_it_is_asked_for(name: str, tmp_path: Path
     payload, known = rebuilt(LAYOUTS[name])
     branch, where = OTHERS[name]
     path = write(payload, LAYOUTS[name]["container"], tmp_path / name)
-    found = load_checkpoint(path, "mine", wishes(name, branch))
+    found = opened(path, branch)
     assert found.source.branch == branch
     assert found.weights == expected_hash(*known[where])
     with pytest.raises(CheckpointError, match="--branch nonsense"):
-        load_checkpoint(path, "mine", wishes(name, "nonsense"))
+        opened(path, "nonsense")
 
 
 @pytest.mark.parametrize("damage", ["missing", "renamed", "shape", "twice"])
@@ -201,7 +204,7 @@ def test_one_wrong_tensor_refuses_a_frameworks_file(name: str, damage: str, tmp_
         state[key] = tensor[:-1]
     path = write(payload, LAYOUTS[name]["container"], tmp_path / name)
     with pytest.raises(CheckpointError) as refusal:
-        load_checkpoint(path, "mine", wishes(name))
+        opened(path)
     assert name in str(refusal.value)
 
 
@@ -218,7 +221,7 @@ def test_wrappers_and_halves_change_nothing(name: str, tmp_path: Path) -> None:
         state[f"module._orig_mod.{inner}"] = value.half() if value.is_floating_point() else value
     for key in [k for k in state if not k.startswith("module._orig_mod.")]:
         state[f"module._orig_mod.{key.removeprefix('module.')}"] = state.pop(key)
-    found = load_checkpoint(write(payload, "torch", tmp_path / name), "mine")
+    found = open_backbone(BackboneRequest(label="mine", path=str(write(payload, "torch", tmp_path / name))))
     half = build(*known[where])
     half.load_state_dict(
         {k: v.half().float() if v.is_floating_point() else v for k, v in half.state_dict().items()}
@@ -285,8 +288,9 @@ def by_key_names() -> dict[str, tuple[dict[str, Any], str, str, str]]:
 @pytest.mark.parametrize("name", by_key_names())
 def test_a_file_by_key_names_is_read(name: str, tmp_path: Path) -> None:
     payload, form, branch, arch = by_key_names()[name]
-    asked = Wishes(file_format="prefix", branch=branch) if form == "prefix" else Wishes()
-    found = load_checkpoint(write(payload, "torch", tmp_path / name), "mine", asked)
+    asked = {"file_format": "prefix", "branch": branch} if form == "prefix" else {}
+    path = write(payload, "torch", tmp_path / name)
+    found = open_backbone(BackboneRequest(label="mine", path=str(path), **asked))
     assert (found.source.format, found.source.branch, found.arch) == (form, branch, arch)
     assert found.weights == expected_hash(arch.removesuffix("-eps12"), 0)
 
@@ -294,7 +298,7 @@ def test_a_file_by_key_names_is_read(name: str, tmp_path: Path) -> None:
 def test_a_momentum_branch_has_one_name_in_every_spelling(tmp_path: Path) -> None:
     for name in ("mmselfsup-full.pth", "solo-learn-old.ckpt"):
         path = write(by_key_names()[name][0], "torch", tmp_path / name)
-        found = load_checkpoint(path, "mine", Wishes(branch="momentum"))
+        found = open_backbone(BackboneRequest(label="mine", path=str(path), branch="momentum"))
         assert found.source.branch == "momentum"
         assert found.weights == expected_hash(R18, 1)
 
@@ -311,17 +315,17 @@ def test_a_branch_that_a_file_has_not_is_refused(name: str, tmp_path: Path) -> N
     path = write(payload, "torch", tmp_path / name)
     for branch in ("ema", "teacher", "momentum"):
         with pytest.raises(CheckpointError, match=f"--branch {branch}"):
-            load_checkpoint(path, "mine", Wishes(branch=branch))
+            open_backbone(BackboneRequest(label="mine", path=str(path), branch=branch))
 
 
 def test_pointer_files_and_cmc_say_why_they_are_refused(tmp_path: Path) -> None:
     shards = write({"type": "shard_list", "shards": ["a", "b"]}, "torch", tmp_path / "shards.torch")
     with pytest.raises(CheckpointError, match="only names the files"):
-        load_checkpoint(shards, "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(shards)))
     state = under("module.encoder1.", trunk(R18, 0)) | under("module.encoder2.", trunk(R18, 1))
     cmc = write({"model": state, "contrast": {}, "epoch": 1}, "torch", tmp_path / "cmc.pth")
     with pytest.raises(CheckpointError, match="lightness and colour"):
-        load_checkpoint(cmc, "mine")
+        open_backbone(BackboneRequest(label="mine", path=str(cmc)))
 
 
 def test_files_beside_a_hugging_face_model_give_heads_epsilon_and_card(tmp_path: Path) -> None:
@@ -329,7 +333,9 @@ def test_files_beside_a_hugging_face_model_give_heads_epsilon_and_card(tmp_path:
     about = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(about))
     payload, _ = rebuilt(LAYOUTS["hf-vit-model.safetensors"])
-    found = load_checkpoint(write(payload, "safetensors", tmp_path / "model.safetensors"), "mine")
+    found = open_backbone(
+        BackboneRequest(label="mine", path=str(write(payload, "safetensors", tmp_path / "model.safetensors")))
+    )
     assert found.arch == f"{VIT}-h3"
     assert (found.card.mean, found.card.std) == ((0.5,) * 3, (0.25,) * 3)
     assert found.source.assumed == ()

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
@@ -39,10 +40,10 @@ def test_a_model_of_timm_comes_from_the_cache(offline: Path) -> None:
     net = build("resnet18", 4).state_dict()
     save_file({**net, "fc.weight": torch.ones(2, 2), "fc.bias": torch.ones(2)}, offline / "w")
     hub(offline / "hub", "timm/resnet18.a1_in1k", {"model.safetensors": offline / "w"})
-    found = BackboneRequest(label="x", path="timm:resnet18.a1_in1k").load()
+    found = open_backbone(BackboneRequest(label="x", path="timm:resnet18.a1_in1k"))
     assert found.weights == weights_hash(build("resnet18", 4))
     assert (found.source.path, found.arch) == ("timm:resnet18.a1_in1k", "resnet18")
-    assert BackboneRequest(label="x", path="timm:resnet18").load().weights == found.weights
+    assert open_backbone(BackboneRequest(label="x", path="timm:resnet18")).weights == found.weights
 
 
 def test_a_model_of_hugging_face_comes_with_its_card(offline: Path) -> None:
@@ -56,11 +57,11 @@ def test_a_model_of_hugging_face_comes_with_its_card(offline: Path) -> None:
         "lab/net",
         {"model.safetensors": offline / "w", "preprocessor_config.json": offline / "c"},
     )
-    found = BackboneRequest(label="x", path="hf:lab/net").load()
+    found = open_backbone(BackboneRequest(label="x", path="hf:lab/net"))
     assert found.weights == weights_hash(build("resnet18-w16", 4))
     assert found.card.mean == (0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="no weights to be had in lab/other"):
-        BackboneRequest(label="x", path="hf:lab/other").load()
+        open_backbone(BackboneRequest(label="x", path="hf:lab/other"))
 
 
 def test_a_model_of_torchvision_comes_from_the_cache(offline: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_model_of_torchvision_comes_from_the_cache(offline: Path) -> None:
     place = offline / "torch" / "hub" / "checkpoints" / Path(weights.url).name
     place.parent.mkdir(parents=True)
     torch.save(torchvision.models.resnet18().state_dict(), place)
-    found = BackboneRequest(label="x", path="torchvision:resnet18.IMAGENET1K_V1").load()
+    found = open_backbone(BackboneRequest(label="x", path="torchvision:resnet18.IMAGENET1K_V1"))
     assert found.source.coverage is not None
     assert found.source.coverage.matched == 120
     assert found.card.std == (0.229, 0.224, 0.225)
@@ -85,33 +86,37 @@ def test_a_model_of_torchvision_comes_from_the_cache(offline: Path) -> None:
 )
 def test_a_model_that_is_not_published_is_named(path: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        BackboneRequest(label="x", path=path).load()
+        open_backbone(BackboneRequest(label="x", path=path))
 
 
 def test_a_module_of_ones_own_is_measured_as_it_is_or_filled_from_a_file(tmp_path: Path) -> None:
     from my_lab.nets import build as own
 
-    whole = BackboneRequest(label="x", path="my_lab.nets:build").load()
+    whole = open_backbone(BackboneRequest(label="x", path="my_lab.nets:build"))
     assert whole.weights == weights_hash(own())
     assert (whole.dim, whole.source.format) == (12, "module")
     assert whole.trunk is not None
     state = {f"encoder.{k}": v + 1 for k, v in own().state_dict().items()}
     torch.save({"state_dict": {**state, "head.weight": torch.ones(2)}}, tmp_path / "f.pth")
-    filled = BackboneRequest(
-        label="x",
-        path=str(tmp_path / "f.pth"),
-        arch="my_lab.nets:build",
-        file_format="prefix",
-        branch="state_dict.encoder",
-    ).load()
+    filled = open_backbone(
+        BackboneRequest(
+            label="x",
+            path=str(tmp_path / "f.pth"),
+            arch="my_lab.nets:build",
+            file_format="prefix",
+            branch="state_dict.encoder",
+        )
+    )
     assert filled.source.coverage is not None
     assert filled.source.coverage.matched == 4
     assert filled.weights != whole.weights
 
 
 def test_the_twin_of_a_module_of_ones_own_has_other_weights() -> None:
-    twins = [BackboneRequest(label="x", arch="my_lab.nets:build", init=i).load().weights for i in (0, 1, 0)]
-    whole = BackboneRequest(label="x", path="my_lab.nets:build").load().weights
+    twins = [
+        open_backbone(BackboneRequest(label="x", arch="my_lab.nets:build", init=i)).weights for i in (0, 1, 0)
+    ]
+    whole = open_backbone(BackboneRequest(label="x", path="my_lab.nets:build")).weights
     assert twins[0] == twins[2] != twins[1]
     assert whole not in twins
 
@@ -127,12 +132,12 @@ def test_the_twin_of_a_module_of_ones_own_has_other_weights() -> None:
 )
 def test_a_module_that_gives_no_features_is_refused(arch: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        BackboneRequest(label="x", path=arch).load()
+        open_backbone(BackboneRequest(label="x", path=arch))
 
 
 def test_a_twin_pools_its_tokens_alike() -> None:
     card = {"tokens": "cls+mean"}
-    found = BackboneRequest(label="x", arch="vit_w32x2_patch8_32", card=card).load()
+    found = open_backbone(BackboneRequest(label="x", arch="vit_w32x2_patch8_32", card=card))
     assert found.dim == 64
     with pytest.raises((CheckpointError, ValueError), match="no vision transformer"):
-        BackboneRequest(label="x", arch="resnet18-w8", card=card).load()
+        open_backbone(BackboneRequest(label="x", arch="resnet18-w8", card=card))

@@ -17,8 +17,9 @@ import pytest
 import torch
 
 from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
-from hsa_bench.core.checkpoints.load import load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.reading.safe_read import safe_read
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError, ReadError
 from hsa_bench.core.models.architectures import build
 
@@ -223,7 +224,7 @@ def originals(folder: Path) -> list[tuple[Path, str]]:
     arrays = {k: v.numpy() for k, v in to_detectron2(state).items()}
     (folder / "d2.pkl").write_bytes(pickle.dumps({"model": arrays, "matching_heuristics": True}))
     paths = sorted(folder.iterdir())
-    return [(path, load_checkpoint(path, "x").weights) for path in paths]
+    return [(path, open_backbone(BackboneRequest(label="x", path=str(path))).weights) for path in paths]
 
 
 def mutations(rng: random.Random, raw: bytes, other: bytes) -> bytes:
@@ -260,7 +261,7 @@ def fuzz(folder: Path, count: int) -> dict[str, int]:
         target.write_bytes(mutations(rng, path.read_bytes(), other.read_bytes()))
         start = time.monotonic()
         try:
-            found = load_checkpoint(target, "x").weights
+            found = open_backbone(BackboneRequest(label="x", path=str(target))).weights
         except CheckpointError:  # anything else ends the test
             found = ""
         assert time.monotonic() - start < SECONDS, target

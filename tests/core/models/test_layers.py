@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
@@ -101,7 +102,7 @@ def test_networks_without_known_layers_have_none() -> None:
 
 @pytest.fixture
 def small() -> Backbone:
-    return BackboneRequest(label="small", arch="resnet18-w8-cifar").load()
+    return open_backbone(BackboneRequest(label="small", arch="resnet18-w8-cifar"))
 
 
 def test_one_pass_puts_all_layers_on_file(small: Backbone, ctx: Context) -> None:

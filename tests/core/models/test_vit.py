@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from eval_tasks import coco, voc
-from hsa_bench.core.checkpoints.load import Wishes, load_checkpoint
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.models.architectures import SamePool, build
 from hsa_bench.core.models.infer_arch import infer_arch
@@ -85,7 +85,7 @@ def test_any_picture_size_is_taken_and_a_dino_resamples_as_dino() -> None:
 
 
 def test_detection_refuses_a_vit_with_the_reason() -> None:
-    backbone = BackboneRequest(label="x", arch="vit_w32x2_patch8_32").load()
+    backbone = open_backbone(BackboneRequest(label="x", arch="vit_w32x2_patch8_32"))
     for task in (*voc.TASKS, *coco.TASKS):
         assert "vision transformer" in task.unsupported(backbone)
 
@@ -110,11 +110,11 @@ def test_a_card_on_the_command_line_goes_over_the_files(tmp_path) -> None:  # ty
 
     save_file(build("vit_w32x2_patch8_32", 1).state_dict(), tmp_path / "v.safetensors")
     assert load_file(tmp_path / "v.safetensors")
-    asked = Wishes(card={"tokens": "cls+mean", "mean": (0.5, 0.5, 0.5)})
-    found = load_checkpoint(tmp_path / "v.safetensors", "x", asked)
+    path, card = str(tmp_path / "v.safetensors"), {"tokens": "cls+mean", "mean": (0.5, 0.5, 0.5)}
+    found = open_backbone(BackboneRequest(label="x", path=path, card=card))
     assert found.dim == 64
     assert found.card.as_dict()["tokens"] == "cls+mean"
     assert found.id.card["mean"] == [0.5, 0.5, 0.5]
-    plain = load_checkpoint(tmp_path / "v.safetensors", "x")
+    plain = open_backbone(BackboneRequest(label="x", path=path))
     assert plain.weights == found.weights
     assert plain.id != found.id

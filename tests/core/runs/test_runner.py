@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
@@ -18,7 +19,9 @@ PLUGIN = "my_lab.my_eval"
 def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Cell, ...]:
     request = BackboneRequest(label="random", arch="resnet18-w16")
     tasks = [ChosenTask(PLUGIN, replace(default_task(PLUGIN, name), flag=str(flag))) for name in names]
-    return make_plan(tasks, [LoadedBackbone(request, request.load())], "digits", seeds, None, bench.ctx).cells
+    return make_plan(
+        tasks, [LoadedBackbone(request, open_backbone(request))], "digits", seeds, None, bench.ctx
+    ).cells
 
 
 def run(todo: Sequence[Cell], bench: Bench) -> list[TaskResult]:
@@ -61,7 +64,9 @@ def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
     request = BackboneRequest(label="pixels", arch="pixels")
     task = ChosenTask("eval_tasks.knn", default_task("eval_tasks.knn", "knn"))
     with_loaders = replace(bench, ctx=replace(bench.ctx, workers=2))
-    plan = make_plan([task], [LoadedBackbone(request, request.load())], "digits", (0,), 100, bench.ctx)
+    plan = make_plan(
+        [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), 100, bench.ctx
+    )
     [result] = run(plan.cells, with_loaders)
     assert result.status == "ok"
 
@@ -90,7 +95,9 @@ def test_a_file_that_changed_after_planning_is_not_measured(bench: Bench, tmp_pa
 def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> None:
     request = BackboneRequest(label="pixels", arch="pixels")
     task = ChosenTask(PLUGIN, default_task(PLUGIN, "moves-trunk"))
-    plan = make_plan([task], [LoadedBackbone(request, request.load())], "digits", (0,), None, bench.ctx)
+    plan = make_plan(
+        [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), None, bench.ctx
+    )
     [result] = run(plan.cells, bench)
     assert (result.status, result.reason) == ("skipped", "nothing to move in pixels")
 
@@ -98,7 +105,9 @@ def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> Non
 def test_missing_data_blocks_the_cells_and_says_where_it_was_looked_for(bench: Bench) -> None:
     request = BackboneRequest(label="pixels", arch="pixels")
     task = ChosenTask(PLUGIN, default_task(PLUGIN, "norm"))
-    plan = make_plan([task], [LoadedBackbone(request, request.load())], "cifar10", (0,), None, bench.ctx)
+    plan = make_plan(
+        [task], [LoadedBackbone(request, open_backbone(request))], "cifar10", (0,), None, bench.ctx
+    )
     assert plan.cells == ()
     assert str(bench.ctx.data_root) in plan.blocked[0].blocked
 
@@ -110,6 +119,6 @@ def test_a_task_that_does_not_depend_on_the_seed_runs_once(
     task = default_task(PLUGIN, "norm")
     monkeypatch.setattr(type(task), "seeded", seeded)
     request = BackboneRequest(label="pixels", arch="pixels")
-    backbones = [LoadedBackbone(request, request.load())]
+    backbones = [LoadedBackbone(request, open_backbone(request))]
     plan = make_plan([ChosenTask(PLUGIN, task)], backbones, "digits", (3, 4), None, bench.ctx)
     assert [cell.spec.seed for cell in plan.cells] == ([3, 4] if seeded else [0])

@@ -1,0 +1,100 @@
+"""The small grammars of the command's options: `NAME=value`, `task.field=value`, `word` or `NAME=word`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.errors import UsageError
+
+NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""Backbones by name instead of a file."""
+
+
+def words(given: Any) -> Any:
+    """Return the parts of a text between commas; anything else as it is."""
+    if isinstance(given, str):
+        return tuple(part.strip() for part in given.split(",") if part.strip())
+    return given
+
+
+def name_and_value(text: str, option: str, example: str) -> tuple[str, str]:
+    """Split `NAME=value`.
+
+    Args:
+        text: As the user wrote it.
+        option: For the message, e.g. "--set".
+        example: For the message.
+
+    Raises:
+        UsageError: No name, no "=", or no value.
+    """
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value):
+        raise UsageError(f"{option} {text}: write {example}")
+    return name.strip(), value
+
+
+def parse_checkpoint(text: str) -> BackboneRequest:
+    """Parse `NAME=PATH`, where the path may also be timm:NAME and the like, or `package.module:function`.
+
+    Raises:
+        UsageError: Another form.
+    """
+    example = "NAME=PATH, for example mine=runs/mine.pth"
+    label, path = name_and_value(text, "--checkpoint", example)
+    if "/" in label:
+        raise UsageError(f"--checkpoint {text}: write {example}")
+    return BackboneRequest(
+        label=label, path=path if is_name(path) else str(Path(path).expanduser().absolute())
+    )
+
+
+def is_name(path: str) -> bool:
+    """Return whether this names a published model or a function, and not a file that is there."""
+    return bool(NAMED.fullmatch(path)) and not Path(path).expanduser().exists()
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse `task.field=value` pairs; values are in YAML's notation.
+
+    Raises:
+        UsageError: Another form.
+    """
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or "." not in name:
+            raise UsageError(f"--set {text}: write task.field=value, for example linear.epochs=50")
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {text}: the value is not YAML ({error})") from error
+    return settings
+
+
+def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Parse whole numbers between commas.
+
+    Raises:
+        UsageError: Something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text}: write whole numbers, for example 0,1,2") from None
+
+
+def by_name(text: str) -> dict[str, str]:
+    """Parse `NAME=word,NAME=word`; empty for one word that is meant for all."""
+    return dict(part.strip().partition("=")[::2] for part in text.split(",")) if "=" in text else {}
+
+
+def word_for(label: str, text: str) -> str:
+    """Return what `word`, or `NAME=word,NAME=word`, says of one backbone."""
+    return by_name(text).get(label, "") if "=" in text else text
