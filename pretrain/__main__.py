@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from hsa_bench.core.checkpoints.open import open_backbone
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -61,6 +60,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         if missing := [option for option, value in wanted.items() if not value]:
             raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
+        from hsa_bench.core.checkpoints.open import open_backbone
         from hsa_bench.core.checkpoints.request import BackboneRequest
         from hsa_bench.core.context import Context
         from hsa_bench.core.data.open import open_dataset

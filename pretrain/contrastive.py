@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -15,6 +15,10 @@ from pretrain.settings import METHODS, Settings
 
 class Contrastive(nn.Module, ABC):
     """An encoder in training, and a loss from views: two of each picture, unless the method says more."""
+
+    queued: ClassVar[bool] = False
+    """Whether it compares with a queue of earlier keys, whose length must fit batch and training set, and
+    has keys normalised in `bn_groups`."""
 
     def __init__(self, encoder: Encoder, settings: Settings) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hsa_bench.core.errors import PretrainingError
+from pretrain.contrastive import method_class
 from pretrain.settings import Settings
 
 
@@ -22,7 +23,7 @@ def check(settings: Settings, images: int, image_size: int = 0, processes: int =
         raise PretrainingError(f"batch {settings.batch} is larger than the training set ({images} images)")
     if settings.part % processes:
         raise PretrainingError(f"{processes} processes cannot share a batch of {settings.part} equally")
-    if settings.method == "simclr":
+    if not method_class(settings.method).queued:
         return
     _check_groups(settings, processes)
     if not settings.batch < settings.queue:
@@ -55,7 +56,7 @@ def _check_groups(settings: Settings, processes: int) -> None:
 def warnings(settings: Settings, images: int) -> tuple[str, ...]:
     """What works but should be known."""
     found = []
-    if settings.method != "simclr" and 4 * settings.queue > images:
+    if method_class(settings.method).queued and 4 * settings.queue > images:
         share = met_share(settings.queue, images)
         found.append(
             f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from hsa_bench.core.errors import exit_with_its_message
 
 WRITE = "write"
 
@@ -49,7 +49,7 @@ def write(
     ] = None,
 ) -> None:
     """Write report.md, report.html, results.csv, figures/ and tables/ from the result files of a run."""
-    with _refusals():
+    with exit_with_its_message(ValueError, OSError):
         from reports.published.entries import parse_claims
         from reports.run_folder.collected import locate
 
@@ -71,7 +71,7 @@ def compare(
     ] = None,
 ) -> None:
     """Set each number of the second run against the same backbone's and task's in the first."""
-    with _refusals():
+    with exit_with_its_message(ValueError, OSError):
         from reports.run_folder.collected import collect, locate
 
         runs = [collect(locate(run)) for run in (first, second)]
@@ -86,7 +86,7 @@ def merge(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged run.")],
 ) -> None:
     """Copy the results of several run folders into one. Exit code 1: some contradict each other."""
-    with _refusals():
+    with exit_with_its_message(ValueError, OSError):
         from reports.run_folder.collected import locate
         from reports.run_folder.merge import merge as merged
 
@@ -98,12 +98,31 @@ def merge(
     raise typer.Exit(1 if done.conflicts else 0)
 
 
+@app.command()
+def keep(
+    run: RunFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder that is replaced by the report.")],
+    baseline: Annotated[
+        str, typer.Option(help="Backbones to compare with, by commas, instead of the run's.")
+    ] = "",
+) -> None:
+    """Keep a report for a repository: text and figures, without links into the run and its machine."""
+    with exit_with_its_message(ValueError, OSError):
+        from reports.run_folder.collected import locate
+
+        out = locate(run)
+        from reports.keep import keep_report
+
+        keep_report(out, output, [part.strip() for part in baseline.split(",") if part.strip()])
+    typer.echo(f"kept: {output}")
+
+
 @app.command("list")
 def list_results(
     folder: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.")] = Path("runs"),
 ) -> None:
     """List the runs below a folder, or the results of one run."""
-    with _refusals():
+    with exit_with_its_message(ValueError, OSError):
         from reports.run_folder.listing import listing
 
         for line in listing(folder):
@@ -116,18 +135,6 @@ def schema() -> None:
     from reports.run_folder.schema import result_schema
 
     typer.echo(result_schema(), nl=False)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn what the user can mend into one line and exit code 2."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
 
 
 def _put(table: Any, output: Path | None, title: str) -> None:

@@ -89,6 +89,8 @@ def exit_with_its_message(*others: type[Exception]) -> Iterator[None]:
     mended: tuple[type[Exception], ...] = (HsaBenchError, *others)
     try:
         yield
+    except BrokenPipeError:
+        raise  # nobody reads on: nothing is wrong
     except mended as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -8,6 +8,7 @@ their design here is inferred.
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ OWN_ONLY = (1.0, 0.0)
 
 class Method(Contrastive):
     """MoCo whose anchors have a mined neighbour, are mixed with it, and are compared at several levels."""
+
+    queued: ClassVar[bool] = True
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
         super().__init__(Encoder(trunk, settings.levels, settings.projection), settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from pretrain.settings import Settings
 
 class Method(Contrastive):
     """Query encoder by gradient, key encoder by momentum, negatives from the queue."""
+
+    queued: ClassVar[bool] = True
 
     def __init__(self, trunk: nn.Module, settings: Settings) -> None:
         super().__init__(Encoder(trunk, (), settings.projection), settings)

@@ -1,8 +1,9 @@
-"""Keeps a run's report in the repository: python docs/keep_report.py runs/demo docs/example [BASELINES]."""
+"""A run's report to keep in a repository: text and figures, without the folders of its machine."""
+
+from __future__ import annotations
 
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +13,19 @@ from PIL import Image
 from reports.report import write_report
 
 COLOURS = 256
-"""Of a picture in the repository: small, and enough for shades that mean something."""
+"""Colours of a kept figure: small, and enough for shades that mean something."""
 
 KEPT = "*Kept from a run: its result files, `results.csv` and `tables/` are not here.*"
 
 
-def main(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
-    """The report's text, without links into the run and folders of its machine; figures with few colours."""
-    shutil.rmtree(kept, ignore_errors=True)
+def keep_report(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
+    """Write a run's report into a folder, without links into the run and without folders of its machine.
+
+    Args:
+        run: The `--out` folder of a run.
+        kept: Replaced as a whole by report.md and figures/.
+        baselines: Backbones to compare with, instead of the run's.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = write_report(run, Path(folder) / "report.md", baselines)
         text = re.sub(
@@ -27,6 +33,7 @@ def main(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
         )
         text = re.sub(r"\[([^\]]*)\]\((results\.csv|tables/[^)]*)\)", r"`\2`", text)
         text = re.sub(r"(?<=[ `])/(?:[\w.-]+/)+([\w.-]+)", r"…/\1", text)
+        shutil.rmtree(kept, ignore_errors=True)
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n{KEPT}\n{rest}"
         (kept / "figures").mkdir(parents=True)
@@ -36,8 +43,3 @@ def main(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
                     kept / path, optimize=True
                 )
         (kept / "report.md").write_text(text)
-    print(f"written: {kept}")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(",") if len(sys.argv) > 3 else ())

@@ -1,0 +1,71 @@
+"""The names that users type and import, and that no module takes the place of one."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import hsa_bench
+import hsa_bench.__main__ as console
+
+PACKAGES = ("hsa_bench", "pretrain", "eval_tasks", "reports")
+
+WITHOUT_TORCH = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "torchvision", "timm")))  # importing them now raises
+import hsa_bench.__main__
+sys.argv[0] = "hsa-bench"
+hsa_bench.__main__.app()
+"""
+
+
+def modules() -> list[str]:
+    """Every module of the four packages, but those that run when they are imported."""
+    names = list(PACKAGES)
+    for package in PACKAGES:
+        found = pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+        names += [module.name for module in found if not module.name.endswith("__main__")]
+    there = importlib.util.find_spec("detectron2") is not None
+    return [name for name in names if there or "_detection.detectron2." not in name]
+
+
+def test_evaluate_is_the_function_at_every_call_and_after_importing_everything() -> None:
+    first = hsa_bench.evaluate
+    for name in modules():
+        importlib.import_module(name)
+    assert callable(first) and hsa_bench.evaluate is first is hsa_bench.evaluate
+
+
+def test_no_module_has_the_name_of_a_public_name_of_its_package() -> None:
+    packages = [module for name in modules() if hasattr(module := importlib.import_module(name), "__path__")]
+    for package in packages:
+        inside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        assert not set(getattr(package, "__all__", ())) & inside, package.__name__
+
+
+def test_the_console_application_has_every_command() -> None:
+    commands = {command.name for command in console.app.registered_commands}
+    groups = {group.name for group in console.app.registered_groups}
+    assert commands | groups == {"run", "inspect", "cache", "reproduce", "report", "pretrain"}
+
+
+@pytest.mark.parametrize("command", ["", "run", "inspect", "cache", "reproduce", "report", "pretrain"])
+def test_help_needs_no_torch(command: str) -> None:
+    words = [sys.executable, "-c", WITHOUT_TORCH, *command.split(), "--help"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert f"Usage: hsa-bench {command}".strip() in shown.stdout
+
+
+def test_help_of_the_console_application_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, hsa_bench.__main__;"
+        "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'sklearn') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
