@@ -21,6 +21,18 @@ from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.provenance import provenance
 
+REAL = "HSA_BENCH_DATA"
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder with coco-mini/ and voc-mini/, which are not in the repository."""
+    if REAL not in os.environ:
+        pytest.skip(f"needs real images: name the folder of coco-mini and voc-mini in {REAL}")
+    folder = Path(os.environ[REAL]).absolute()
+    assert folder.is_dir(), f"{REAL}={folder}: no such folder"
+    return folder
+
 
 @pytest.fixture
 def ctx(tmp_path: Path) -> Context:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.result import Source
 from hsa_bench.core.seed import forked
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 CLASSES = 3
 
 
@@ -85,11 +83,3 @@ def wrap() -> Callable[[nn.Module], Backbone]:
 def tiny(wrap: Callable[[nn.Module], Backbone]) -> Backbone:
     with forked(0, "tiny"):
         return wrap(TinyTrunk().eval())
-
-
-@pytest.fixture(scope="session")
-def conformance() -> Path:
-    folder = SHARED / "conformance"
-    if not folder.is_dir():
-        pytest.skip("the reference vectors are not beside the repository")
-    return folder

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,49 +11,21 @@ from eval_tasks._detection.scoring.coco import average_precisions, evaluate, out
 from eval_tasks.coco import score
 from hsa_bench.core.results import outcomes as stored
 from hsa_bench.core.results.average_precision import IOU_50, IOU_75, average_precision, ranked
-
-SHARED = Path(__file__).parents[2].parent / "shared"
-REFERENCE = SHARED / "conformance" / "coco_detections.json"
-COCO_MINI = SHARED / "data" / "coco-mini" / "annotations" / "instances_val2017.json"
-needs_shared = pytest.mark.skipif(
-    not (REFERENCE.exists() and COCO_MINI.exists()),
-    reason="needs the shared conformance vectors beside the repository",
-)
-
-
-def box(x: float, y: float, w: float, h: float) -> dict[str, Any]:
-    """A box and the mask that fills it."""
-    return {"bbox": [x, y, w, h], "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]]}
-
-
-def truth(objects: list[dict[str, Any]], images: int = 2) -> dict[str, Any]:
-    return {
-        "images": [{"id": i, "width": 200, "height": 150} for i in range(1, images + 1)],
-        "categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "dog"}],
-        "annotations": [
-            {"id": i, "area": o["bbox"][2] * o["bbox"][3], "iscrowd": 0, **o} for i, o in enumerate(objects)
-        ],
-    }
-
-
-def in_image(image: int, category: int, **rest: Any) -> dict[str, Any]:
-    return {"image_id": image, "category_id": category, **rest}
-
+from tests.support import vectors
+from tests.support.coco_case import box, in_image, random_case, truth
 
 CAT = in_image(1, 3, **box(10, 10, 40, 40))
 DOG = in_image(2, 8, **box(60, 20, 20, 20))
 
 
-@needs_shared
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_scores_of_the_reference_detections_are_those_of_pycocotools(kind: str) -> None:
-    expected = json.loads((SHARED / "conformance" / "expected.json").read_text())["coco_val2017"]
+def test_scores_of_the_reference_detections_are_those_of_pycocotools(real_images: Path, kind: str) -> None:
+    expected = vectors.expected("coco_val2017")[kind]
+    annotations = real_images / "coco-mini" / "annotations" / "instances_val2017.json"
 
-    scores = score(REFERENCE, COCO_MINI)
+    scores = score(vectors.VECTORS / "coco_detections.json", annotations)
 
-    assert {name: scores[f"{kind}/{name}"] for name in expected[kind]} == pytest.approx(
-        expected[kind], abs=1e-4
-    )
+    assert {name: scores[f"{kind}/{name}"] for name in expected} == pytest.approx(expected, abs=1e-4)
 
 
 def test_finding_everything_exactly_scores_100_and_sizes_without_objects_are_left_out() -> None:
@@ -142,22 +113,6 @@ def test_files_are_read_and_nothing_given_is_changed(tmp_path: Path) -> None:
 def test_a_detection_in_an_unknown_image_is_refused() -> None:
     with pytest.raises(ValueError, match="image 7, which the annotations do not list"):
         score([{**CAT, "image_id": 7, "score": 0.9}], truth([CAT]))
-
-
-def random_case(seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Objects in most images, some a crowd, and detections that are objects shaken, relabelled or made up."""
-    rng = np.random.default_rng(seed)
-    objects, found = [], []
-    for _ in range(40):
-        w, h = rng.uniform(5, 60, 2)
-        place = box(*map(float, (*rng.uniform(0, 80, 2), w, h)))
-        row = in_image(int(rng.integers(1, 9)), int(rng.choice([3, 8])), **place)
-        objects.append({**row, "iscrowd": int(rng.random() < 0.1)})
-        x, y, w, h = np.array(place["bbox"]) + rng.normal(0, 3, 4)
-        shaken = box(float(max(x, 0)), float(max(y, 0)), float(abs(w) + 1), float(abs(h) + 1))
-        found.append({**row, **shaken, "score": float(np.float32(rng.random()))})
-    found += [{**row, "category_id": 3, "score": float(np.float32(rng.random()))} for row in found[:15]]
-    return found, truth(objects, images=10)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

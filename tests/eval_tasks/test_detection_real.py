@@ -16,7 +16,6 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SMALL: dict[str, Any] = {
     "engine": "torchvision",
     "batch": 4,
@@ -43,15 +42,14 @@ SMALL: dict[str, Any] = {
 }
 TASKS: dict[str, DetectionTask] = {task.name: task for task in (*coco.TASKS, *voc.TASKS)}
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data sets beside the repository"),
-]
+pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize(("name", "folder"), [("coco-fpn-1x", "coco-mini"), ("voc-fpn", "voc-mini")])
-def test_eight_real_pictures_are_learnt_by_heart(ctx: Context, name: str, folder: str) -> None:
-    task = replace(TASKS[name], root=str(DATA / folder), **SMALL)  # type: ignore[call-arg]
+def test_eight_real_pictures_are_learnt_by_heart(
+    ctx: Context, real_images: Path, name: str, folder: str
+) -> None:
+    task = replace(TASKS[name], root=str(real_images / folder), **SMALL)  # type: ignore[call-arg]
     few: DetectionData = task.data("", ctx).limited(8)
     backbone = open_backbone(BackboneRequest(label="random", arch="resnet18"))
 

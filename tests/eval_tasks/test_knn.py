@@ -1,6 +1,4 @@
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from hsa_bench.core.features.extract import extract
 from hsa_bench.core.features.neighbours import Neighbours
 from hsa_bench.core.features.neighbours import vote as core_vote
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from tests.support import vectors
 
 EXACT = replace(knn.TASKS[0], precision="float32")
 
@@ -23,10 +22,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("row", range(4))
-def test_the_vote_gives_the_reference_implementations_numbers(conformance: Path, row: int) -> None:
-    expected = json.loads((conformance / "expected.json").read_text())["knn"][row]
-    with np.load(conformance / "knn.npz") as file:
-        given = {name: torch.from_numpy(file[name]) for name in file.files}
+def test_the_vote_gives_the_reference_implementations_numbers(row: int) -> None:
+    expected, given = vectors.expected("knn")[row], vectors.tensors("knn")
     bank, labels = given["train_features"], given["train_labels"].long()
     query, truth = given["test_features"], given["test_labels"].long()
 
@@ -39,7 +36,6 @@ def test_the_vote_gives_the_reference_implementations_numbers(conformance: Path,
 
 def test_the_public_vote_is_the_core_one() -> None:
     assert vote is core_vote
-    assert tuple(task.name for task in knn.TASKS) == knn.NAMES
 
 
 def test_few_images_and_few_classes_work(tiny: Backbone, colours: Classification, ctx: Context) -> None:

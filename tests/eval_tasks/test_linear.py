@@ -48,10 +48,6 @@ def scores(outcome: Outcome) -> np.ndarray:
     return outcome.examples.score
 
 
-def test_the_names_are_those_of_the_tasks() -> None:
-    assert tuple(task.name for task in linear.TASKS) == linear.NAMES
-
-
 def test_the_defaults_are_mocos() -> None:
     found = (MOCO.lr, MOCO.per_256, MOCO.epochs, MOCO.batch, MOCO.momentum, MOCO.weight_decay)
     assert found == (30.0, False, 100, 256, 0.9, 0.0)

@@ -19,10 +19,6 @@ TASK = replace(linear_cached.TASKS[0], precision="float32")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_the_names_are_those_of_the_tasks() -> None:
-    assert tuple(task.name for task in linear_cached.TASKS) == linear_cached.NAMES
-
-
 def test_one_rate_equals_a_plain_loop_on_the_features(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:

@@ -43,10 +43,6 @@ def scores(outcome: Outcome) -> np.ndarray:
     return outcome.examples.score
 
 
-def test_the_names_are_those_of_the_tasks() -> None:
-    assert tuple(task.name for task in semisup.TASKS) == semisup.NAMES
-
-
 def test_the_defaults_are_swavs() -> None:
     assert (ONE.fraction, ONE.trunk_lr, ONE.head_lr) == (0.01, 0.02, 5.0)
     assert (TEN.fraction, TEN.trunk_lr, TEN.head_lr) == (0.1, 0.01, 0.2)

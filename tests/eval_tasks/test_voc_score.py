@@ -12,11 +12,11 @@ from eval_tasks._detection.scoring.voc_matching import Detections, Objects, matc
 from eval_tasks.voc import score
 from hsa_bench.core.results import outcomes as stored
 from hsa_bench.core.results.average_precision import IOU_50, average_precision, ranked
+from tests.support import vectors
+from tests.support.plain_voc import plain_voc
 from tests.support.voc_layout import Named, write_voc
 
-SHARED = Path(__file__).parents[2].parent / "shared"
-REFERENCE = SHARED / "conformance" / "voc_detections.json"
-VOC_2007 = SHARED / "data" / "voc-mini" / "VOCdevkit" / "VOC2007"
+REFERENCE = vectors.VECTORS / "voc_detections.json"
 
 
 def row(
@@ -30,14 +30,26 @@ DOG: Named = ("dog", (11, 11, 30, 30), False)  # 20 x 20 px
 FOUND = row("a", "dog", 10, 10, 30, 30, 0.9)
 
 
-@pytest.mark.skipif(
-    not REFERENCE.exists(), reason="needs the shared conformance vectors beside the repository"
-)
 @pytest.mark.parametrize(("name", "use_07"), [("voc07_11point", True), ("voc_area", False)])
-def test_scores_of_the_reference_detections_are_those_of_detectron2(name: str, use_07: bool) -> None:
-    expected = json.loads((SHARED / "conformance" / "expected.json").read_text())["voc_test2007"][name]
+def test_scores_of_the_reference_detections_are_those_of_detectron2(
+    real_images: Path, name: str, use_07: bool
+) -> None:
+    expected = vectors.expected("voc_test2007")[name]
+    folder = real_images / "voc-mini" / "VOCdevkit" / "VOC2007"
 
-    assert score(REFERENCE, VOC_2007, "test", use_07) == pytest.approx(expected, abs=1e-4)
+    assert score(REFERENCE, folder, "test", use_07) == pytest.approx(expected, abs=1e-4)
+    rows = json.loads(REFERENCE.read_text())
+    assert plain_voc(rows, folder, "test", use_07) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("use_07", [True, False])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_scores_of_made_cases_are_those_of_the_devkits_rules(tmp_path: Path, seed: int, use_07: bool) -> None:
+    rows = written(tmp_path, *random_case(seed))
+
+    scores = score(rows, tmp_path, "test", use_07)
+
+    assert scores == pytest.approx(plain_voc(rows, tmp_path, "test", use_07), abs=1e-9)
 
 
 @pytest.mark.parametrize("use_07", [True, False])

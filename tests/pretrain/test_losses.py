@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,8 +10,7 @@ from torch import Tensor
 from pretrain.losses.hsa import hsa_loss
 from pretrain.losses.info_nce import info_nce
 from pretrain.losses.nt_xent import nt_xent
-
-CONFORMANCE = Path(__file__).parents[2].parent / "shared" / "conformance"
+from tests.support import vectors
 
 
 def unit(*shape: int, seed: int = 0, dim: int = 1) -> Tensor:
@@ -85,20 +81,16 @@ def test_nt_xent_trains_both_views() -> None:
     assert z1.grad is not None
 
 
-@pytest.mark.skipif(
-    not CONFORMANCE.is_dir(), reason="the reference vectors (../shared/conformance) are absent"
-)
 class TestReferenceVectors:
     """Outputs of facebookresearch/moco, haohang96/CSML and lightly on the same inputs, to 1e-5."""
 
     @pytest.fixture
     def given(self) -> dict[str, Tensor]:
-        with np.load(CONFORMANCE / "contrastive.npz") as archive:
-            return {name: torch.from_numpy(archive[name]) for name in archive.files}
+        return vectors.tensors("contrastive")
 
     @pytest.fixture
     def expected(self) -> dict[str, float]:
-        return json.loads((CONFORMANCE / "expected.json").read_text())["contrastive"]
+        return vectors.expected("contrastive")
 
     def test_moco(self, given: dict[str, Tensor], expected: dict[str, float]) -> None:
         found = info_nce(given["q"], given["k"], given["queue"], expected["temperature"])

@@ -1,4 +1,4 @@
-"""One way to start a command: in this process, a new interpreter, torchrun, or without some packages."""
+"""One way to start a command: here, in a new interpreter, under torchrun, or without some packages."""
 
 from __future__ import annotations
 

@@ -11,8 +11,6 @@ from PIL import Image
 from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
 from hsa_bench.core.errors import DataError
 
-COCO_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco-mini"
-
 
 def write_coco(root: Path, suffix: str = "", pictures: int = 6) -> None:
     """Pictures of 8 x 5 px, each with an object of 4 x 3; the first of a split has two broken ones more."""
@@ -141,9 +139,8 @@ def test_splits_with_different_categories_are_refused(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="needs the shared coco-mini beside the repository")
-def test_real_coco_annotations_are_read_whole() -> None:
-    data = opened(COCO_MINI)
+def test_real_coco_annotations_are_read_whole(real_images: Path) -> None:
+    data = opened(real_images / "coco-mini")
 
     assert (len(data.train), len(data.val), len(data.categories)) == (100, 100, 80)
     assert sum(map(len, data.val.objects)) == 712

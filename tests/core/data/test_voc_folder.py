@@ -10,7 +10,6 @@ from hsa_bench.core.data.detection.voc_folder import CLASSES, Classes, open_voc
 from hsa_bench.core.errors import DataError
 from tests.support.voc_layout import write_voc
 
-VOC_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "voc-mini"
 DEFAULT = (("VOC2007/trainval", "VOC2012/trainval"), "VOC2007/test")
 
 
@@ -161,9 +160,8 @@ def test_what_is_missing_or_broken_is_refused_by_its_name(tmp_path: Path, what: 
         opened(tmp_path)
 
 
-@pytest.mark.skipif(not VOC_MINI.is_dir(), reason="needs the shared voc-mini beside the repository")
-def test_the_real_subset_is_opened_whole() -> None:
-    data = opened(VOC_MINI)
+def test_the_real_subset_is_opened_whole(real_images: Path) -> None:
+    data = opened(real_images / "voc-mini")
 
     assert (len(data.train), len(data.val)) == (97, 100)
     assert len({o.category_id for objects in data.val.objects for o in objects}) == 19
