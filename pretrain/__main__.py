@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hsa_bench.core.errors import UsageError, exit_with_its_message
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -41,9 +42,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
     Several processes, as torchrun or Slurm start them, share each batch.
     """
-    try:
+    with exit_with_its_message(FloatingPointError, OSError):
         if show and settings:
-            raise ValueError("--print shows a preset as its file has it; leave --set out")
+            raise UsageError("--print shows a preset as its file has it; leave --set out")
         if show:
             typer.echo(text(preset), nl=False)
             return
@@ -58,7 +59,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "--out": out,
         }
         if missing := [option for option, value in required.items() if not value]:
-            raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
+            raise UsageError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
         from hsa_bench.core.checkpoints.open import open_backbone
         from hsa_bench.core.checkpoints.request import BackboneRequest
@@ -91,9 +92,6 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 say(f"{out}: holds this training already; nothing to do")
                 return
             spent = finish(training, images.name, out, resume)
-    except (ValueError, FloatingPointError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
     if spent is not None:
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
         typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")
@@ -105,11 +103,11 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
     pairs = [text.partition("=") for text in settings]
     wrong = ["".join(pair) for pair in pairs if not pair[1]]
     if wrong:
-        raise ValueError(f"--set {wrong[0]}: write field=value, for example lr=0.06")
+        raise UsageError(f"--set {wrong[0]}: write field=value, for example lr=0.06")
     try:
         return {name: yaml.safe_load(value) for name, _, value in pairs}
     except yaml.YAMLError as error:
-        raise ValueError(f"--set {' '.join(settings)}: the value is not YAML ({error})") from error
+        raise UsageError(f"--set {' '.join(settings)}: the value is not YAML ({error})") from error
 
 
 @contextmanager

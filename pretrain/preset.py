@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, ValidationError
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.settings import explain
@@ -34,7 +35,7 @@ def text(name: str) -> str:
     """Return the file as it stands, comments and all.
 
     Raises:
-        ValueError: No such preset.
+        UsageError: No such preset.
     """
     return find_preset(name, PRESETS).read_text()
 
@@ -43,7 +44,7 @@ def read_preset(name: str) -> Preset:
     """Read a preset by name or by its file's path.
 
     Raises:
-        ValueError: No such preset, not YAML, an unknown field or a value of the wrong kind.
+        UsageError: No such preset, not YAML, an unknown field or a value of the wrong kind.
     """
     path = find_preset(name, PRESETS)
     content = read_mapping(path, ", ".join(Preset.model_fields))
@@ -51,4 +52,4 @@ def read_preset(name: str) -> Preset:
         return Preset.model_validate(content)
     except ValidationError as error:
         fault = explain(error, Preset.model_fields)
-        raise ValueError(f"{path}, field {fault.field}: {fault.reason}") from error
+        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error

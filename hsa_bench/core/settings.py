@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.suggest import did_you_mean
 
 S = TypeVar("S")
@@ -22,18 +23,18 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         what: Whose settings they are, for the message.
 
     Raises:
-        ValueError: It has no such field, or the field does not take that value.
+        UsageError: It has no such field, or the field does not take that value.
     """
     known = [field.name for field in fields(settings) if field.name != "name"]  # type: ignore[arg-type]  # a settings dataclass
     for name in changes:
         if name not in known:
-            raise ValueError(f"{what}.{name}: no such setting; {did_you_mean(name, known)}")
+            raise UsageError(f"{what}.{name}: no such setting; {did_you_mean(name, known)}")
     try:
         return replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
     except ValidationError as error:
         fault = explain(error)
         given = f", not {fault.value!r}" if fault.field else ""
-        raise ValueError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
+        raise UsageError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
 
 
 def departures(settings: object, usual: Mapping[str, Any]) -> dict[str, Any]:

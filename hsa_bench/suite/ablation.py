@@ -100,14 +100,12 @@ def read_ablation(name: str) -> Ablation:
     Raises:
         UsageError: No such ablation, or a field is wrong.
     """
+    path = find_preset(name, ABLATIONS, "ablation")
     try:
-        path = find_preset(name, ABLATIONS)
         return Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
     except ValidationError as error:
         fault = explain(error, Ablation.model_fields)
         raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
-    except ValueError as error:
-        raise UsageError(str(error).replace("--preset ", "ablation ")) from error
 
 
 def trials(ablation: Ablation) -> list[Trial]:

@@ -69,10 +69,7 @@ def with_settings(task: Task, changes: Mapping[str, Any]) -> Task:
     Raises:
         UsageError: It has no such field, or the field does not take that value.
     """
-    try:
-        return changed(task, changes, task.name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    return changed(task, changes, task.name)
 
 
 def _check_known(settings: Mapping[str, Any]) -> None:

@@ -121,10 +121,7 @@ def read_preset(name: str) -> dict[str, Any]:
     Raises:
         UsageError: No such preset, or not a mapping.
     """
-    try:
-        fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
     return {**fields, "preset": name}
 
 

@@ -31,6 +31,7 @@ from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import SHIPPED, Job
+from reports.published.entries import named_claims
 
 PRETRAIN = "pretrain.task"
 
@@ -121,7 +122,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
         checkpoints=tuple(checkpoints),
         controls=tuple(controls),
         baselines=_baselines(job, controls),
-        claims=_claims(job),
+        claims=named_claims(job.claims, job.labels()),
     )
     if prepared.tasks and all(opened.blocked for opened in prepared.tasks):
         raise UsageError(prepared.tasks[0].blocked)
@@ -186,17 +187,3 @@ def _baselines(job: Job, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:
         if label not in labels:
             raise UsageError(f"--baseline {label}: not in this run; there are {', '.join(labels)}")
     return job.baseline or usual_baselines(names, beside)
-
-
-def _claims(job: Job) -> dict[str, str]:
-    """Return the published pretrainings that files are said to be, by backbone.
-
-    Raises:
-        UsageError: Of no backbone, or of nobody knows which.
-    """
-    from reports.published.entries import named_claims
-
-    try:
-        return named_claims(job.claims, job.labels())
-    except ValueError as error:
-        raise UsageError(str(error)) from error

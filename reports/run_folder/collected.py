@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsa_bench.core.errors import UnreadableResult
+from hsa_bench.core.errors import UnreadableResult, UsageError
 from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
 from hsa_bench.core.results.store import Store, read_result
 
@@ -43,14 +43,14 @@ def locate(folder: Path) -> Path:
     """The run folder, given itself or its `results/`.
 
     Raises:
-        ValueError: There is no such folder, or no result in it.
+        UsageError: There is no such folder, or no result in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the --out folder of a run")
+        raise UsageError(f"{folder}: no such folder; give the --out folder of a run")
     inside = folder.name == "results" and not (folder / "results").is_dir()
     out = folder.absolute().parent if inside else folder
     if not Store(out).paths():
-        raise ValueError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
+        raise UsageError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
     return out
 
 

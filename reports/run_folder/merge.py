@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import PRETRAINING, Collected, collect, result_file
@@ -31,10 +32,10 @@ def merge(runs: Sequence[Path], out: Path) -> Merged:
     What is in `out` already counts as a first run. A number stands against a failure of the same cell.
 
     Raises:
-        ValueError: `out` is one of the runs.
+        UsageError: `out` is one of the runs.
     """
     if out.resolve() in {run.resolve() for run in runs}:
-        raise ValueError(f"{out}: is one of the runs to merge; give another folder to -o")
+        raise UsageError(f"{out}: is one of the runs to merge; give another folder to -o")
     sources = [collect(run) for run in runs]
     if Store(out).paths():
         sources.insert(0, collect(out))

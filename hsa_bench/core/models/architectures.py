@@ -7,6 +7,7 @@ import re
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.preprocess import Tokens
 from hsa_bench.core.models.user_module import build_own, feature_dim, is_own
 from hsa_bench.core.models.vit_names import is_vit
@@ -96,10 +97,10 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
         tokens: What a vision transformer pools; its class token if empty.
 
     Raises:
-        ValueError: No such architecture; the message suggests one.
+        UsageError: No such architecture; the message suggests one.
     """
     if tokens and not is_vit(arch):
-        raise ValueError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
+        raise UsageError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
     if arch == PIXELS:
         return Pixels().eval()
     if is_own(arch):
@@ -167,4 +168,4 @@ def _by_name(arch: str) -> nn.Module:
         net.dim = feature_dim(net, arch)  # type: ignore[assignment]  # a plain number, no buffer
         return net
     hint = did_you_mean(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known])
-    raise ValueError(f"--arch {arch}: no such architecture in torchvision, timm or here; {hint}")
+    raise UsageError(f"--arch {arch}: no such architecture in torchvision, timm or here; {hint}")
