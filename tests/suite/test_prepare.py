@@ -83,7 +83,7 @@ def test_run_and_dry_run_refuse_by_the_same_preparation(
         ({"dataset": ""}, "--dataset is needed for knn"),
         ({"dataset": "digit"}, "--dataset digit: not found"),
         ({"claims": {"other": "moco-v2-200"}}, "--claim other=moco-v2-200: no such backbone"),
-        ({"dataset": "cifar10"}, "cifar10"),  # nothing of it is here, so that nothing could be measured
+        ({"dataset": "cifar10"}, "cifar-10"),  # nothing of it is here, so that nothing could be measured
     ):
         with pytest.raises(UsageError, match=message):
             flow(make_job("", {**options, **changes}, []), bench, display)  # type: ignore[operator]
