@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.name_value import parse_settings
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -49,7 +50,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             typer.echo(text(preset), nl=False)
             return
         base = read_preset(preset) if preset else NO_PRESET
-        given = {**base.settings, **_parsed(settings or ())}
+        given = {**base.settings, **parse_settings(settings or (), "field=value, for example lr=0.06")}
         given |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
         required = {
             "--method": given.get("method"),
@@ -95,19 +96,6 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     if spent is not None:
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
         typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")
-
-
-def _parsed(settings: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    pairs = [text.partition("=") for text in settings]
-    wrong = ["".join(pair) for pair in pairs if not pair[1]]
-    if wrong:
-        raise UsageError(f"--set {wrong[0]}: write field=value, for example lr=0.06")
-    try:
-        return {name: yaml.safe_load(value) for name, _, value in pairs}
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {' '.join(settings)}: the value is not YAML ({error})") from error
 
 
 @contextmanager

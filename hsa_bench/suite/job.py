@@ -14,7 +14,7 @@ from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
 from hsa_bench.core.settings import explain
-from hsa_bench.suite.options import by_name, parse_settings, word_for, words
+from hsa_bench.suite.options import by_name, parse_task_settings, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
 DEMO = "demo"
@@ -139,7 +139,7 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
-    own = parse_settings(settings)
+    own = parse_task_settings(settings)
     fields = {**base, **options, "set": {**base.get("set", {}), **own}, "asked": frozenset(own)}
     try:
         job = Job.model_validate(fields)

@@ -142,7 +142,11 @@ def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None
 def test_the_exploratory_row_has_the_settings_of_the_comparison_but_the_epochs() -> None:
     ablation = read_ablation("cifar10")
     row = make_job(str(ROOT / "docs/results/cifar10-exploratory.yaml"), {}, [])
-    assert (row.dataset, row.tasks, row.settings) == (ablation.dataset, ablation.tasks, dict(ablation.settings))
+    assert (row.dataset, row.tasks, row.settings) == (
+        ablation.dataset,
+        ablation.tasks,
+        dict(ablation.settings),
+    )
     assert row.pretrain.arch == ablation.arch
     assert row.pretrain.settings == {**ablation.shared, "epochs": 30}
     (own,) = row.pretrain.backbones.values()

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.name_value import split_pair
 from hsa_bench.core.settings import explain
 from hsa_bench.core.suggest import did_you_mean
 
@@ -82,10 +83,8 @@ def parse_card(texts: list[str]) -> dict[str, dict[str, Any]]:
     """
     changes: dict[str, dict[str, Any]] = {}
     for text in texts:
-        name, found, value = text.partition("=")
+        name, value = split_pair(text, "--card", "field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
         label, _, field = name.rpartition(".")
-        if not found or not field:
-            raise UsageError(f"--card {text}: write field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
         try:
             parsed = (
                 [float(p) for p in value.strip("[]").split(",")] if "," in value else yaml.safe_load(value)
