@@ -129,8 +129,8 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_the_contracts_of_results_need_no_torch() -> None:
-    names = ("result", "store", "outcomes", "average_precision")
-    done = bare(";".join(f"import hsa_bench.core.{name}" for name in names))
+    names = ("result", "metric", "schema2", "store", "outcomes", "average_precision")
+    done = bare(";".join(f"import hsa_bench.core.results.{name}" for name in names))
 
     assert done.returncode == 0, done.stderr
 
