@@ -75,7 +75,8 @@ def _places(layers: Sequence[str]) -> dict[str, tuple[str, Layer]]:
     kinds = {layer: layer.rstrip(digits) for layer in layers}
     numbers = {layer: int(layer[len(kind) :]) for layer, kind in kinds.items() if layer != kind}
     bare = [layer for layer in layers if layer not in numbers]
-    if list(layers[: len(bare)]) != bare:  # a name without a number follows one that has it
+    ordered = list(numbers.values()) == sorted(numbers.values())
+    if ordered and list(layers[: len(bare)]) != bare:  # a name without a number follows one that has it
         return {layer: ("layer", (i, layer)) for i, layer in enumerate(layers)}
     first = min(numbers.values(), default=len(bare)) - len(bare)
     kind = next((kinds[layer] for layer in numbers), "layer")

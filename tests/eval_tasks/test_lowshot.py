@@ -137,7 +137,7 @@ def test_numbers_are_means_over_draws_and_the_main_one_over_the_numbers_of_image
         assert found.values[name] == pytest.approx(fmean(draws(found, name)))
         assert len(draws(found, f"{name}_k4")) == 5
         assert found.values[f"{name}_k4"] == pytest.approx(fmean(draws(found, f"{name}_k4")))
-    assert len(set(found.courses["draws/logistic_k12"].values)) == 1  # all images there are: nothing to draw
+    assert len(set(draws(found, "logistic_k12"))) == 1  # all images there are: nothing to draw
 
 
 def test_the_same_images_are_drawn_for_every_backbone_and_again(
