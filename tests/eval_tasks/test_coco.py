@@ -126,7 +126,7 @@ def test_small_image_stems_run_too(ctx: Context) -> None:
 
     coarse = replace(QUICK, iterations=1, stages=(2, 3, 4), anchor_sizes=(20, 32, 48, 64))
 
-    assert "bbox/AP" in run(backbone, ctx, coarse, limit=2).metrics
+    assert "bbox/AP" in run(backbone, ctx, coarse, limit=2).values
 
 
 def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:

@@ -102,11 +102,13 @@ def test_the_recipes_are_dinos_and_instdiscs(colours: Classification, ctx: Conte
 def test_one_search_gives_the_whole_grid(tiny: Backbone, colours: Classification, ctx: Context) -> None:
     task = replace(EXACT, ks=(1, 3), temperatures=(0.05, 0.5)).resolved(colours, ctx)
     outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
-    grid = outcome.effective["test_top1_by_k_and_T"]
-    assert list(grid) == [f"k {k}, T {t}" for k in (1, 3, 20) for t in (0.05, 0.5)]
+    [sweep] = outcome.sweeps
+    grid = {(k, t): value for k, t, value in sweep.points}
+    assert list(grid) == [(k, t) for k in (1, 3, 20) for t in (0.05, 0.5)]
+    assert sweep.own == (20, task.temperature) and not sweep.chosen
     for k, t in ((1, 0.05), (3, 0.5)):
         alone = replace(task, k=k, temperature=t).run(tiny, colours, seed=0, limit=None, ctx=ctx)
-        assert grid[f"k {k}, T {t}"] == pytest.approx(alone.values["top1"], abs=1e-3)
+        assert grid[k, t] == pytest.approx(alone.values["top1"], abs=1e-3)
 
 
 def test_k_and_t_are_chosen_on_the_bank_leaving_each_image_out(
@@ -128,7 +130,8 @@ def test_k_and_t_are_chosen_on_the_bank_leaving_each_image_out(
     chosen = outcome.effective["chosen"]
     assert outcome.effective["leave_one_out_top1"] == pytest.approx(max(right.values()), abs=1e-3)
     assert right[chosen] == max(right.values())
-    assert outcome.values["chosen_top1"] == outcome.effective["test_top1_by_k_and_T"][chosen]
+    grid = {f"k {k:g}, T {t:g}": value for k, t, value in outcome.sweeps[0].points}
+    assert outcome.values["chosen_top1"] == grid[chosen]
 
 
 def test_a_query_is_no_neighbour_of_itself_even_among_copies() -> None:

@@ -28,6 +28,10 @@ TASK = TASKS[0]
 CLASSES = 3
 
 
+def draws(outcome: Outcome, name: str) -> tuple[float, ...]:
+    return next(metric.draws for metric in outcome.metrics if metric.name == name)
+
+
 def ran(task: LowShot, backbone: Backbone, data: Classification, ctx: Context) -> Outcome:
     return task.resolved(data, ctx).run(backbone, data, seed=0, limit=None, ctx=ctx)
 
@@ -130,10 +134,10 @@ def test_numbers_are_means_over_draws_and_the_main_one_over_the_numbers_of_image
     for name in ("logistic", "svm"):
         by_shot = [found.values[f"{name}_k{k}"] for k in (1, 4, 12)]
         assert found.values[name] == pytest.approx(fmean(by_shot))
-        assert found.values[name] == pytest.approx(fmean(found.curves[f"draws/{name}"]))
-        assert len(found.curves[f"draws/{name}_k4"]) == 5
-        assert found.values[f"{name}_k4"] == pytest.approx(fmean(found.curves[f"draws/{name}_k4"]))
-    assert len(set(found.courses["draws/logistic_k12"].values)) == 1  # all images there are: nothing to draw
+        assert found.values[name] == pytest.approx(fmean(draws(found, name)))
+        assert len(draws(found, f"{name}_k4")) == 5
+        assert found.values[f"{name}_k4"] == pytest.approx(fmean(draws(found, f"{name}_k4")))
+    assert len(set(draws(found, "logistic_k12"))) == 1  # all images there are: nothing to draw
 
 
 def test_the_same_images_are_drawn_for_every_backbone_and_again(

@@ -21,6 +21,7 @@ from hsa_bench.core.results.average_precision import IOU_50, average_precision, 
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, make_plan
+from hsa_bench.core.runs.task import Outcome
 from reports.statistics.bootstrap import Measured, measure
 from tests.support.plain_svm import plain_area, plain_svm
 from tests.support.voc_layout import Named, write_voc
@@ -30,6 +31,10 @@ FEW_VISSL, FEW_PCL = voc_lowshot.TASKS
 QUICK = {"image_size": 64, "costs": (0.1, 1.0)}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def draws(outcome: Outcome, name: str) -> tuple[float, ...]:
+    return next(metric.draws for metric in outcome.metrics if metric.name == name)
 
 
 def write_devkit(root: Path) -> None:
@@ -152,10 +157,10 @@ def test_vissls_few_images_say_that_test_chose_the_cost(
     assert set(outcome.values) == {
         "oracle_mAP", "oracle_mAP_k1", "stage3/oracle_mAP", "stage4/oracle_mAP"
     }  # fmt: skip
-    assert set(outcome.curves) == {f"draws/{name}" for name in outcome.values}
+    assert all(metric.draws for metric in outcome.metrics)
     for name, value in outcome.values.items():
-        assert len(outcome.curves[f"draws/{name}"]) == 2
-        assert value == pytest.approx(np.mean(outcome.curves[f"draws/{name}"]))
+        assert len(draws(outcome, name)) == 2
+        assert value == pytest.approx(np.mean(draws(outcome, name)))
     tried = outcome.effective["test_mAP_by_k_and_C"]["stage4"]
     assert outcome.values["oracle_mAP_k1"] == pytest.approx(max(tried.values()), abs=1e-4)
     assert outcome.effective["ks_left_out"] == [16]
@@ -167,9 +172,9 @@ def test_pcls_few_images_train_every_class(small_backbone: Backbone, voc: VocLab
     outcome = task.run(small_backbone, voc, 0, None, ctx)
 
     assert set(outcome.values) == {"mAP", "mAP_k2", "mAP_k4"}
-    draws = np.array([outcome.curves[f"draws/mAP_k{k}"] for k in (2, 4)])
-    assert outcome.courses["draws/mAP"].values == pytest.approx(draws.mean(axis=0).tolist())
-    assert outcome.values["mAP"] == pytest.approx(draws.mean())
+    by_draw = np.array([draws(outcome, f"mAP_k{k}") for k in (2, 4)])
+    assert draws(outcome, "mAP") == pytest.approx(by_draw.mean(axis=0).tolist())
+    assert outcome.values["mAP"] == pytest.approx(by_draw.mean())
 
     x, test = (
         unit(extract(small_backbone, images, task.view, ctx, task.precision).rows().numpy())
@@ -184,7 +189,7 @@ def test_pcls_few_images_train_every_class(small_backbone: Backbone, voc: VocLab
         )
         for c in named
     ]
-    assert draws[1, 1] == pytest.approx(np.mean(expected))
+    assert by_draw[1, 1] == pytest.approx(np.mean(expected))
 
 
 def test_a_limit_takes_that_many_images(small_backbone: Backbone, voc: VocLabels, ctx: Context) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
@@ -35,7 +36,7 @@ PROGRESS = {
 
 
 def training(ctx: Context) -> Training:
-    backbone = BackboneRequest(label="x", arch="resnet18-w16").load()
+    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w16"))
     images = open_dataset("digits", Path()).limited(64).train
     return Training(SETTINGS, backbone, images, View(32, 32), 0, ctx)
 

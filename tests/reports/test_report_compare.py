@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.metric import top1
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.results.result import DataId, TaskResult
 from reports.run_folder.collected import collect
@@ -362,7 +363,7 @@ def test_numbers_on_file_are_not_computed_again_and_new_runs_are(
     again = compare(collected, grid, ["moco"], (), known)
 
     assert again == fresh
-    newer = collected.results[3].model_copy(update={"metrics": {"top1": 1.0}})
+    newer = collected.results[3].model_copy(update={"metrics": (top1(1.0),)})
     changed = replace(collected, results=(*collected.results[:3], newer, *collected.results[4:]))
     with pytest.raises(pytest.fail.Exception, match="measured again"):
         compare(changed, lay_out(changed), ["moco"], (), known)

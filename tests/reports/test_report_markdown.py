@@ -129,7 +129,7 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_the_contracts_of_results_need_no_torch() -> None:
-    names = ("result", "store", "outcomes", "average_precision")
+    names = ("result", "metric", "schema2", "store", "outcomes", "average_precision")
     done = start_code(";".join(f"import hsa_bench.core.results.{name}" for name in names), without=TORCH)
 
     assert done.returncode == 0, done.stderr

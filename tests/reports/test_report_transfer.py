@@ -185,7 +185,8 @@ def test_the_figure_has_a_marker_for_each_number_in_the_rows_of_the_table(
 
     assert picture is not None and picture.caption.endswith("not the distances.")
     by_line, by_vote = panels(drawn[0])
-    assert [text.get_text() for text in by_line.get_yticklabels()] == ["cifar10", "dtd", "pets, per class"]
+    names = [text.get_text() for text in by_line.get_yticklabels()]
+    assert names == ["cifar10", "dtd", "pets, mean per class"]
     assert [x for x, _ in points(lines(by_line)["hsa"])] == [80.0, 50.0, 65.0]
     assert [round(y) for _, y in points(lines(by_line)["moco"])] == [0, 2]  # it has no number on dtd
     assert [x for x, _ in points(lines(by_vote)["moco"])] == [71.0, 50.0]
