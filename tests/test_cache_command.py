@@ -104,6 +104,6 @@ def test_features_of_older_versions_are_shown_without_their_description(run: Pat
     assert "features (of an older version)" in said(str(run))[1]
 
 
-def test_listing_needs_no_torch(tmp_path: Path) -> None:
-    done = start_without("hsa_bench.cache", tmp_path)
+def test_listing_needs_no_torch(run: Path) -> None:
+    done = start_without("hsa_bench.cache", run)
     assert done.returncode == 0, done.stderr
