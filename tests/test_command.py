@@ -139,6 +139,7 @@ def test_the_whole_chain_from_pretraining_to_a_report_rebuilt_without_torch(tmp_
 
     again = command("--preset", preset, "--out", "out", cwd=tmp_path)
     assert "[1/" not in again.stdout
+    report = (tmp_path / "out" / "report.md").read_text()
     (tmp_path / "out" / "report.md").unlink()
     rebuilt = start_without("reports", "out", "-o", "out/report.md", cwd=tmp_path)
     assert rebuilt.returncode == 0, rebuilt.stderr

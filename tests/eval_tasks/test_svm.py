@@ -117,7 +117,7 @@ def test_one_kind_of_image_teaches_nothing() -> None:
 
 def test_fitting_in_place_where_there_are_no_processes_leaves_this_one_alone() -> None:
     code = (
-        "import numpy as np; from eval_tasks import _svm; _svm.IN_PLACE = 0; "
+        "import numpy as np; from eval_tasks._svm import fit as _svm; _svm.IN_PLACE = 0; "
         "x = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32); "
         "one = _svm.Problem(0, np.arange(20), np.arange(20) % 2 == 0, (1.0,), 100); "
         "print(len(list(_svm.solve_all(x, x, [one, one]))))"
