@@ -60,14 +60,14 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         bool, typer.Option("--list", help="List tasks, methods, data sets, formats, presets.")
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Run cells again that are on file.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Run runs again that are on file.")] = False,
 ) -> None:
     """Measure how well self-supervised backbones transfer, and write a comparison report.
 
     With none of --checkpoint, --arch, --dataset and --preset, the demo runs: it pretrains HSA, MoCo v2 and
     SimCLR for a few minutes on data that ships with scikit-learn, and evaluates them.
 
-    Exit code 0: every cell has a number or is skipped with a reason; 1: some cell failed; 2: wrong usage.
+    Exit code 0: every run has a number or is skipped with a reason; 1: some run failed; 2: wrong usage.
     """
     if list_all:
         _list()

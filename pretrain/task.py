@@ -1,4 +1,4 @@
-"""Pretraining as a cell of a plan: its result is a checkpoint beside its record."""
+"""Pretraining as a run of a plan: its result is a checkpoint beside its record."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Pretrain(Settings, ClassificationTask):
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
-        assert spent is not None, "a cell runs in one process"
+        assert spent is not None, "a run runs in one process"
         curves = described(training.progress.curves, self.epochs, self.knn_every)
         return Outcome(
             metrics=ends(curves),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsa_bench.core.errors import UnreadableResult, UsageError
-from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store, read_result
 
 PRETRAINING = "pretrain"
@@ -22,7 +22,7 @@ class Collected:
     plan: PlanFile | None
     results: tuple[TaskResult, ...]
     """In the plan's order; without a plan every readable file, by label and task."""
-    absent: tuple[PlannedCell, ...]
+    absent: tuple[PlannedRun, ...]
     """Cells of the plan without a readable result: blocked, or not run yet."""
     unreadable: tuple[str, ...]
     """Why a file was left out; each names the file."""
@@ -76,13 +76,13 @@ def collect(out: Path, whole: bool = False) -> Collected:
         unreadable.append(f"{out / 'plan.json'}: not a plan of this version ({str(error).splitlines()[0]})")
     if plan is None or whole:
         return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
-    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.cells if cell.key}
+    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.runs if cell.key}
     wanted = dict.fromkeys(path for path in places.values() if path in read)
     return Collected(
         out=out,
         plan=plan,
         results=tuple(read[path] for path in wanted),
-        absent=tuple(cell for cell in plan.cells if places.get(cell) not in wanted),
+        absent=tuple(cell for cell in plan.runs if places.get(cell) not in wanted),
         unreadable=tuple(unreadable),
         unplanned=len(read) - len(wanted),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hsa_bench.core.digest import digest
 from hsa_bench.core.results.metric import Metric
-from hsa_bench.core.results.result import PlannedCell, TaskResult
+from hsa_bench.core.results.result import PlannedRun, TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
 
@@ -20,7 +20,7 @@ class Cell:
     row: str
     column: str
     results: tuple[TaskResult, ...] = ()
-    absent: tuple[PlannedCell, ...] = ()
+    absent: tuple[PlannedRun, ...] = ()
     """Planned runs that left no result: blocked, or not run yet."""
 
     @property
@@ -135,7 +135,7 @@ def lay_out(collected: Collected) -> Grid:
     rows = _apart([r.label for r in results], [_row_variant(r) for r in results])
     columns = _apart([r.spec.task for r in results], [_column_variant(r) for r in results])
 
-    planned = list(collected.plan.cells) if collected.plan else absent
+    planned = list(collected.plan.runs) if collected.plan else absent
     rows_of = _grouped([c.label for c in planned], [r.label for r in results])
     columns_of = _grouped([c.task for c in planned], [r.spec.task for r in results])
     placed: dict[tuple[str, str], list[TaskResult]] = {}
@@ -143,7 +143,7 @@ def lay_out(collected: Collected) -> Grid:
         rows_of[result.label].setdefault(row)
         columns_of[result.spec.task].setdefault(column)
         placed.setdefault((row, column), []).append(result)
-    missing: dict[tuple[str, str], list[PlannedCell]] = {}
+    missing: dict[tuple[str, str], list[PlannedRun]] = {}
     for cell in absent:
         row = next(iter(rows_of[cell.label]), cell.label)
         column = next(iter(columns_of[cell.task]), cell.task)

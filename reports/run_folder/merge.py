@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import PRETRAINING, Collected, collect, result_file
 
@@ -129,8 +129,8 @@ def _labels(results: Iterable[TaskResult]) -> list[str]:
 
 def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Sequence[str]) -> PlanFile:
     plans = [source.plan for source in sources if source.plan]
-    planned = [cell for plan in plans for cell in plan.cells]
-    found = [PlannedCell(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
+    planned = [cell for plan in plans for cell in plan.runs]
+    found = [PlannedRun(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
     cells = dict.fromkeys([*planned, *found])
     done = {(cell.label, cell.task, cell.seed) for cell in found}
     first = plans[0] if plans else None
@@ -146,5 +146,5 @@ def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Se
         limited=any(plan.limited for plan in plans),
         command="; ".join(dict.fromkeys(plan.command for plan in plans)),
         # a cell that one machine lacks and another has is not missing
-        cells=tuple(c for c in cells if c in found or (c.label, c.task, c.seed) not in done),
+        runs=tuple(c for c in cells if c in found or (c.label, c.task, c.seed) not in done),
     )

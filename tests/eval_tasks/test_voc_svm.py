@@ -115,7 +115,7 @@ def test_the_report_finds_the_number_in_the_outcomes(
         None,
         bench.ctx,
     )
-    (cell,) = plan.cells
+    (cell,) = plan.runs
 
     result = execute(cell, bench)
 

@@ -14,7 +14,7 @@ from hsa_bench.core.results.result import (
     DataId,
     Failure,
     PlanFile,
-    PlannedCell,
+    PlannedRun,
     Provenance,
     RunSpec,
     Source,
@@ -160,7 +160,7 @@ def demo(out: Path) -> Path:
     rng = np.random.default_rng(0)
     hardness = rng.standard_normal(IMAGES)
     written: list[TaskResult] = []
-    blocked = [PlannedCell(label="hsa", task="voc", seed=0, blocked="VOC2007: no such folder below data/")]
+    blocked = [PlannedRun(label="hsa", task="voc", seed=0, blocked="VOC2007: no such folder below data/")]
     scenes = {"data": DataId(name="digit-scenes", fingerprint="fedcba9876543210")}
     for label in ("hsa", "moco", "simclr"):
         curve = [4.0 / (1 + 0.2 * e) + STRENGTH[label] for e in range(15)]
@@ -202,7 +202,7 @@ def demo(out: Path) -> Path:
                 ap = average_precision(ranked(found, "bbox"), np.ones((1, SCENES), np.int64))[0]
                 metrics = {"bbox/AP": float(ap.mean()), "bbox/AP50": float(ap[0]), "bbox/AP75": float(ap[5])}
                 written.append(write(out, result(label, "coco", metrics=metrics, **own), found))
-    cells = [PlannedCell(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in written]
+    cells = [PlannedRun(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in written]
     plan = PlanFile(
         title="hsa_bench demo",
         preset="demo",
@@ -210,7 +210,7 @@ def demo(out: Path) -> Path:
         baselines=("moco", "simclr"),
         controls=("random", "pixels"),
         command="python -m hsa_bench.run --preset demo",
-        cells=tuple(cells + blocked),
+        runs=tuple(cells + blocked),
     )
     Store(out).write_plan(plan)
     return out

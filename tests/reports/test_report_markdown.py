@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsa_bench.core.results.result import PlanFile, PlannedCell
+from hsa_bench.core.results.result import PlanFile, PlannedRun
 from hsa_bench.core.results.store import Store
 from reports.report import write_report
 from reports.run_folder.collected import collect
@@ -79,8 +79,8 @@ def test_a_limited_run_says_so_at_the_top(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_which_nothing_ran_still_gives_a_report(tmp_path: Path) -> None:
-    cell = PlannedCell(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
-    plan = PlanFile(title="t", preset="p", baselines=("hsa",), command="c", cells=(cell,))
+    cell = PlannedRun(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
+    plan = PlanFile(title="t", preset="p", baselines=("hsa",), command="c", runs=(cell,))
     Store(tmp_path).write_plan(plan)
 
     text = write_report(tmp_path).read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlannedCell, RunSpec, TaskResult
+from hsa_bench.core.results.result import Failure, PlannedRun, RunSpec, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.compare_runs import across_table
 from reports.report import write_report
@@ -185,7 +185,7 @@ def test_a_copy_of_a_result_is_named_and_not_averaged(tmp_path: Path) -> None:
 
 def test_a_plan_of_before_there_were_several_baselines_is_read(tmp_path: Path) -> None:
     own = measured(tmp_path, "hsa", 0.7)
-    cell = PlannedCell(label="hsa", task="knn", seed=0, key=own.spec.key).model_dump()
+    cell = PlannedRun(label="hsa", task="knn", seed=0, key=own.spec.key).model_dump()
     old = {"title": "t", "preset": "p", "baseline": "hsa", "command": "c", "cells": [cell]}
     (tmp_path / "plan.json").write_text(json.dumps(old))
 

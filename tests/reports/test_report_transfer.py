@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.figures.transfer import draw_transfer
 from reports.report import write_report
@@ -42,13 +42,11 @@ def table(out: Path, name: str) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def report(out: Path, results: list[TaskResult], *blocked: PlannedCell) -> str:
+def report(out: Path, results: list[TaskResult], *blocked: PlannedRun) -> str:
     for one in results:
         write(out, one)
-    planned = [PlannedCell(label=r.label, task=r.spec.task, seed=0, key=r.spec.key) for r in results]
-    plan = PlanFile(
-        title="t", preset="p", baselines=("moco",), command="c", cells=tuple([*planned, *blocked])
-    )
+    planned = [PlannedRun(label=r.label, task=r.spec.task, seed=0, key=r.spec.key) for r in results]
+    plan = PlanFile(title="t", preset="p", baselines=("moco",), command="c", runs=tuple([*planned, *blocked]))
     Store(out).write_plan(plan)
     return write_report(out).read_text()
 
@@ -82,7 +80,7 @@ def test_each_data_set_is_a_row_with_its_metric_and_an_average_only_where_all_ar
 def test_a_blocked_data_set_takes_every_backbones_average(tmp_path: Path) -> None:
     missing = "data: no folder stanford_cars in it"
     blocked = [
-        PlannedCell(label=label, task="transfer-cars", seed=0, blocked=missing) for label in ("hsa", "moco")
+        PlannedRun(label=label, task="transfer-cars", seed=0, blocked=missing) for label in ("hsa", "moco")
     ]
     results = [*three_sets(), measured("moco", "dtd", 51.0, 41.0)]
     text = report(tmp_path, results, *blocked)

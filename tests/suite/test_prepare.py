@@ -56,7 +56,7 @@ def test_its_plan_has_checkpoints_before_controls_in_the_order_of_the_tasks(
 ) -> None:
     found = prepared(tmp_path, "linear,knn", checkpoint)
 
-    runs = [(run.spec.task, run.label) for run in found.plan().cells]
+    runs = [(run.spec.task, run.label) for run in found.plan().runs]
 
     assert runs[:2] == [("linear", "mine"), ("knn", "mine")]
     assert runs[2:] == [("knn", "random")] * 3 + [("knn", "pixels")]  # controls on the cheap task alone

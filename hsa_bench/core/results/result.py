@@ -205,8 +205,8 @@ class TaskResult(Record):
         return self
 
 
-class PlannedCell(Record):
-    """One cell of a run's plan, as the report sees it."""
+class PlannedRun(Record):
+    """The promise of a run in plan.json, as the report sees it."""
 
     label: str
     task: str
@@ -230,13 +230,17 @@ class PlanFile(Record):
     """By backbone: the published pretraining that its file is said to be, e.g. moco-v2-200."""
     limited: bool = False
     command: str
-    cells: tuple[PlannedCell, ...]
+    runs: tuple[PlannedRun, ...]
 
     @model_validator(mode="before")
     @classmethod
-    def _single_baseline(cls, given: Any) -> Any:
-        """Plans of before there could be several baselines."""
-        if isinstance(given, dict) and "baseline" in given:
-            given = {**given, "baselines": [b for b in [given["baseline"]] if b]}
-            del given["baseline"]
-        return given
+    def _older(cls, given: Any) -> Any:
+        """Read plans of before there could be several baselines, and of when runs were called cells."""
+        if not isinstance(given, dict):
+            return given
+        plan = dict(given)
+        if "baseline" in plan:
+            plan["baselines"] = [label for label in [plan.pop("baseline")] if label]
+        if "cells" in plan:
+            plan["runs"] = plan.pop("cells")
+        return plan

@@ -10,22 +10,22 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
-from hsa_bench.core.runs.plan import Cell, ChosenTask, LoadedBackbone, default_task, make_plan
-from hsa_bench.core.runs.runner import finished, run_cells
+from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
+from hsa_bench.core.runs.runner import finished, run_in_worker
 
 PLUGIN = "my_lab.my_eval"
 
 
-def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Cell, ...]:
+def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Run, ...]:
     request = BackboneRequest(label="random", arch="resnet18-w16")
     tasks = [ChosenTask(PLUGIN, replace(default_task(PLUGIN, name), flag=str(flag))) for name in names]
     return make_plan(
         tasks, [LoadedBackbone(request, open_backbone(request))], "digits", seeds, None, bench.ctx
-    ).cells
+    ).runs
 
 
-def run(todo: Sequence[Cell], bench: Bench) -> list[TaskResult]:
-    return list(run_cells(todo, bench, watch=lambda *_: None))
+def run(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
+    return list(run_in_worker(todo, bench, watch=lambda *_: None))
 
 
 def test_one_failing_cell_leaves_the_others_their_numbers(bench: Bench, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), 100, bench.ctx
     )
-    [result] = run(plan.cells, with_loaders)
+    [result] = run(plan.runs, with_loaders)
     assert result.status == "ok"
 
 
@@ -98,7 +98,7 @@ def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> Non
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), None, bench.ctx
     )
-    [result] = run(plan.cells, bench)
+    [result] = run(plan.runs, bench)
     assert (result.status, result.reason) == ("skipped", "nothing to move in pixels")
 
 
@@ -108,7 +108,7 @@ def test_missing_data_blocks_the_cells_and_says_where_it_was_looked_for(bench: B
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "cifar10", (0,), None, bench.ctx
     )
-    assert plan.cells == ()
+    assert plan.runs == ()
     assert str(bench.ctx.data_root) in plan.blocked[0].blocked
 
 
@@ -121,4 +121,4 @@ def test_a_task_that_does_not_depend_on_the_seed_runs_once(
     request = BackboneRequest(label="pixels", arch="pixels")
     backbones = [LoadedBackbone(request, open_backbone(request))]
     plan = make_plan([ChosenTask(PLUGIN, task)], backbones, "digits", (3, 4), None, bench.ctx)
-    assert [cell.spec.seed for cell in plan.cells] == ([3, 4] if seeded else [0])
+    assert [cell.spec.seed for cell in plan.runs] == ([3, 4] if seeded else [0])
