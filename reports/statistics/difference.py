@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from hsa_bench.core.results.metric import Better
-from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.grid import Cell
 from reports.statistics.bootstrap import Impossible, Resampled
+from reports.statistics.pairs import of_common_draws, of_common_seeds
 from reports.statistics.significance import (
     ALPHA,
     LEAST_RUNS,
@@ -28,8 +28,6 @@ Noise = Literal["test images", "evaluation seeds", "draws of training images", "
 
 
 DRAWS: Literal["draws of training images"] = "draws of training images"
-
-Key = TypeVar("Key", int, tuple[int, int])
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def pretrainings(cell: Cell) -> dict[str, float]:
     """Mean of the main metric over the runs of each set of weights."""
     found: dict[str, list[float]] = {}
     for run in cell.runs:
-        found.setdefault(run.spec.backbone.weights, []).append(_value(run))
+        found.setdefault(run.spec.backbone.weights, []).append(run.main.value)
     return {weights: statistics.fmean(values) for weights, values in found.items()}
 
 
@@ -219,8 +217,8 @@ def _over_images(sample: Resampled | Impossible, base: Resampled | Impossible) -
 
 def _over_repeats(one: Cell, other: Cell) -> Difference | None:
     """Paired by draw where both hold several, else by evaluation seed; None with fewer than two pairs."""
-    drawn = _of_common_draws(one, other)
-    values, others = drawn if len(drawn[0]) > 1 else _of_common_seeds(one, other)
+    drawn = of_common_draws(one, other)
+    values, others = drawn if len(drawn[0]) > 1 else of_common_seeds(one, other)
     count = len(values)
     if count < 2:
         return None
@@ -233,36 +231,8 @@ def _over_repeats(one: Cell, other: Cell) -> Difference | None:
 
 
 def _by_seed(one: Cell, other: Cell) -> BySeed | None:
-    values, others = _of_common_seeds(one, other)
+    values, others = of_common_seeds(one, other)
     if len(values) < 2 or len(pretrainings(one)) > 1 or len(pretrainings(other)) > 1:
         return None
     value = statistics.fmean(values) - statistics.fmean(others)
     return BySeed(value, paired(values, others)[0], len(values))
-
-
-def _of_common_seeds(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
-    """The main metric of runs of equal seeds, seed by seed."""
-    values, others = ({run.spec.seed: _value(run) for run in cell.runs} for cell in (one, other))
-    return _common(values, others)
-
-
-def _of_common_draws(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
-    """The main metric at each draw of training images of runs of equal seeds, averaged over pretrainings."""
-    return _common(_by_draw(one), _by_draw(other))
-
-
-def _by_draw(cell: Cell) -> dict[tuple[int, int], float]:
-    found: dict[tuple[int, int], list[float]] = {}
-    for run in cell.runs:
-        for i, value in enumerate(run.main.draws):
-            found.setdefault((run.spec.seed, i), []).append(value)
-    return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-def _common(values: Mapping[Key, float], others: Mapping[Key, float]) -> tuple[list[float], list[float]]:
-    common = sorted(values.keys() & others.keys())
-    return [values[key] for key in common], [others[key] for key in common]
-
-
-def _value(run: TaskResult) -> float:
-    return run.main.value

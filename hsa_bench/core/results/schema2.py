@@ -203,10 +203,10 @@ def _sweeps(effective: dict[str, Any], settings: Mapping[str, Any]) -> list[Swee
     sweeps = []
     if effective.get(NEIGHBOURS) and "k" in effective and "temperature" in settings:
         own = float(effective["k"]), float(settings["temperature"])
-        sweeps.append(neighbours(_points(effective.pop(NEIGHBOURS), K_AND_T), own))
+        sweeps.append(_neighbours(_points(effective.pop(NEIGHBOURS), K_AND_T), own))
     if effective.get(HEADS) and {"lr", "weight_decay"} <= effective.keys():
         own = float(effective["lr"]), float(effective["weight_decay"])
-        sweeps.append(heads(_points(effective.pop(HEADS), RATE_AND_DECAY), own))
+        sweeps.append(_heads(_points(effective.pop(HEADS), RATE_AND_DECAY), own))
     return [sweep for sweep in sweeps if sweep.points]
 
 
@@ -221,10 +221,7 @@ def _overlap(text: str) -> dict[str, int]:
     return {n: int(match[i].replace(",", "")) for i, n in ((1, "shared"), (2, "tested"))} if match else {}
 
 
-Points = tuple[tuple[float, ...], ...]
-
-
-def neighbours(points: Points, own: tuple[float, float]) -> Sweep:
+def _neighbours(points: tuple[tuple[float, ...], ...], own: tuple[float, float]) -> Sweep:
     """Return the sweep of kNN's k and T on the test images."""
     return Sweep(
         name="test_top1_by_k_and_T",
@@ -238,7 +235,7 @@ def neighbours(points: Points, own: tuple[float, float]) -> Sweep:
     )
 
 
-def heads(points: Points, own: tuple[float, float]) -> Sweep:
+def _heads(points: tuple[tuple[float, ...], ...], own: tuple[float, float]) -> Sweep:
     """Return the sweep of a linear classifier's learning rate and weight decay on held-out images."""
     return Sweep(
         name="held_out_top1",

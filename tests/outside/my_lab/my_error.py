@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 
@@ -58,7 +59,8 @@ class Angle(ClassificationTask):
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         images = data.limited(limit).test
-        x = torch.stack([torch.as_tensor(images.picture(i)).permute(2, 0, 1) / 255 for i in range(8)])
+        pictures = np.stack([np.asarray(images.picture(i), np.float32) for i in range(8)])
+        x = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
         with torch.inference_mode():
             turned = torch.cosine_similarity(backbone.module(x), backbone.module(x.flip(3)))
         return Outcome(metrics(float(turned.clamp(-1, 1).acos().rad2deg().mean())))
