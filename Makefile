@@ -1,13 +1,23 @@
-# Two commands matter: `make demo` and `make test`. Both set up what they need.
+# Two commands matter: `make demo` and `make test`. Both set up what they need. `make help` lists the others.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-# A process per core, each on one thread; a file stays in one process, as its tests share what they set up.
-PARALLEL := -n auto --dist loadfile
+# A process per core, each on one thread; one that has nothing left takes tests from another.
+PYTEST := $(RUN) -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo reproduce test test-all bench check clean
+.DEFAULT_GOAL := demo
+.PHONY: help setup demo reproduce unit test test-all bench check clean
+
+help:
+	@echo "make demo       pretrain, evaluate and report at toy size"
+	@echo "make unit       the quick tests: no process, no training"
+	@echo "make test       what every change must pass: format, types, import rules, tests"
+	@echo "make test-all   the same and the long campaigns"
+	@echo "make bench      speed, as ratios to a peer"
+	@echo "make reproduce  the CIFAR-10 ablation, hours"
+	@echo "make setup      the environment alone; make clean removes it and runs/"
 
 # Networks this small compute best on one thread, while a second process loads.
 demo: $(READY)
@@ -18,8 +28,11 @@ DATA ?= data
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m hsa_bench.reproduce cifar10 --data $(DATA) --workers 1 --out runs/cifar10
 
+unit: $(READY)
+	$(PYTEST) -m unit
+
 test: check
-	$(RUN) -m pytest $(PARALLEL) -m "not long"
+	$(PYTEST) --durations=15 -m "not long"
 
 # Ratios to a peer in the same run. Threads spin, as they do where nothing else runs.
 bench: $(READY)
@@ -27,7 +40,7 @@ bench: $(READY)
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
 
 test-all: check
-	$(RUN) -m pytest $(PARALLEL)
+	$(PYTEST) --durations=15
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

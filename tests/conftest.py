@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import os
 
-from hsa_bench.core.checkpoints.open import open_backbone
-
 # Before torch. Tests run in a process per core: in networks this small, threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep instead of spinning
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.provenance import provenance
+from tests import unit
 
 REAL = "HSA_BENCH_DATA"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests: of the files listed, without what is long or starts processes."""
+    for item in items:
+        apart = item.get_closest_marker("long") or item.get_closest_marker("processes")
+        if unit.listed(item.path) and not apart:
+            item.add_marker(pytest.mark.unit)
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("unit") is None:
+        yield
+        return
+    with unit.no_process():
+        yield
 
 
 @pytest.fixture(scope="session")

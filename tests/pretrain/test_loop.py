@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import resource
@@ -29,6 +28,7 @@ from pretrain.loop import Training
 from pretrain.monitor.flops import forward_flops
 from pretrain.progress import Progress
 from pretrain.settings import Settings
+from tests.support.processes import process
 
 SMALL = Settings(
     epochs=3, batch=16, queue=32, augment="digits", head_bn="hidden", k=3, refresh=2, warmup=0.3, knn_every=2
@@ -85,16 +85,14 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
     settings = replace(SMALL, method=method, epochs=4)
     undisturbed = trained(settings, ctx, tmp_path / "other")
 
-    process = multiprocessing.get_context("spawn").Process(
-        target=_train_until_killed, args=(settings, tmp_path)
-    )
-    process.start()
+    child = process(_train_until_killed, settings, tmp_path)
+    child.start()
     deadline = time.monotonic() + 120
     while not (tmp_path / "resume").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
     resumed = trained(settings, ctx, tmp_path / "resume")
 
     expected = undisturbed.method.state_dict()
@@ -171,9 +169,9 @@ def _train_on_a_small_disk(folder: Path) -> None:
 
 
 def test_the_last_good_checkpoint_survives_a_full_disk(ctx: Context, tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_train_on_a_small_disk, args=(tmp_path,))
-    process.start()
-    process.join()
+    child = process(_train_on_a_small_disk, tmp_path)
+    child.start()
+    child.join()
     message = (tmp_path / "error").read_text()
     assert "the checkpoint of epoch 2 could not be written" in message
     assert "the one of the epoch before stands" in message
@@ -197,15 +195,13 @@ def test_killed_at_any_moments_it_ends_with_the_same_weights(seed: int, ctx: Con
     undisturbed = trained(settings, ctx, tmp_path / "other")
     draw, finished = random.Random(seed), False
     for _ in range(3):
-        process = multiprocessing.get_context("spawn").Process(
-            target=_train_until_killed, args=(settings, tmp_path)
-        )
-        process.start()
-        process.join(timeout=draw.uniform(4, 9))
-        if finished := not process.is_alive():
+        child = process(_train_until_killed, settings, tmp_path)
+        child.start()
+        child.join(timeout=draw.uniform(4, 9))
+        if finished := not child.is_alive():
             break
-        process.kill()
-        process.join()
+        child.kill()
+        child.join()
     resumed = trained(settings, ctx, tmp_path / "resume")
     assert weights_hash(resumed.method) == weights_hash(undisturbed.method), finished
     assert resumed.progress.curves == undisturbed.progress.curves

@@ -12,6 +12,7 @@ from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
 from hsa_bench.core.runs.runner import finished, run_in_worker
+from tests.support.command import runs_done_here
 
 PLUGIN = "my_lab.my_eval"
 
@@ -25,7 +26,13 @@ def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] =
 
 
 def run(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
+    """In the worker process."""
     return list(run_in_worker(todo, bench, watch=lambda *_: None))
+
+
+def run_here(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
+    with runs_done_here():
+        return run(todo, bench)
 
 
 def test_one_failing_cell_leaves_the_others_their_numbers(bench: Bench, tmp_path: Path) -> None:
@@ -55,7 +62,7 @@ def test_the_next_run_tries_the_failed_cells_only_and_gives_the_undisturbed_numb
     flag.unlink()
     run(todo, bench)
     undisturbed = Bench(replace(bench.store, out=tmp_path / "undisturbed"), bench.ctx, bench.provenance)
-    expected = run(planned, undisturbed)
+    expected = run_here(planned, undisturbed)
     found = [bench.store.get(c.label, c.spec.task, c.spec.key) for c in planned]
     assert [f.metrics for f in found if f] == [e.metrics for e in expected]
 
@@ -73,7 +80,7 @@ def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
 
 def test_a_changed_setting_never_reuses_an_old_number(bench: Bench, tmp_path: Path) -> None:
     planned = cells(bench, ["norm"], tmp_path / "flag")
-    run(planned, bench)
+    run_here(planned, bench)
     spec = planned[0].spec
     other = planned[0].model_copy(
         update={"spec": spec.model_copy(update={"settings": {**spec.settings, "above": 2.0}})}
@@ -87,7 +94,7 @@ def test_a_file_that_changed_after_planning_is_not_measured(bench: Bench, tmp_pa
     moved = planned[0].model_copy(
         update={"backbone": BackboneRequest(label="random", arch="resnet18-w16", init=1)}
     )
-    [result] = run([moved], bench)
+    [result] = run_here([moved], bench)
     assert result.failure is not None
     assert "weights have changed" in result.failure.message
 
@@ -98,7 +105,7 @@ def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> Non
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), None, bench.ctx
     )
-    [result] = run(plan.runs, bench)
+    [result] = run_here(plan.runs, bench)
     assert (result.status, result.reason) == ("skipped", "nothing to move in pixels")
 
 
