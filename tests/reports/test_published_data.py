@@ -79,7 +79,9 @@ ALIASES = {
 
 
 def rows() -> list[dict[str, str]]:
-    with Path(reports.__file__).with_name("published.csv").open(newline="", encoding="utf-8") as file:
+    with (Path(reports.__file__).parent / "published/published.csv").open(
+        newline="", encoding="utf-8"
+    ) as file:
         return list(csv.DictReader(file))
 
 
