@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
+from pretrain.__main__ import app
+from tests.support.command import call
 
 TEXT = (Path(__file__).parents[1] / "docs/extending.md").read_text()
 FILES = {
@@ -71,11 +71,8 @@ def test_the_format_takes_the_branch_that_is_asked_for(lab: Path) -> None:
 
 
 def test_the_method_pretrains(lab: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "pretrain", "--method", "documented.sphere", "--arch", ARCH),
-        *("--dataset", "documented.colours", "--epochs", "2", "--out", "s.pth", "--set", "batch=30"),
-    ]
-    done = subprocess.run(command, cwd=lab, capture_output=True, text=True, check=False)
+    chosen = ("--method", "documented.sphere", "--arch", ARCH, "--dataset", "documented.colours")
+    done = call(app, *chosen, "--epochs", 2, "--out", "s.pth", "--set", "batch=30", cwd=lab)
 
     assert done.returncode == 0, done.stderr
     assert open_backbone(BackboneRequest(label="s", path=str(lab / "s.pth"))).arch == ARCH

@@ -5,23 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-import subprocess
-import sys
 
 import pytest
 
 import hsa_bench
 import hsa_bench.__main__ as console
+from tests.support.command import TORCH, start_code
 
 PACKAGES = ("hsa_bench", "pretrain", "eval_tasks", "reports")
 
-WITHOUT_TORCH = """
-import sys
-sys.modules.update(dict.fromkeys(("torch", "torchvision", "timm")))  # importing them now raises
-import hsa_bench.__main__
-sys.argv[0] = "hsa-bench"
-hsa_bench.__main__.app()
-"""
+CONSOLE = "import sys, hsa_bench.__main__; sys.argv[0] = 'hsa-bench'; hsa_bench.__main__.app()"
 
 
 def modules() -> list[str]:
@@ -56,8 +49,7 @@ def test_the_console_application_has_every_command() -> None:
 
 @pytest.mark.parametrize("command", ["", "run", "inspect", "cache", "reproduce", "report", "pretrain"])
 def test_help_needs_no_torch(command: str) -> None:
-    words = [sys.executable, "-c", WITHOUT_TORCH, *command.split(), "--help"]
-    shown = subprocess.run(words, capture_output=True, text=True, check=False)
+    shown = start_code(CONSOLE, *command.split(), "--help", without=TORCH)
     assert shown.returncode == 0, shown.stderr
     assert f"Usage: hsa-bench {command}".strip() in shown.stdout
 
@@ -67,5 +59,5 @@ def test_help_of_the_console_application_imports_nothing_heavy() -> None:
         "import sys, hsa_bench.__main__;"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'sklearn') if m in sys.modules])"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    shown = start_code(code)
+    assert shown.stdout.strip() == "[]", shown.stderr

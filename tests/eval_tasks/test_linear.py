@@ -16,8 +16,8 @@ from hsa_bench.core.data.views import View, centre_view, random_view
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.runs.task import Outcome
 from hsa_bench.core.seed import generator
+from tests.support.evaluation import ON_ONE_THREAD, run, scores
 
 MOCO = linear.TASKS[0]
 TASK = replace(
@@ -31,21 +31,7 @@ TASK = replace(
     precision="float32",
 )
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
-]
-
-
-def run(
-    task: linear.Linear, backbone: Backbone, data: Classification, ctx: Context, seed: int = 0
-) -> Outcome:
-    return task.resolved(data, ctx).run(backbone, data, seed=seed, limit=None, ctx=ctx)
-
-
-def scores(outcome: Outcome) -> np.ndarray:
-    assert isinstance(outcome.examples, ClassificationOutcomes)
-    return outcome.examples.score
+pytestmark = ON_ONE_THREAD
 
 
 def test_the_defaults_are_mocos() -> None:

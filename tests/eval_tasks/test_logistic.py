@@ -57,7 +57,7 @@ def test_rows_and_start_and_blocks_change_the_path_and_not_the_end(monkeypatch: 
     rows = torch.arange(0, 300, 2)
     alone = regression(x, y).fit(10.0, 1e-6, rows)
     start = regression(x, y).fit(0.1, 1e-6, rows)
-    monkeypatch.setattr(_softmax_regression, "BLOCK", 12 * 7)  # seven rows at once
+    monkeypatch.setattr(_softmax_regression, "BLOCK", 12 * 40)  # 40 rows at once, and 30 last
     warm = regression(x, y).fit(10.0, 1e-6, rows, start)
     assert torch.allclose(warm.scores(x), alone.scores(x), atol=5e-3)
     everything = regression(x, y).fit(10.0, 1e-6)

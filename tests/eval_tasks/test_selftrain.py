@@ -11,25 +11,17 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
-from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.runs.task import Outcome
+from tests.support.evaluation import ON_ONE_THREAD, scores
 
 SETTINGS = {"fraction": 0.2, "steps": 30, "batch": 6, "rates": ((0.01, 0.2),), "smallest": 0.3}
 TASK = replace(selftrain.TASKS[1], **SETTINGS)
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
-]
+pytestmark = ON_ONE_THREAD
 
 
 def run(task: semisup.Semisup, backbone: Backbone, data: Classification, ctx: Context) -> Outcome:
     return task.resolved(data, ctx).run(backbone, data, seed=0, limit=None, ctx=ctx)
-
-
-def scores(outcome: Outcome) -> np.ndarray:
-    assert isinstance(outcome.examples, ClassificationOutcomes)
-    return outcome.examples.score
 
 
 def test_it_is_run_only_where_it_is_asked_for() -> None:

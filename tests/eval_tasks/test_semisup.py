@@ -19,28 +19,13 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.models.preprocess import Preprocess
-from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.runs.task import Outcome
 from hsa_bench.core.seed import forked
+from tests.support.evaluation import ON_ONE_THREAD, run, scores
 
 ONE, TEN = semisup.TASKS[:2]
 TASK = replace(TEN, fraction=0.5, steps=8, batch=6, rates=((0.01, 0.2),), smallest=0.3)
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
-]
-
-
-def run(
-    task: semisup.Semisup, backbone: Backbone, data: Classification, ctx: Context, seed: int = 0
-) -> Outcome:
-    return task.resolved(data, ctx).run(backbone, data, seed=seed, limit=None, ctx=ctx)
-
-
-def scores(outcome: Outcome) -> np.ndarray:
-    assert isinstance(outcome.examples, ClassificationOutcomes)
-    return outcome.examples.score
+pytestmark = ON_ONE_THREAD
 
 
 def test_the_defaults_are_swavs() -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from typer.testing import CliRunner
 
 from eval_tasks import knn, transfer
 from eval_tasks.transfer import Transfer
@@ -29,6 +28,7 @@ from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.task import Outcome
 from hsa_bench.run import app
 from hsa_bench.suite.choose_tasks import choose_tasks
+from tests.support.command import call
 from tests.support.picture_sets import SETS
 
 SMALL = {"image_size": 16, "precision": "float32"}
@@ -179,11 +179,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.save(build("resnet18-w16", seed=seed).state_dict(), folder / f"{seed}.pth")
     arguments = ["--tasks", "transfer", "--data", "data", "--out", "out", "--image-size", "32"]
     files = ["--checkpoint", "mine=7.pth", "--checkpoint", "moco=8.pth", "--set", "transfer.folds=2"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        done = CliRunner().invoke(app, [*arguments, *files])
-    assert done.exit_code == 1, done.output  # as cells are missing
-    assert "transfer-cars is blocked for all backbones: data: no folder stanford_cars" in done.output
+    done = call(app, *arguments, *files, cwd=folder)
+    assert done.returncode == 1, done.stdout + done.stderr  # as cells are missing
+    assert "transfer-cars is blocked for all backbones: data: no folder stanford_cars" in done.stdout
     return folder / "out"
 
 

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import presets_in
@@ -31,19 +29,20 @@ from reports.run_folder.grid import lay_out
 from reports.statistics.comparison import compare
 from reports.statistics.difference import Difference
 from tests.reports.report_folder import result
+from tests.support.command import Done, call
 
 ROOT = Path(__file__).parents[2]
 
 SMALL = Path(__file__).with_name("ablation.yaml")
 
 
-def command(out: Path, ablation: str = str(SMALL)) -> Result:
-    return CliRunner().invoke(app, [ablation, "--out", str(out)])
+def command(out: Path, ablation: Path | str = SMALL) -> Done:
+    return call(app, ablation, "--out", out)
 
 
 def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) -> None:
     done = command(tmp_path)
-    assert done.exit_code == 0, done.output
+    assert done.returncode == 0, done.stdout + done.stderr
     tuned, final = collect(tmp_path / "tuning"), collect(tmp_path / "final")
     judged = {r.label: r.values["top1"] for r in tuned.results if r.spec.task == "knn"}
     assert len(judged) == 4
@@ -73,8 +72,8 @@ def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) ->
         assert f"\n| {row} |" in text
 
     again = command(tmp_path)
-    assert again.exit_code == 0
-    assert "[1/" not in again.output  # nothing is run twice
+    assert again.returncode == 0
+    assert "[1/" not in again.stdout  # nothing is run twice
 
 
 def test_tuning_never_sees_the_test_pictures_and_gives_every_method_as_much() -> None:
@@ -134,7 +133,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, message: str)
 
 def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None:
     done = command(tmp_path / "out", "cifar11")
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert "ablation cifar11: did you mean cifar10" in done.stderr
     assert not (tmp_path / "out").exists()
 

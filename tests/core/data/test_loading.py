@@ -45,11 +45,13 @@ def test_an_epoch_visits_every_image_once_in_an_order_of_its_own() -> None:
     assert orders[0] == orders[2]
 
 
+@pytest.mark.processes
 def test_workers_change_nothing() -> None:
     alone, together = (list(shuffled(small_set(), CROPS, 4, 1, 0, workers=w)) for w in (0, 2))
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_a_stream_is_the_epochs_one_after_another(drop_last: bool) -> None:
     images, per_epoch = small_set(), 2 if drop_last else 3

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from hsa_bench.core.context import Context
@@ -28,6 +29,7 @@ def test_a_picture_is_found_again_in_another_set_and_another_file_format(
     assert shared(image_hashes(train, ctx), image_hashes(train, ctx)) == 20
 
 
+@pytest.mark.processes
 def test_loader_processes_give_the_same_hashes(ctx: Context) -> None:
     train = open_dataset("digits", Path()).limited(20).train
     assert np.array_equal(image_hashes(train, ctx), image_hashes(train, replace(ctx, workers=2)))
