@@ -15,6 +15,8 @@ from hsa_bench.core.data.images import ArrayImages, FileImages
 from hsa_bench.core.errors import DataError, HsaBenchError, PretrainingError, UsageError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.results.curve import Curve
+from hsa_bench.core.results.metric import Metric, number, percent, top1
 from hsa_bench.core.results.outcomes import ClassificationOutcomes, DetectionOutcomes
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome, Task
 from hsa_bench.core.seed import generator
@@ -32,6 +34,7 @@ __all__ = [
     "Context",
     "Contrastive",
     "Converted",
+    "Curve",
     "DataError",
     "DatasetSpec",
     "DetectionOutcomes",
@@ -40,6 +43,7 @@ __all__ = [
     "FrozenTask",
     "HsaBenchError",
     "ImageSet",
+    "Metric",
     "Outcome",
     "Payload",
     "Preprocess",
@@ -49,8 +53,11 @@ __all__ = [
     "UsageError",
     "generator",
     "has",
+    "number",
+    "percent",
     "scored",
     "split",
     "state_in",
     "take",
+    "top1",
 ]

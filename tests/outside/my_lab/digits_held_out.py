@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from hsa_bench.api import Classification, DatasetSpec
 from hsa_bench.core.data.datasets import digits
-from hsa_bench.core.data.image_set import Classification, DatasetSpec
 
 
 def load(root: Path) -> Classification:

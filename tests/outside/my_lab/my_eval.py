@@ -11,12 +11,16 @@ import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 
-from hsa_bench.core.context import Context
-from hsa_bench.core.data.image_set import Classification
-from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.results.metric import top1
-from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
+from hsa_bench.api import (
+    SETTINGS,
+    Backbone,
+    Classification,
+    ClassificationOutcomes,
+    ClassificationTask,
+    Context,
+    Outcome,
+    top1,
+)
 
 NAMES = ("norm", "raises", "killed", "moves-trunk")
 
