@@ -20,6 +20,7 @@ from hsa_bench.core.data.detection.detection_data import DetectionData, open_coc
 from hsa_bench.core.data.detection.digit_scenes import digit_scenes
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.metric import precision
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("coco", "coco-c4-1x", "coco-fpn-1x", "coco-fpn-2x")
@@ -80,11 +81,11 @@ class Coco(DetectionTask):
             evaluations["segm"] = evaluate("segm", bare, truth)
         names = dict(zip((p.id for p in data.val.photos), data.val.images.names, strict=True))
         return Outcome(
-            metrics={
-                f"{kind}/{name}": value
+            metrics=tuple(
+                precision(f"{kind}/{name}", value)
                 for kind, evaluation in evaluations.items()
                 for name, value in average_precisions(evaluation).items()
-            },
+            ),
             examples=replace(outcomes(names, **evaluations), classes=data.val.class_names),
             curves=tuned.curves,
             artefacts={"detections": tuned.picture},

@@ -21,6 +21,8 @@ from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.features.geometry import alignment, effective_rank, rankme, singular_values, uniformity
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.curve import Curve
+from hsa_bench.core.results.metric import Metric, number
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("geometry",)
@@ -32,6 +34,9 @@ CAVEAT = (
     "says that directions are lost; clusters are asked to be these classes, which a linear classifier does "
     "not need."
 )
+
+CLOSE = "the mean squared distance of two views of one picture"
+EVEN = "the log of the mean potential of all pairs"
 
 BATCH = 128
 SHOWN = 512
@@ -98,15 +103,13 @@ class Geometry(FrozenTask):
         one, other = self._views(backbone, data.test, ctx)
         nmi, ari, clusters = self._clusters(unit, labels)
         return Outcome(
-            metrics={
-                "nmi": nmi,
-                "ari": ari,
-                "alignment": alignment(one, other),
-                "uniformity": uniformity(unit),
-                "rankme": rankme(singular),
-                "effective_rank": effective_rank(bank),
-            },
-            curves={"spectrum": (singular / singular[0].clamp(min=1e-300)).tolist()[:SHOWN]},
+            metrics=(
+                *_clustered(nmi, ari),
+                *_spread_out(alignment(one, other), uniformity(unit)),
+                number("rankme", rankme(singular), "RankMe"),
+                number("effective_rank", effective_rank(bank), "effective rank"),
+            ),
+            curves=(_spectrum(singular),),
             effective={
                 "clusters": clusters,
                 "test_images": len(unit),
@@ -141,6 +144,44 @@ class Geometry(FrozenTask):
             found = means.fit_predict(unit.numpy())
         nmi, ari = normalized_mutual_info_score(labels, found), adjusted_rand_score(labels, found)
         return 100 * float(nmi), 100 * float(ari), len(set(found.tolist()))
+
+
+def _clustered(nmi: float, ari: float) -> tuple[Metric, Metric]:
+    meaning = "how much k-means clusters and classes tell of each other"
+    return (
+        Metric(name="nmi", value=nmi, title="NMI", unit="%", better="", meaning=meaning),
+        Metric(name="ari", value=ari, title="ARI", unit="%", better=""),
+    )
+
+
+def _spread_out(closeness: float, evenness: float) -> tuple[Metric, Metric]:
+    """Describe the two that are read together, as a point in a plane."""
+    return (
+        Metric(
+            name="alignment",
+            value=closeness,
+            title="alignment",
+            meaning=CLOSE,
+            unit="",
+            better="lower",
+            plane="x",
+        ),
+        Metric(
+            name="uniformity",
+            value=evenness,
+            title="uniformity",
+            meaning=EVEN,
+            unit="",
+            better="lower",
+            plane="y",
+        ),
+    )
+
+
+def _spectrum(singular: Tensor) -> Curve:
+    """Describe singular values as shares of the first, largest first."""
+    shares = (singular / singular[0].clamp(min=1e-300)).tolist()[:SHOWN]
+    return Curve(name="spectrum", title="singular values", values=tuple(shares), along="place")
 
 
 def _drawn(features: FeatureSet, images: ImageSet, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -22,6 +22,8 @@ from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.features.neighbours import Neighbours, cast_votes, vote
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.curve import Sweep
+from hsa_bench.core.results.metric import percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 __all__ = ["KNN", "NAMES", "TASKS", "vote"]
@@ -32,6 +34,9 @@ LEAST_TEMPERATURE = 0.0125
 """Below it a sum of thousands of exp(1 / T) overflows float32."""
 
 Temperature = Annotated[float, Field(gt=LEAST_TEMPERATURE)]
+
+Pair = tuple[int, float]
+"""k and T."""
 
 SOURCES = {
     "dino": "k = 20 and T = 0.07 are DINO's (Caron et al. 2021, arXiv:2104.14294, table 2; "
@@ -100,8 +105,9 @@ class KNN(FrozenTask):
         outcome = scored(
             data,
             scores,
-            effective={"k": own, "recipe": self.recipe, **effective, "test_top1_by_k_and_T": sensitivity},
-            further={"chosen_top1": sensitivity[chosen]} if chosen else {},
+            effective={"k": own, "recipe": self.recipe, **effective},
+            further=(percent("chosen_top1", sensitivity[chosen], "chosen top-1"),) if chosen else (),
+            sweeps=(_sweep(sensitivity, (own, self.temperature)),),
         )
         if self.name != NAMES[0]:  # one map of a backbone's features is enough
             return outcome
@@ -109,28 +115,43 @@ class KNN(FrozenTask):
 
     def _grid(
         self, found: Neighbours, labels: Tensor, truth: Tensor, classes: int, ks: Sequence[int]
-    ) -> dict[str, float]:
+    ) -> dict[Pair, float]:
         """Top-1 of every (k, T), percent, from one search."""
         truth = truth.to(labels.device)
         return {
-            f"k {k}, T {t:g}": round(topk(cast_votes(found.first(k), labels, classes, t), truth, 1), 4)
+            (k, t): round(topk(cast_votes(found.first(k), labels, classes, t), truth, 1), 4)
             for k in ks
             for t in self.temperatures
         }
 
     def _chosen(
         self, bank: FeatureSet, length: Tensor, ks: Sequence[int], classes: int, device: str
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[Pair | None, dict[str, Any]]:
         """The (k, T) that classifies the bank best without itself; none where the bank is a single image."""
         ks = [k for k in ks if k < len(bank.labels)]
         if not ks:
-            return "", {}
+            return None, {}
         rows = torch.linspace(0, len(bank.labels) - 1, min(len(bank.labels), self.choosers)).long()
         asked = FeatureSet(bank.features[rows], bank.labels[rows], bank.classes, bank.key)
         found = without(nearest(asked, bank, length, ks[-1] + 1, device), rows.to(device))
         sensitivity = self._grid(found, bank.labels.to(device), asked.labels, classes, ks)
-        best = max(sensitivity, key=lambda name: sensitivity[name])
-        return best, {"chosen": best, "leave_one_out_top1": sensitivity[best]}
+        best = max(sensitivity, key=lambda pair: sensitivity[pair])
+        chosen = f"k {best[0]}, T {best[1]:g}"
+        return best, {"chosen": chosen, "leave_one_out_top1": sensitivity[best]}
+
+
+def _sweep(top1: Mapping[Pair, float], own: Pair) -> Sweep:
+    """Describe the accuracies that show how much k and T matter."""
+    return Sweep(
+        name="test_top1_by_k_and_T",
+        title="top-1",
+        unit="%",
+        meaning="on test images, the other of k and T being the recipe's",
+        settings=("neighbours k", "temperature T"),
+        points=tuple((*map(float, pair), value) for pair, value in top1.items()),
+        own=(float(own[0]), own[1]),
+        chosen=False,
+    )
 
 
 def without(found: Neighbours, rows: Tensor) -> Neighbours:

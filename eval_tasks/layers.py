@@ -20,6 +20,7 @@ from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import Features
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import layer_names
+from hsa_bench.core.results.metric import Metric, top1
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("layers",)
@@ -31,7 +32,8 @@ class _Measured:
 
     scores: Tensor
     """Of its linear classifier on the test images, [N, C]."""
-    metrics: dict[str, float]
+    metrics: tuple[Metric, Metric]
+    """Of the linear classifier and of the vote."""
     effective: dict[str, Any]
 
 
@@ -103,10 +105,10 @@ class Layers(RegressionTask):
                 "features": {name: one.effective["features"] for name, one in found.items()},
                 "k": min(self.k, len(data.train)),
             },
-            further={
-                "knn_top1": deepest.metrics["knn_top1"],
-                **{f"{name}/{metric}": v for name, one in found.items() for metric, v in one.metrics.items()},
-            },
+            further=(
+                deepest.metrics[1],
+                *(metric.at_layer(name) for name, one in found.items() for metric in one.metrics),
+            ),
         )
 
     def _measured(self, features: Features, ctx: Context, what: str) -> _Measured:
@@ -116,7 +118,7 @@ class Layers(RegressionTask):
         scores = linear.scores.float().cpu()
         return _Measured(
             scores,
-            {"top1": topk(scores, test.labels, 1), "knn_top1": topk(votes, test.labels, 1)},
+            (top1(topk(scores, test.labels, 1)), top1(topk(votes, test.labels, 1)).voted()),
             {**linear.effective, "features": train.features.shape[1]},
         )
 

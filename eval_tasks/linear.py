@@ -13,7 +13,7 @@ from torch import Tensor
 from eval_tasks._linear.grid import Point, held_out_rows
 from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._linear.recipes import RECIPES
-from eval_tasks._shared.protocol_text import centre_crop, departures, random_crop, trunk
+from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import stream
@@ -21,7 +21,10 @@ from hsa_bench.core.data.views import random_view
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import gathered_shares, own_range, together
+from hsa_bench.core.results.curve import Curve
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
+from hsa_bench.core.settings import departures
 
 NAMES = (
     "linear",
@@ -87,12 +90,12 @@ class Linear(GridTask):
         task = super().resolved(data, ctx)
         return replace(task, batch=min(self.batch, len(data.train)))
 
-    def changed(self) -> dict[str, Any]:
-        """Settings that are not the recipe's, the number format aside."""
+    def departures(self) -> dict[str, Any]:
+        """Return the settings that are not the recipe's, the number format aside."""
         shared = {"smallest": 0.08, "flip": True, "gamma": 0.1, "milestones": (0.6, 0.8)}
         seen = {"image_size": 224, "resize": 256} if self.image_size else {}
         recipe = {**RECIPES[self.recipe].settings(), **shared, **seen}
-        return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
+        return departures(self, recipe)
 
     @property
     def protocol(self) -> str:
@@ -100,7 +103,8 @@ class Linear(GridTask):
         scaled = f"{self.lr:g} x batch / 256" if self.per_256 else "not scaled with the batch"
         rule = f"LARC (trust {self.trust:g}) on SGD" if self.trust else "SGD"
         nesterov = ", Nesterov" if self.nesterov else ""
-        ours = f" Ours differs: {recipe.departures}." if recipe.departures else ""
+        ours = f" Ours differs: {recipe.deviations}." if recipe.deviations else ""
+        changed = departures_in_words(self.departures())
         return (
             f"Linear softmax classifier on {trunk(self)}, recipe {self.recipe}: {self.epochs} epochs of "
             f"{rule} (rate {self.published.lr:g}, {scaled}; weight decay {self.weight_decay:g}, momentum "
@@ -108,7 +112,7 @@ class Linear(GridTask):
             f"{random_crop(self.smallest, self.flip, self.train_interpolation)}. {self.grid_in_words} "
             f"published_last and published_best are the A head's at {self.published}, after the last epoch "
             f"and after the best one on test; the paper prints {recipe.prints}. {centre_crop(self)} for "
-            f"held-out and test images. Source: {recipe.source}.{ours}{departures(self.changed())}"
+            f"held-out and test images. Source: {recipe.source}.{ours}{changed}"
         )
 
     def run(
@@ -148,17 +152,22 @@ class Linear(GridTask):
                 grid.end_epoch(per_epoch)
                 if len(curve) == step // per_epoch:
                     curve += _finite(grid.judged(test, slice(0, 1)).top1)
-        further = {"published_best": max(curve)} if curve else {}
+        further: tuple[Metric, ...] = ()
+        if curve:
+            further = (percent("published_best", max(curve), "published top-1, best epoch"),)
         if len(curve) == self.epochs:
-            further["published_last"] = curve[-1]
+            further = (*further, percent("published_last", curve[-1], "published top-1, last epoch"))
         outcome = grid.outcome(data, test, further, self._effective(per_epoch, limit))
-        return replace(outcome, curves={**outcome.curves, "published_top1": curve})
+        published = Curve(
+            name="published_top1", title="published top-1", unit="%", values=tuple(curve), along="epoch"
+        )
+        return replace(outcome, curves=(*outcome.curves, published))
 
     def _effective(self, per_epoch: int, limit: int | None) -> dict[str, Any]:
         return {
             "recipe": self.recipe,
             "paper_prints": RECIPES[self.recipe].prints,
-            "as_published": not self.changed() and limit is None,
+            "as_published": not self.departures() and limit is None,
             "published_lr": self.published.lr,
             "steps_per_epoch": per_epoch,
         }

@@ -21,6 +21,7 @@ from hsa_bench.core.data.image_set import Classification, Labels
 from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.seed import generator
 
@@ -106,8 +107,7 @@ class LowShot(FrozenTask):
                 scores = self._logistic(few, test)
             found[name][k].append(topk(scores.cpu(), truth, 1))
         return Outcome(
-            metrics=dict(_means(found)),
-            curves=dict(_draws(found)),
+            metrics=tuple(_metrics(found)),
             effective={"shots": shots, "svm_fits_not_converged": unfinished},
         )
 
@@ -166,20 +166,28 @@ Found = dict[str, dict[int, list[float]]]
 """Top-1 of each draw, percent, by classifier and number of images."""
 
 
-def _means(found: Found) -> Iterator[tuple[str, float]]:
-    for name, by_shot in found.items():
-        yield name, fmean(fmean(values) for values in by_shot.values())
-    for name, by_shot in found.items():
-        for k, values in by_shot.items():
-            yield f"{name}_k{k}", fmean(values)
+TITLES: dict[str, tuple[str, str]] = {
+    "logistic": (
+        "logistic regression",
+        "the top-1 of a logistic regression, averaged over several small numbers of images per class",
+    ),
+    "svm": (
+        "linear SVM",
+        "the top-1 of linear SVMs, averaged over several small numbers of images per class",
+    ),
+}
+"""Of each classifier's metric the title and what it is."""
 
 
-def _draws(found: Found) -> Iterator[tuple[str, list[float]]]:
-    """Every metric draw by draw: the report's ± and its test."""
+def _metrics(found: Found) -> Iterator[Metric]:
+    """Every classifier over all numbers of images, then at each; draw by draw for the report's ± and test."""
     for name, by_shot in found.items():
-        yield f"draws/{name}", [fmean(values) for values in zip(*by_shot.values(), strict=True)]
+        draws = tuple(fmean(values) for values in zip(*by_shot.values(), strict=True))
+        mean = fmean(fmean(values) for values in by_shot.values())
+        yield percent(name, mean, *TITLES[name]).drawn(draws)
+    for name, by_shot in found.items():
         for k, values in by_shot.items():
-            yield f"draws/{name}_k{k}", values
+            yield percent(name, fmean(values), *TITLES[name]).from_shots(k).drawn(tuple(values))
 
 
 TASKS = (LowShot(),)

@@ -18,9 +18,11 @@ from eval_tasks.knn import Temperature
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.errors import DataError
-from hsa_bench.core.features.accuracy import mean_per_class, topk
+from hsa_bench.core.features import accuracy
+from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import Features
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.metric import Metric, mean_per_class, top1
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = (
@@ -114,25 +116,21 @@ class Transfer(RegressionTask):
         features = self.features(backbone, data, ctx)
         linear = self.regressed(features, ctx, f"{self.name} on {backbone.label}")
         k = min(self.k, len(data.train))
-        further = {
-            "mean_per_class": _mean_per_class(linear.scores, features),
-            **{f"knn_{name}": value for name, value in self._voted(features, k, ctx.device).items()},
-        }
+        by_class = mean_per_class(_mean_per_class(linear.scores, features))
+        further = (by_class, *self._voted(features, k, ctx.device))
         return scored(data, linear.scores, {**linear.effective, "k": k}, further=further)
 
-    def _voted(self, features: Features, k: int, device: str) -> dict[str, float]:
-        """Both accuracies of the neighbours' vote, percent."""
+    def _voted(self, features: Features, k: int, device: str) -> tuple[Metric, Metric]:
+        """Both accuracies of the neighbours' vote."""
         scores = voted(features, k, self.temperature, device)
-        return {
-            "top1": topk(scores, features.test.labels, 1),
-            "mean_per_class": _mean_per_class(scores, features),
-        }
+        own = topk(scores, features.test.labels, 1)
+        return top1(own).voted(), mean_per_class(_mean_per_class(scores, features)).voted()
 
 
 def _mean_per_class(scores: Tensor, features: Features) -> float:
     """Of scores of the test images, [N, C]; of equal scores the first class is taken."""
     best = torch.from_numpy(scores.float().cpu().numpy().argmax(axis=1))
-    return mean_per_class(best, features.test.labels, features.test.classes)
+    return accuracy.mean_per_class(best, features.test.labels, features.test.classes)
 
 
 def _task(name: str) -> Transfer:

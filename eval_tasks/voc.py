@@ -17,6 +17,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.data.detection.voc_folder import open_voc
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.metric import precision
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 __all__ = ["DEFAULT", "NAMES", "TASKS", "Voc", "score"]
@@ -85,7 +86,7 @@ class Voc(DetectionTask):
         scores = precisions(found)
         classes = scores.pop("classes")
         return Outcome(
-            metrics={f"bbox/{name}": value for name, value in scores.items()},
+            metrics=tuple(precision(f"bbox/{name}", value) for name, value in scores.items()),
             examples=replace(found, classes=data.val.class_names),
             curves=tuned.curves,
             artefacts={"detections": tuned.picture},

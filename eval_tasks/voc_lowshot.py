@@ -20,6 +20,7 @@ from hsa_bench.core.data.detection.voc_labels import PRESENT, VocLabels
 from hsa_bench.core.data.image_set import Classification, Labels
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("voc-lowshot", "voc-lowshot-pcl")
@@ -118,17 +119,25 @@ class LowShotSvm(VocSvm):
             layer: self._measured(backbone, data, asked, drawn, ctx, layer)
             for layer in self.layers or (LAST,)
         }
-        name, main = self.main_metric, next(reversed(found.values()))
-        draws = {
-            name: main.by_draw.mean(axis=0),
-            **{f"{name}_k{k}": values for k, values in zip(drawn.ks, main.by_draw, strict=True)},
-            **{f"{layer}/{name}": found[layer].by_draw.mean(axis=0) for layer in self.layers},
-        }
+        main = next(reversed(found.values()))
+        by_k = zip(drawn.ks, main.by_draw, strict=True)
         return Outcome(
-            metrics={metric: float(values.mean()) for metric, values in draws.items()},
-            curves={f"draws/{metric}": values.tolist() for metric, values in draws.items()},
+            metrics=(
+                self._metric(main.by_draw.mean(axis=0)),
+                *(self._metric(values).from_shots(k) for k, values in by_k),
+                *(self._metric(found[layer].by_draw.mean(axis=0)).at_layer(layer) for layer in self.layers),
+            ),
             effective=self._effective(data, drawn, found),
         )
+
+    def _metric(self, draws: NDArray[np.float64]) -> Metric:
+        """Describe the main metric by its values at each draw, percent."""
+        oracle = len(self.costs) > 1
+        chosen = ", with penalties chosen on the test images, as its paper does" if oracle else ""
+        meaning = f"the average precision of each class of image, averaged over classes{chosen}"
+        title = "oracle mAP" if oracle else "mAP"
+        shown = percent(self.main_metric, float(draws.mean()), title, meaning)
+        return shown.drawn(tuple(draws.tolist()))
 
     def _drawn(self, labels: Labels, asked: Labels) -> _Drawn:
         others = labels.shape[1] - 1 if self.images == "own" else 0

@@ -16,6 +16,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.voc_labels import PRESENT, VocLabels
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 
 NAMES = ("voc-svm", "voc-svm-pcl")
@@ -84,7 +85,7 @@ class FullSvm(VocSvm):
         }
         last = next(reversed(found))
         return Outcome(
-            metrics={"mAP": means[last], **{f"{layer}/mAP": means[layer] for layer in self.layers}},
+            metrics=(_metric(means[last]), *(_metric(means[layer]).at_layer(layer) for layer in self.layers)),
             examples=outcomes(data, asked, classes, scores[last]),
             effective=self._effective(data, classes.tolist(), found),
         )
@@ -104,6 +105,12 @@ class FullSvm(VocSvm):
         if left := [name for c, name in enumerate(names) if c not in classes]:
             said["classes_left_out"] = left
         return said
+
+
+def _metric(value: float) -> Metric:
+    """Describe the mean average precision of images, which outcomes keep as detections right at any IoU."""
+    meaning = "the average precision of each class of image, averaged over classes"
+    return percent("mAP", value, "mAP", meaning).model_copy(update={"recompute": "bbox/AP50"})
 
 
 TASKS = (FullSvm(name="voc-svm", **VISSL), FullSvm(name="voc-svm-pcl", **PCL))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.suggest import did_you_mean
 from hsa_bench.suite.run_cache import KINDS, Entry, entries, free, run_folders
 
 WIDE = 200
@@ -28,14 +30,12 @@ def main(
 
     Whatever is cleared is made again when it is needed. Do not clear while a run in that folder goes on.
     """
-    if show and clear:
-        raise typer.BadParameter("give --list or --clear, not both")
-    if only and only not in KINDS:
-        raise typer.BadParameter(f"--only {only}: no such kind; there are {', '.join(KINDS)}")
-    try:
+    with exit_with_its_message():
+        if show and clear:
+            raise UsageError("give --list or --clear, not both")
+        if only and only not in KINDS:
+            raise UsageError(f"--only {only}: no such kind; {did_you_mean(only, KINDS)}")
         runs = run_folders(out)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     found = [one for run in runs for one in entries(run) if only in {"", one.kind}]
     if clear:
         for one in found:

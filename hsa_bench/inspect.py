@@ -44,7 +44,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     if formats:
         _formats()
         return
-    with exit_with_its_message(ValueError):
+    with exit_with_its_message():
         if not path:
             raise UsageError("name a file; or --formats")
         request = BackboneRequest(

@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         seeds: Evaluation seeds.
         limit: Draw this many training and test images.
         image_size: Side of the crops, px; 0: the data set's.
-        out: Folder for results and cache; finished cells in it are re-used.
+        out: Folder for results and cache; finished runs in it are re-used.
         data: Folder that holds the named data sets.
         device: "auto", "cpu", "cuda" …
         workers: Loader processes.
@@ -103,7 +103,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
     if plan.blocked:
         raise UsageError(plan.blocked[0].blocked)
-    return tidy([finished(cell, bench) or execute(cell, bench, backbone) for cell in plan.cells])
+    return tidy([finished(run, bench) or execute(run, bench, backbone) for run in plan.runs])
 
 
 def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.errors import exit_with_its_message
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint, parse_numbers, words
@@ -16,24 +16,6 @@ if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def _card(texts: list[str]) -> dict[str, dict[str, Any]]:
-    from hsa_bench.core.models.preprocess import parse_card
-
-    try:
-        return parse_card(texts)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _claims(texts: list[str]) -> dict[str, str]:
-    from reports.published.entries import parse_claims
-
-    try:
-        return parse_claims(texts)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 @app.command()
@@ -78,18 +60,21 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         bool, typer.Option("--list", help="List tasks, methods, data sets, formats, presets.")
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Run cells again that are on file.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Run runs again that are on file.")] = False,
 ) -> None:
     """Measure how well self-supervised backbones transfer, and write a comparison report.
 
     With none of --checkpoint, --arch, --dataset and --preset, the demo runs: it pretrains HSA, MoCo v2 and
     SimCLR for a few minutes on data that ships with scikit-learn, and evaluates them.
 
-    Exit code 0: every cell has a number or is skipped with a reason; 1: some cell failed; 2: wrong usage.
+    Exit code 0: every run has a number or is skipped with a reason; 1: some run failed; 2: wrong usage.
     """
     if list_all:
         _list()
         return
+    from hsa_bench.core.models.preprocess import parse_card
+    from reports.published.entries import parse_claims
+
     with exit_with_its_message():
         given: dict[str, Any] = {
             "tasks": words(tasks),
@@ -97,11 +82,11 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "arch": arch,
             "file_format": file_format,
             "branch": branch,
-            "card": _card(card or []),
+            "card": parse_card(card or []),
             "dataset": dataset,
             "image_size": image_size,
             "baseline": baseline,
-            "claims": _claims(claim or []),
+            "claims": parse_claims(claim or []),
             "seeds": parse_numbers(seeds, "--seeds") if seeds else (),
             "limit": limit,
         }

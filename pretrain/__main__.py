@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.name_value import parse_settings
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-NO_PRESET = Preset(name="", arch="", dataset="", image_size=0, settings={})
+NO_PRESET = Preset()
 
 
 @app.command()
@@ -41,24 +43,24 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
     Several processes, as torchrun or Slurm start them, share each batch.
     """
-    try:
+    with exit_with_its_message(FloatingPointError, OSError):
         if show and settings:
-            raise ValueError("--print shows a preset as its file has it; leave --set out")
+            raise UsageError("--print shows a preset as its file has it; leave --set out")
         if show:
             typer.echo(text(preset), nl=False)
             return
         base = read_preset(preset) if preset else NO_PRESET
-        chosen = {**base.settings, **_parsed(settings or ())}
-        chosen |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
-        wanted = {
-            "--method": chosen.get("method"),
+        given = {**base.settings, **parse_settings(settings or (), "field=value, for example lr=0.06")}
+        given |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
+        required = {
+            "--method": given.get("method"),
             "--arch": arch or base.arch,
             "--dataset": dataset or base.dataset,
-            "--epochs": chosen.get("epochs"),
+            "--epochs": given.get("epochs"),
             "--out": out,
         }
-        if missing := [option for option, value in wanted.items() if not value]:
-            raise ValueError(f"{', '.join(missing)}: needed, or a --preset that says so")
+        if missing := [option for option, value in required.items() if not value]:
+            raise UsageError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
         from hsa_bench.core.checkpoints.open import open_backbone
         from hsa_bench.core.checkpoints.request import BackboneRequest
@@ -66,18 +68,18 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
         from hsa_bench.core.settings import changed
-        from pretrain.export import check_destination, finish, finished
+        from pretrain.export import check_destination, finish, holds_training
         from pretrain.loop import Training
         from pretrain.settings import Settings
 
         check_destination(out)
         with _bar() as (progress, say):
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
-            images = open_dataset(str(wanted["--dataset"]), data).limited(limit or None)
+            images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(
-                settings=changed(Settings(), chosen, "pretrain"),
+                settings=changed(Settings(), given, "pretrain"),
                 backbone=open_backbone(
-                    BackboneRequest(label="pretrained", arch=str(wanted["--arch"]), init=seed)
+                    BackboneRequest(label="pretrained", arch=str(required["--arch"]), init=seed)
                 ),
                 images=images.train,
                 view=eval_view(images, image_size or base.image_size),
@@ -87,29 +89,13 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 say=say,
             )
             resume = out.with_name(out.name + ".resume")
-            if not resume.exists() and finished(training, out):
+            if not resume.exists() and holds_training(training, out):
                 say(f"{out}: holds this training already; nothing to do")
                 return
             spent = finish(training, images.name, out, resume)
-    except (ValueError, FloatingPointError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
     if spent is not None:
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
         typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")
-
-
-def _parsed(settings: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    pairs = [text.partition("=") for text in settings]
-    wrong = ["".join(pair) for pair in pairs if not pair[1]]
-    if wrong:
-        raise ValueError(f"--set {wrong[0]}: write field=value, for example lr=0.06")
-    try:
-        return {name: yaml.safe_load(value) for name, _, value in pairs}
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {' '.join(settings)}: the value is not YAML ({error})") from error
 
 
 @contextmanager

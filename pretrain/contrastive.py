@@ -64,12 +64,12 @@ class Contrastive(nn.Module, ABC):
 
 
 def method_class(name: str) -> Any:
-    """The class of a method, by its file's name or a dotted path.
+    """Find the class of a method, by its file's name or a dotted path.
 
     Raises:
-        PretrainingError: What is found there has none.
+        PretrainingError: The module has none.
     """
-    found = getattr(registry.load(METHODS, name), "Method", None)
-    if not (isinstance(found, type) and issubclass(found, Contrastive)):
+    method = getattr(registry.load(METHODS, name), "Method", None)
+    if not (isinstance(method, type) and issubclass(method, Contrastive)):
         raise PretrainingError(f"method {name}: has no class Method(Contrastive)")
-    return found
+    return method

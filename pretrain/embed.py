@@ -1,4 +1,4 @@
-"""Pooled features of un-augmented pictures, shared out between processes, in bounded memory."""
+"""Pooled features of un-augmented images, shared out between processes, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_MEMORY = 2**30
 
 
 def embed(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context, what: str) -> Tensor:
-    """Features of this process's share of the pictures, [n, D], float32, unit length, on the CPU.
+    """Extract features of this process's share of the images, [n, D], float32, unit length, on the CPU.
 
     The trunk is left in its mode.
 
@@ -34,10 +34,10 @@ def embed(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Contex
         what: For the progress bar.
     """
     share = own_range(len(images))
-    found = batches(trunk, images, share, transform, ctx)
+    parts = batches(trunk, images, share, transform, ctx)
     features = torch.empty(0)
     done = 0
-    for part in ctx.track(found, what, -(-len(share) // BATCH)):
+    for part in ctx.track(parts, what, -(-len(share) // BATCH)):
         if not done:
             features = _room(len(share), part.shape[1], ctx.cache)
         features[done : done + len(part)] = F.normalize(part, dim=1)

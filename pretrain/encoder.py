@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.backbone import Trunk
 from pretrain.heads import Projection, StageHead, halvings, mlp_head
 
@@ -29,14 +30,14 @@ class Encoder(nn.Module):
             form: Of the MLPs.
 
         Raises:
-            ValueError: A level that the trunk does not have.
+            UsageError: A level that the trunk does not have.
         """
         super().__init__()
         self.trunk = trunk
         stages = cast(Trunk, trunk)
         wrong = [level for level in levels if not 1 <= level < len(stages.stage_dims)]
         if wrong:
-            raise ValueError(
+            raise UsageError(
                 f"levels {wrong}: the backbone's earlier stages are 1 to {len(stages.stage_dims) - 1}"
             )
         self.levels = (*levels, LAST)
@@ -54,7 +55,7 @@ class Encoder(nn.Module):
             )
             for level in levels
         )
-        self.heads.append(mlp_head(stages.dim, form))
+        self.heads.append(mlp_head(stages.stage_dims[-1], form))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """[N, 3, H, W] to embeddings [N, out], one for each of `levels`, the last stage's last.

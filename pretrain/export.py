@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.processes import rank
 from hsa_bench.core.results.result import Budget
+from hsa_bench.core.settings import departures
 from pretrain.loop import Training
 from pretrain.settings import Settings
 
@@ -56,12 +57,12 @@ def check_destination(path: Path) -> None:
 
 
 def twin(path: Path) -> Path:
-    """The safetensors file beside a checkpoint: hsa.pth, hsa.safetensors."""
+    """Name the safetensors file beside a checkpoint: hsa.pth, hsa.safetensors."""
     return path.with_name((path.stem if path.suffix in {".pth", ".pt"} else path.name) + ".safetensors")
 
 
-def finished(training: Training, path: Path) -> bool:
-    """Whether a file already holds just this training.
+def holds_training(training: Training, path: Path) -> bool:
+    """Tell whether a file already holds just this training.
 
     Raises:
         PretrainingError: It holds something else.
@@ -81,7 +82,7 @@ def finished(training: Training, path: Path) -> bool:
 
 
 def budget(training: Training, dataset: str) -> Budget:
-    """What the training cost, and which of its settings are not the defaults."""
+    """State what the training cost, and which of its settings are not the defaults."""
     settings = training.settings
     return Budget(
         method=settings.method,
@@ -93,24 +94,20 @@ def budget(training: Training, dataset: str) -> Budget:
         seed=training.seed,
         flops=training.progress.flops,
         warnings=tuple(training.progress.warnings),
-        notes=departures(settings),
+        notes=notes(settings),
     )
 
 
-def departures(settings: Settings) -> tuple[str, ...]:
-    """Settings other than the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
-    usual = Settings()
-    return tuple(
-        f"{f.name} {getattr(settings, f.name)} ({getattr(usual, f.name)})"
-        for f in fields(Settings)
-        if f.name not in {"method", "knn_every"} and getattr(settings, f.name) != getattr(usual, f.name)
-    )
+def notes(settings: Settings) -> tuple[str, ...]:
+    """List settings that are not the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
+    usual = {name: value for name, value in asdict(Settings()).items() if name not in {"method", "knn_every"}}
+    return tuple(f"{name} {value} ({usual[name]})" for name, value in departures(settings, usual).items())
 
 
 def export(training: Training, path: Path, spent: Budget) -> None:
     """Write the query trunk under torchvision's names: `path`, and the same as `.safetensors` beside it.
 
-    The first is readable with `weights_only`; the second holds all but the hashes of the training pictures,
+    The first is readable with `weights_only`; the second holds all but the hashes of the training images,
     as JSON in its metadata.
     """
     state = {k: v.float().cpu() if v.is_floating_point() else v.cpu() for k, v in _trunk(training).items()}
@@ -124,7 +121,7 @@ def export(training: Training, path: Path, spent: Budget) -> None:
 
 
 def _about(training: Training) -> dict[str, Any]:
-    """What identifies the training, but for its seed."""
+    """Describe the training by all that identifies it but the seed."""
     return {
         "format": MARK,
         "arch": training.backbone.arch,

@@ -20,7 +20,7 @@ from pretrain.settings import Precision
 DEVICES = ("cpu", "cuda")
 
 
-def launched(device: str, precision: Precision) -> Fabric:
+def launch_fabric(device: str, precision: Precision) -> Fabric:
     """Join the processes that torchrun or Slurm started, or be the only one.
 
     Args:

@@ -1,4 +1,4 @@
-"""Positives mined from the momentum encoder: each picture's nearest others (haohang96/CSML clustering.py)."""
+"""Positives mined from the momentum encoder: each image's nearest others (haohang96/CSML clustering.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsa_bench.core.features.neighbours import best_of
 from hsa_bench.core.processes import gathered_arrays, rank, world
 
 Neighbours = NDArray[np.int64]
-"""Nearest other pictures of each, [N, k], nearest first."""
+"""Nearest other images of each, [N, k], nearest first."""
 
 ROWS = 2**16
 """Features compared at once: queries and bank meet block by block."""
@@ -24,15 +24,15 @@ ROWS = 2**16
 def nearest_others(features: Tensor, k: int, device: str = "cpu") -> Neighbours:
     """Exact cosine search, by faiss on the CPU and torch on a GPU, in bounded memory.
 
-    A picture is no neighbour of itself, however many copies of it there are.
+    An image is not a neighbour of itself, however many copies of it there are.
 
     Args:
         features: [N, D], unit length; with several processes, this one's consecutive shard of them.
-        k: Neighbours a picture.
+        k: Neighbours an image.
         device: Where to compare.
 
     Returns:
-        The neighbours of the pictures of all processes.
+        The neighbours of the images of all processes.
     """
     sizes = gathered_arrays(np.array([len(features)]))
     first = int(sizes[: rank()].sum())
@@ -41,22 +41,22 @@ def nearest_others(features: Tensor, k: int, device: str = "cpu") -> Neighbours:
     for start, bank in _banks(features, sizes.tolist(), device):
         for low in range(0, len(features), ROWS):
             rows = slice(low, low + ROWS)
-            found = best_of(features[rows].to(device), bank, k + 1)
-            both = torch.cat([similarity[rows], found.similarity.cpu()], dim=1)
+            best = best_of(features[rows].to(device), bank, k + 1)
+            both = torch.cat([similarity[rows], best.similarity.cpu()], dim=1)
             similarity[rows], place = both.topk(k + 1, dim=1)
-            index[rows] = torch.cat([index[rows], found.index.cpu() + start], dim=1).gather(1, place)
+            index[rows] = torch.cat([index[rows], best.index.cpu() + start], dim=1).gather(1, place)
     others = index != torch.arange(first, first + len(features))[:, None]
     others[others.all(1), -1] = False  # lost among copies of itself: drop the last one
     return gathered_arrays(index[others].reshape(len(features), k).numpy())
 
 
 def purity(neighbours: Neighbours, labels: Labels) -> float:
-    """Share of neighbours that are of the picture's class, percent. For watching, never for training."""
+    """Measure the share of neighbours of the image's own class, percent. For watching, never for training."""
     return float((labels[neighbours] == labels[:, None]).mean() * 100)
 
 
 def _banks(features: Tensor, sizes: list[int], device: str) -> Iterator[tuple[int, Tensor]]:
-    """Blocks of all processes' features, one after the other to all of them, with their first index."""
+    """Yield blocks of all processes' features, one after the other to all of them, with their first index."""
     start = 0
     for source, size in enumerate(sizes):
         for low in range(0, size, ROWS):

@@ -54,21 +54,21 @@ def _check_groups(settings: Settings, processes: int) -> None:
 
 
 def warnings(settings: Settings, images: int) -> tuple[str, ...]:
-    """What works but should be known."""
-    found = []
+    """List what works but should be known."""
+    texts = []
     if method_class(settings.method).queued and 4 * settings.queue > images:
         share = met_share(settings.queue, images)
-        found.append(
+        texts.append(
             f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of "
             "the anchors meet their own older key as a negative"
         )
     last, first = min(settings.refresh, settings.epochs), settings.warmup_epochs
     if settings.method == "hsa" and settings.neighbours and first < last:
-        found.append(
+        texts.append(
             f"epochs {first + 1} to {last} learn from neighbours that the untrained network found: the "
             f"warm-up ends before the second mining. Set refresh {first}, or a longer warmup"
         )
-    return tuple(found)
+    return tuple(texts)
 
 
 def met_share(queue: int, images: int) -> float:

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, NonNegativeInt, ValidationError
+
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
+from hsa_bench.core.results.record import Record
+from hsa_bench.core.settings import explain
 
 PRESETS = Path(__file__).with_name("presets")
-FIELDS: dict[str, type] = {"arch": str, "dataset": str, "image_size": int, "settings": dict}
 
 
-@dataclass(frozen=True)
-class Preset:
-    """What a preset file says; the command's options go over it."""
+class Preset(Record):
+    """The content of a preset file; the command's options go over it."""
 
-    name: str
-    arch: str
-    dataset: str
-    image_size: int
-    settings: dict[str, Any]
+    arch: str = ""
+    dataset: str = ""
+    image_size: NonNegativeInt = 0
+    """Side of the crops, px; 0: the data set's."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Fields of `Settings`."""
 
 
 def presets() -> dict[str, Path]:
-    """Preset files by name."""
+    """Find preset files by name."""
     return presets_in(PRESETS)
 
 
 def text(name: str) -> str:
-    """The file as it stands, comments and all.
+    """Return the file as it stands, comments and all.
 
     Raises:
-        ValueError: No such preset.
+        UsageError: No such preset.
     """
     return find_preset(name, PRESETS).read_text()
 
@@ -42,14 +44,12 @@ def read_preset(name: str) -> Preset:
     """Read a preset by name or by its file's path.
 
     Raises:
-        ValueError: No such preset, not YAML, or a field that presets do not have.
+        UsageError: No such preset, not YAML, an unknown field or a value of the wrong kind.
     """
     path = find_preset(name, PRESETS)
-    found = read_mapping(path, ", ".join(FIELDS))
-    for field, value in found.items():
-        if field not in FIELDS:
-            near = difflib.get_close_matches(field, FIELDS, n=1) or FIELDS
-            raise ValueError(f"{path}, field {field}: unknown; did you mean {', '.join(near)}?")
-        if not isinstance(value, FIELDS[field]):
-            raise ValueError(f"{path}, field {field}: {value!r} is not of type {FIELDS[field].__name__}")
-    return Preset(name=name, **{field: found.get(field, kind()) for field, kind in FIELDS.items()})
+    content = read_mapping(path, ", ".join(Preset.model_fields))
+    try:
+        return Preset.model_validate(content)
+    except ValidationError as error:
+        fault = explain(error, Preset.model_fields)
+        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error

@@ -36,7 +36,7 @@ class Progress:
 
     @property
     def latest(self) -> str:
-        """The newest point of every curve, but for the parts of a loss."""
+        """List the newest point of every curve, but for the parts of a loss."""
         shown = {name: curve[-1] for name, curve in self.curves.items() if "/" not in name}
         return ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
 
@@ -92,9 +92,9 @@ class Resumable:
             with whole_file(path) as file:
                 torch.save(state, file)
         except (OSError, RuntimeError) as error:
-            kept = "the one of the epoch before stands" if path.exists() else "there is none yet"
+            last = "the one of the epoch before stands" if path.exists() else "there is none yet"
             raise PretrainingError(
-                f"{path}: the checkpoint of epoch {progress.epoch} could not be written ({error}); {kept}. "
+                f"{path}: the checkpoint of epoch {progress.epoch} could not be written ({error}); {last}. "
                 "Make room and run the same command again"
             ) from error
 
@@ -106,16 +106,15 @@ class Resumable:
         """
         try:
             state = torch.load(path, map_location=device, weights_only=True)
-            found, table = state["identity"], state["neighbours"]
+            identity, table = state["identity"], state["neighbours"]
             progress = Progress(
                 **state["progress"], neighbours=None if table is None else table.cpu().numpy()
             )
         except Exception as error:
             raise PretrainingError(f"{path}: is no resume file ({error}); remove it to start anew") from error
-        other = _differences(found, self.identity)
-        if other:
+        if differences := _differences(identity, self.identity):
             raise PretrainingError(
-                f"{path}: belongs to a training with other {', '.join(other)}; "
+                f"{path}: belongs to a training with other {', '.join(differences)}; "
                 "remove it to start anew, or use another --out"
             )
         self.method.load_state_dict(state["method"])
@@ -123,17 +122,17 @@ class Resumable:
         return progress
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names of what differs, settings with both values."""
-    other = []
-    for name, value in wanted.items():
-        theirs = found.get(name)
+def _differences(identity: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Name what differs, settings with both values."""
+    differences = []
+    for name, value in expected.items():
+        theirs = identity.get(name)
         if isinstance(value, Mapping) and isinstance(theirs, Mapping):
-            other += [
+            differences += [
                 f"{field} ({theirs.get(field)}, now {value.get(field)})"
                 for field in sorted({*value, *theirs})
                 if theirs.get(field) != value.get(field)
             ]
         elif theirs != value:
-            other.append(name)
-    return other
+            differences.append(name)
+    return differences

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import field
 from typing import Literal
@@ -20,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
 from hsa_bench.core.runs.task import SETTINGS
+from hsa_bench.core.suggest import did_you_mean
 from pretrain.data.augment import Augmentation
 from pretrain.heads import Projection
 
@@ -100,8 +100,7 @@ class Settings:
         known = list(registry.files(METHODS))
         if method in known or ("." in method and not method.startswith(".")):
             return method
-        near = difflib.get_close_matches(method, known, n=1) or known
-        raise ValueError(f"no such method; did you mean {', '.join(near)}?")
+        raise ValueError(f"no such method; {did_you_mean(method, known)}")
 
     @model_validator(mode="after")
     def _fit(self) -> Settings:

@@ -1,4 +1,4 @@
-"""Pretraining as a cell of a plan: its result is a checkpoint beside its record."""
+"""Pretraining as a run of a plan: its result is a checkpoint beside its record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
-from pretrain.loop import LR, Training
+from pretrain.loop import Training
+from pretrain.monitor.described import described, ends
 from pretrain.preflight import check
 from pretrain.settings import Settings
 
@@ -59,10 +60,10 @@ class Pretrain(Settings, ClassificationTask):
         scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
-        assert spent is not None, "a cell runs in one process"
-        curves = training.progress.curves
+        assert spent is not None, "a run runs in one process"
+        curves = described(training.progress.curves, self.epochs, self.knn_every)
         return Outcome(
-            metrics={name: curves[name][-1] for name in curves if name.count("/") < 2 and name != LR},
+            metrics=ends(curves),
             curves=curves,
             artefacts={"checkpoint": ctx.artefact(".pth")},
             effective={"images": spent.images, "views": spent.views},

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hsa_bench.core.errors import exit_with_its_message
+from hsa_bench.core.errors import UsageError, exit_with_its_message
 
 WRITE = "write"
 
@@ -49,7 +49,7 @@ def write(
     ] = None,
 ) -> None:
     """Write report.md, report.html, results.csv, figures/ and tables/ from the result files of a run."""
-    with exit_with_its_message(ValueError, OSError):
+    with exit_with_its_message(OSError):
         from reports.published.entries import parse_claims
         from reports.run_folder.collected import locate
 
@@ -71,7 +71,7 @@ def compare(
     ] = None,
 ) -> None:
     """Set each number of the second run against the same backbone's and task's in the first."""
-    with exit_with_its_message(ValueError, OSError):
+    with exit_with_its_message(OSError):
         from reports.run_folder.collected import collect, locate
 
         runs = [collect(locate(run)) for run in (first, second)]
@@ -86,7 +86,7 @@ def merge(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged run.")],
 ) -> None:
     """Copy the results of several run folders into one. Exit code 1: some contradict each other."""
-    with exit_with_its_message(ValueError, OSError):
+    with exit_with_its_message(OSError):
         from reports.run_folder.collected import locate
         from reports.run_folder.merge import merge as merged
 
@@ -107,7 +107,7 @@ def keep(
     ] = "",
 ) -> None:
     """Keep a report for a repository: text and figures, without links into the run and its machine."""
-    with exit_with_its_message(ValueError, OSError):
+    with exit_with_its_message(OSError):
         from reports.run_folder.collected import locate
 
         out = locate(run)
@@ -122,7 +122,7 @@ def list_results(
     folder: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.")] = Path("runs"),
 ) -> None:
     """List the runs below a folder, or the results of one run."""
-    with exit_with_its_message(ValueError, OSError):
+    with exit_with_its_message(OSError):
         from reports.run_folder.listing import listing
 
         for line in listing(folder):
@@ -150,7 +150,7 @@ def _put(table: Any, output: Path | None, title: str) -> None:
     else:
         forms = {".csv": table.csv, ".tex": lambda: table.latex(title), ".md": table.markdown}
         if output.suffix not in forms:
-            raise ValueError(f"{output}: give a file that ends in .md, .csv, .tex or .html")
+            raise UsageError(f"{output}: give a file that ends in .md, .csv, .tex or .html")
         text = forms[output.suffix]().rstrip("\n") + "\n"
     write_text(output, text)
     typer.echo(f"written: {output}")

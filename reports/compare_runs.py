@@ -9,7 +9,7 @@ from typing import Any
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Cell, Grid, lay_out
-from reports.sections.tables import bounds, score
+from reports.sections.tables import parts, score, stated
 from reports.statistics.adjust import adjusted
 from reports.statistics.bootstrap import Impossible, Measured, measure, resample
 from reports.statistics.difference import Difference, Significance, difference
@@ -49,8 +49,14 @@ def _row(place: tuple[str, str], grids: tuple[Grid, Grid], meeting: Meeting | No
     p = f", p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
     shown = f"{found.verdict} ({found.noise}){p}"
     same = found.value == 0 and found.interval.low == found.interval.high == 0
-    told = "identical" if same else f"{signed(found.value, 2)} {bounds(found.interval)}"
+    told = "identical" if same else _gap(found)
     return (*map(plain, place), *scores, told, MISSING if same else shown, why)
+
+
+def _gap(found: Difference) -> str:
+    if found.unit != "%":
+        return stated(found.value, found.interval, found.unit)
+    return f"{signed(found.value, 2)} {parts(found.value, found.interval, found.unit, 1)[1]}"
 
 
 def _places(grid: Grid) -> list[tuple[str, str]]:

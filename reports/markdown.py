@@ -15,7 +15,7 @@ from reports.published.orientation import families
 from reports.run_folder.collected import PRETRAINING, Collected
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table, pretrainings
 from reports.sections.checks import Evidence, checks_table
-from reports.sections.glossary import glossary
+from reports.sections.glossary import glossary, other_scales, scale
 from reports.sections.notes import notes
 from reports.sections.provenance import commit, hardware, provenance_table
 from reports.sections.summary import summary
@@ -84,6 +84,8 @@ def render(
         draws={"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
         least=LEAST_RUNS,
         tests=comparison.tests,
+        scale=scale(without_transfer(grid)),
+        other_scales=other_scales(grid),
         glossary=glossary(without_transfer(grid)),
         baselines=", ".join(map(plain, comparison.baselines)),
         main=text.get("results", ""),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.files import write_text
 from hsa_bench.core.results.row_names import usual_baselines
 from reports.figures import draw_all, place_artefacts
@@ -57,11 +58,11 @@ def write_report(
         The Markdown file.
 
     Raises:
-        ValueError: No such baseline or backbone, or a report that the page would overwrite.
+        UsageError: No such baseline or backbone, or a report that the page would overwrite.
     """
     report = report or out / "report.md"
     if report.suffix == ".html":
-        raise ValueError(f"{report}: the page is written beside the Markdown file; give its name, .md")
+        raise UsageError(f"{report}: the page is written beside the Markdown file; give its name, .md")
     collected = collect(out)
     cache = Cache.of(out)
     evidence = examine(collected, baselines, cache, claims)
@@ -92,13 +93,13 @@ def examine(
     """Lay results out, compare and check them.
 
     Raises:
-        ValueError: No such baseline.
+        UsageError: No such baseline.
     """
     grid = lay_out(collected)
     known = list(dict.fromkeys(grid.row_labels.values()))
     for label in baselines:
         if label not in known:
-            raise ValueError(f"baseline {label}: no such backbone; there are {', '.join(known)}")
+            raise UsageError(f"baseline {label}: no such backbone; there are {', '.join(known)}")
     controls = control_labels(collected)
     backbones = [label for label in known if label not in controls]
     planned = collected.plan.baselines if collected.plan else ()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from hsa_bench.core.checkpoints.open import open_backbone
-
 # Before torch. Tests run in a process per core: in networks this small, threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep instead of spinning
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.backbone import Backbone

@@ -92,7 +92,7 @@ def test_a_run_is_reported_reused_and_repaired(tmp_path: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert "FAILED" not in second.stdout
     third = command(*arguments, cwd=tmp_path)
-    assert "cells are on file and are re-used" in third.stdout
+    assert "runs are on file and are re-used" in third.stdout
     assert "[1/" not in third.stdout
 
 

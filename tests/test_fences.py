@@ -29,7 +29,7 @@ FORBIDDEN: dict[str, list[tuple[str, str]]] = {
         ("hsa_bench/core/data/images.py", "import hsa_bench.core.checkpoints.match"),
     ],
     "a laptop without torch can report": [("hsa_bench/core/results/store.py", "import torch")],
-    "reports read results, and of the base files and errors alone": [
+    "reports read results, and of the base what needs no torch": [
         ("reports/report.py", "import hsa_bench.core.registry")
     ],
     "evaluators share _shared, and no method knows another": [
@@ -95,3 +95,10 @@ def test_a_room_that_is_not_listed_breaks_an_exhaustive_contract(copy: Path, nam
 
 def test_core_lists_all_of_its_rooms() -> None:
     assert "hsa_bench.core" in {room for name in EXHAUSTIVE for room in CONTRACTS[name]["containers"]}
+
+
+def test_the_contract_of_reports_names_all_of_core_but_what_they_may_take() -> None:
+    allowed = {"results", "digest", "errors", "files", "suggest"}
+    core = {path.stem for path in (ROOT / "hsa_bench/core").iterdir() if not path.name.startswith("_")}
+    forbidden = CONTRACTS["reports read results, and of the base what needs no torch"]["forbidden_modules"]
+    assert {name.rpartition(".")[2] for name in forbidden} == core - allowed

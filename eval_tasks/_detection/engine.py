@@ -1,4 +1,4 @@
-"""What a detector can do, whoever built it: losses of a batch in training, findings in test images."""
+"""What a detector can do, whoever built it: losses of a batch in training, detections in test images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """Detections in one image, best first."""
 
     boxes: Tensor
@@ -45,8 +45,8 @@ class Detector(nn.Module, ABC):
         """
 
     @abstractmethod
-    def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
-        """Detections in each image; the network is in eval mode.
+    def detect(self, images: list[Tensor], sizes: list[Size]) -> list[Detections]:
+        """Detect objects in each image; the network is in eval mode.
 
         Args:
             images: Each [3, H, W], of any size.

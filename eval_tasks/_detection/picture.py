@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval_tasks._detection.prediction import Findings
+from eval_tasks._detection.prediction import StoredDetections
 from hsa_bench.core.data.detection.coco_file import unpacked
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
 from hsa_bench.core.files import whole_file
@@ -16,7 +16,7 @@ PICTURES = 4
 """The first ones of the split that have an object."""
 
 
-def draw_detections(path: Path, split: DetectionSplit, findings: Sequence[Findings]) -> None:
+def draw_detections(path: Path, split: DetectionSplit, findings: Sequence[StoredDetections]) -> None:
     """Write the first test pictures with the best detections, as many as there are objects.
 
     Boxes with class and score, masks filled; true boxes are dashed white.

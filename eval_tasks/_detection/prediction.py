@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from eval_tasks._detection.engine import Detector, Found, Size
+from eval_tasks._detection.engine import Detections, Detector, Size
 from eval_tasks._detection.samples import TestImages, resized_size
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
@@ -22,8 +22,8 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Detections in one image, best first."""
+class StoredDetections:
+    """An image's detections as they are kept until scored: arrays, and masks as run lengths; best first."""
 
     image: int
     """Its index in the split."""
@@ -37,7 +37,7 @@ class Findings:
     """Run lengths as pycocotools has them, [n]; None for a detector of boxes."""
 
 
-def detect(detector: Detector, images: TestImages, ctx: Context) -> list[Findings]:
+def detect(detector: Detector, images: TestImages, ctx: Context) -> list[StoredDetections]:
     """Findings in every picture of a split, in its order; several processes share the pictures."""
     detector.to(ctx.device).eval()
     split, task = images.split, images.task
@@ -50,16 +50,16 @@ def detect(detector: Detector, images: TestImages, ctx: Context) -> list[Finding
         num_workers=ctx.workers,
         collate_fn=list,
     )
-    findings: list[Findings] = []
+    findings: list[StoredDetections] = []
     with torch.inference_mode():
         for batch, indices in zip(ctx.track(loader, "detector: test images", len(own)), own, strict=True):
             original = [(split.photos[i].height, split.photos[i].width) for i in indices]
-            found = detector.found([image.to(ctx.device) for image in batch], original)
-            findings += [_packed(i, one) for i, one in zip(indices, found, strict=True)]
+            detections = detector.detect([image.to(ctx.device) for image in batch], original)
+            findings += [_packed(i, one) for i, one in zip(indices, detections, strict=True)]
     return sorted(gathered_lists(findings), key=lambda one: one.image)
 
 
-def coco_rows(findings: list[Findings], split: DetectionSplit) -> list[dict[str, Any]]:
+def coco_rows(findings: list[StoredDetections], split: DetectionSplit) -> list[dict[str, Any]]:
     """Findings in COCO's results format (https://cocodataset.org/#format-results)."""
     return [
         {
@@ -84,15 +84,15 @@ def _of_one_size(sizes: list[Size]) -> list[list[int]]:
     return [rows[i : i + BATCH] for rows in alike.values() for i in range(0, len(rows), BATCH)]
 
 
-def _packed(index: int, found: Found) -> Findings:
+def _packed(index: int, detections: Detections) -> StoredDetections:
     masks = None
-    if found.masks is not None:
-        inked = found.masks.byte().cpu().numpy()  # [n, H, W]
+    if detections.masks is not None:
+        inked = detections.masks.byte().cpu().numpy()  # [n, H, W]
         masks = [run_lengths.encode(np.asfortranarray(mask)) for mask in inked]
-    return Findings(
+    return StoredDetections(
         image=index,
-        boxes=found.boxes.cpu().numpy(),
-        labels=found.labels.cpu().numpy(),
-        scores=found.scores.cpu().numpy(),
+        boxes=detections.boxes.cpu().numpy(),
+        labels=detections.labels.cpu().numpy(),
+        scores=detections.scores.cpu().numpy(),
         masks=masks,
     )

@@ -8,17 +8,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from eval_tasks._detection.samples import with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.transfer import NAMED
 from hsa_bench.core.context import Context
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.errors import DataError, UsageError, exit_with_its_message
+from hsa_bench.core.name_value import parse_settings
 from hsa_bench.core.settings import changed
+from hsa_bench.core.suggest import did_you_mean
 
 INSTALL = (
     "git clone https://github.com/facebookresearch/detectron2 && "
@@ -144,11 +145,8 @@ def command(tasks: Sequence[DetectionTask]) -> Callable[..., None]:
         if not check:
             typer.echo("to check: --check; to run: python -m hsa_bench.run --tasks " + task, err=True)
             raise typer.Exit(2)
-        try:
+        with exit_with_its_message():
             chosen = _with(tasks, task, settings or [])
-        except ValueError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(2) from None
         bad = False
         for one in checks(chosen, Context(data_root=data, cache=data, device=device)):
             typer.echo(str(one))
@@ -161,11 +159,6 @@ def command(tasks: Sequence[DetectionTask]) -> Callable[..., None]:
 def _with(tasks: Sequence[DetectionTask], name: str, settings: Sequence[str]) -> DetectionTask:
     named = {task.name: task for task in tasks}
     if name not in named:
-        raise ValueError(f"--task {name}: there are {', '.join(named)}")
-    changes: dict[str, Any] = {}
-    for text in settings:
-        field, sign, value = text.partition("=")
-        if not sign:
-            raise ValueError(f"--set {text}: write field=value")
-        changes[field.rpartition(".")[2]] = yaml.safe_load(value)
-    return changed(named[name], changes, name)
+        raise UsageError(f"--task {name}: {did_you_mean(name, named)}")
+    given = parse_settings(settings, "field=value")
+    return changed(named[name], {field.rpartition(".")[2]: value for field, value in given.items()}, name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval_tasks._detection.build import build_detector
 from eval_tasks._detection.picture import draw_detections
-from eval_tasks._detection.prediction import Findings, detect
+from eval_tasks._detection.prediction import StoredDetections, detect
 from eval_tasks._detection.resume import Losses
 from eval_tasks._detection.samples import TestImages, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
@@ -19,6 +20,7 @@ from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import rank, together
+from hsa_bench.core.results.curve import Curve
 from hsa_bench.core.seed import derive, forked
 
 CURVE_POINTS = 200
@@ -32,8 +34,8 @@ NAMED = 10
 class Transfer:
     """A fine-tuned detector's findings, and how it came about."""
 
-    findings: list[Findings]
-    curves: dict[str, list[float]]
+    findings: list[StoredDetections]
+    curves: tuple[Curve, ...]
     picture: Path
     effective: dict[str, Any]
     images: int
@@ -62,11 +64,11 @@ def transfer(
         if rank() == 0:
             draw_detections(picture, data.val, findings)
     seen = task.solver.iterations * task.batch + len(data.val)
-    curves, effective = _thinned(training.losses), _effective(data, task, findings)
+    curves, effective = tuple(_curves(training.losses)), _effective(data, task, findings)
     return Transfer(findings, curves, picture, effective, seen, training.earlier_seconds)
 
 
-def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings]) -> dict[str, Any]:
+def _effective(data: DetectionData, task: DetectionTask, findings: list[StoredDetections]) -> dict[str, Any]:
     learnt = len(with_objects(data.train))
     dropped = {"train": data.train.dropped, "val": data.val.dropped}
     named = [text for texts in dropped.values() for text in texts[:NAMED]]
@@ -82,12 +84,12 @@ def _effective(data: DetectionData, task: DetectionTask, findings: list[Findings
     }
 
 
-def _thinned(losses: Losses) -> Losses:
-    """Means over windows of equal length, so that a long run's curves stay small."""
-    window = max(1, len(losses["loss"]) // CURVE_POINTS)
-    return {
-        name: [
-            sum(part) / len(part) for part in (values[i : i + window] for i in range(0, len(values), window))
-        ]
-        for name, values in losses.items()
-    }
+def _curves(losses: Losses) -> Iterator[Curve]:
+    """Describe each loss by means over equal windows, so that a long run's curves stay small."""
+    total = len(losses["loss"])
+    window = max(1, total // CURVE_POINTS)
+    for name, values in losses.items():
+        parts = [values[i : i + window] for i in range(0, total, window)]
+        means = tuple(sum(part) / len(part) for part in parts)
+        at = tuple(i * total / len(means) for i in range(1, len(means) + 1)) if window > 1 else ()
+        yield Curve(name=name, title=name.replace("_", " "), values=means, along="iteration", at=at)

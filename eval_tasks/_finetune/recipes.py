@@ -23,13 +23,13 @@ class Recipe:
     nesterov: bool = False
     schedule: Shape = "cosine-by-epoch"
     init_std: float | None = None
-    departures: str = (
+    deviations: str = (
         "batch norm sees the whole batch; the number is the last epoch's, the paper's the best on test"
     )
 
     def settings(self) -> dict[str, Any]:
         """What of it is a setting of the task."""
-        return {name: value for name, value in vars(self).items() if name not in {"source", "departures"}}
+        return {name: value for name, value in vars(self).items() if name not in {"source", "deviations"}}
 
 
 def _swav(trunk_lr: float, head_lr: float) -> Recipe:
@@ -39,7 +39,7 @@ def _swav(trunk_lr: float, head_lr: float) -> Recipe:
         schedule="step",
         source="SwAV (Caron et al. 2020, arXiv:2006.09882, sec. 4.1); facebookresearch/swav @06b1b7c "
         "README.md:121-139, eval_semisup.py:62-70,97-123,136,165-176",
-        departures="the number is the last epoch's, the paper's the best on test; the script divides red by "
+        deviations="the number is the last epoch's, the paper's the best on test; the script divides red by "
         "0.228, ours uses the checkpoint's own normalisation",
     )
 
@@ -55,7 +55,7 @@ def _simclr(epochs: int) -> Recipe:
         schedule="cosine-by-step",
         init_std=0.0,
         source="SimCLR (Chen et al. 2020, arXiv:2002.05709, app. B.5)",
-        departures="the paper names no schedule: the cosine is that of google-research/simclr @383d414 "
+        deviations="the paper names no schedule: the cosine is that of google-research/simclr @383d414 "
         "model_util.py:57-83, the zero head that of README.md:158; an epoch's last batch may be smaller; "
         "crops are resized bilinearly, theirs bicubically",
     )

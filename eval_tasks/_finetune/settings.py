@@ -10,9 +10,10 @@ from pydantic.dataclasses import dataclass
 
 from eval_tasks._finetune.finetune import Rates
 from eval_tasks._finetune.recipes import RECIPES, SMALL_DATA_RATES, Recipe, recipe_of, share_of
-from eval_tasks._shared.protocol_text import centre_crop, departures, random_crop
+from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop
 from eval_tasks._shared.schedule import Schedule, Shape
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask
+from hsa_bench.core.settings import departures
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -78,8 +79,8 @@ class SemisupSettings(ClassificationTask):
     def _source(self) -> Recipe:
         return RECIPES[self.recipe, share_of(self.name)]
 
-    def changed(self) -> dict[str, Any]:
-        """Settings that are not the recipe's, where its budget is used."""
+    def departures(self) -> dict[str, Any]:
+        """Return the settings that are not the recipe's; none where its budget is not used."""
         own = {"fraction": share_of(self.name), "momentum": 0.9, "weight_decay": 0.0, "smallest": 0.08}
         shared = {"flip": True, "gamma": 0.2, "milestones": (0.6, 0.8)}
         seen = {"image_size": 224, "resize": 256} if self.image_size else {}
@@ -88,7 +89,7 @@ class SemisupSettings(ClassificationTask):
             return {}
         if self.subset:
             del recipe["fraction"]
-        return {name: getattr(self, name) for name, value in recipe.items() if getattr(self, name) != value}
+        return departures(self, recipe)
 
     @property
     def protocol(self) -> str:
@@ -104,7 +105,7 @@ class SemisupSettings(ClassificationTask):
             f"{how}, SGD (momentum {self.momentum:g}{nesterov}, weight decay {self.weight_decay:g}), head "
             f"with {init}, batch norm in train mode, {random_crop(self.smallest, self.flip)}. "
             f"{centre_crop(self)} for test images, after the last step. Source: {recipe.source}. Ours "
-            f"differs: {recipe.departures}.{departures(self.changed())}"
+            f"differs: {recipe.deviations}.{departures_in_words(self.departures())}"
         )
 
     @property

@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from eval_tasks._linear.heads import Heads
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import scored, training_loss
 from hsa_bench.core.data.image_set import Classification, Labels, label_subset
 from hsa_bench.core.features.accuracy import ranks
 from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.results.curve import Sweep
+from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import Outcome
 
 
@@ -37,7 +39,9 @@ class Choice:
     head: int
     """Index of the setting, and of its head A."""
     effective: dict[str, Any]
-    """For the result: the setting, held-out accuracy per setting in percent, settings that diverged."""
+    """For the result: the setting, how many images chose it, settings that diverged."""
+    sweeps: tuple[Sweep, ...]
+    """Held-out accuracy of every setting; none without held-out images."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +121,19 @@ class Grid:
         effective = {
             "lr": self.points[best].lr,
             "weight_decay": self.points[best].weight_decay,
-            "held_out_top1": {str(self.points[g]): round(merit[g][0], 4) for g in good if images},
             "held_out_images": images,
             "diverged": [str(point) for g, point in enumerate(self.points) if g not in good],
         }
-        return Choice(best, effective)
+        judged_points = tuple(
+            (self.points[g].lr, self.points[g].weight_decay, round(merit[g][0], 4)) for g in good if images
+        )
+        return Choice(best, effective, (_sweep(judged_points, self.points[best]),) if images else ())
 
     def outcome(
         self,
         data: Classification,
         features: FeatureSet,
-        further: Mapping[str, float] | None = None,
+        further: tuple[Metric, ...] = (),
         effective: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """The number: head A of the chosen setting, after the last epoch, on test.
@@ -146,9 +152,24 @@ class Grid:
             data,
             logits,
             {**choice.effective, **(effective or {})},
-            curves={"train_loss": [float(loss[choice.head]) for loss in self.losses]},
-            further={**(further or {}), "oracle": float(every[torch.isfinite(every)].max())},
+            (training_loss([float(loss[choice.head]) for loss in self.losses], "epoch"),),
+            (*further, percent("oracle", float(every[torch.isfinite(every)].max()), "oracle top-1")),
+            choice.sweeps,
         )
+
+
+def _sweep(points: tuple[tuple[float, ...], ...], best: Point) -> Sweep:
+    """Describe the accuracies that the setting was chosen by."""
+    return Sweep(
+        name="held_out_top1",
+        title="held-out top-1",
+        unit="%",
+        meaning="on the training images that were kept back to choose it, at the chosen weight decay",
+        settings=("learning rate", "weight decay"),
+        points=points,
+        own=(best.lr, best.weight_decay),
+        chosen=True,
+    )
 
 
 def held_out_rows(labels: Labels, share: float) -> Tensor:

@@ -34,12 +34,12 @@ class Recipe:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     prints: Literal["published_last", "published_best"] = "published_best"
     """Which accuracy the paper's code prints: of the last epoch, or of the best one on test."""
-    departures: str = ""
-    """Where ours differs."""
+    deviations: str = ""
+    """Where ours differs whatever the settings."""
 
     def settings(self) -> dict[str, Any]:
         """What of it is a setting of the task."""
-        words = ("source", "prints", "departures")
+        words = ("source", "prints", "deviations")
         return {name: value for name, value in vars(self).items() if name not in words}
 
 
@@ -67,7 +67,7 @@ RECIPES = {
         prints="published_last",
         source="SimCLR (Chen et al. 2020, arXiv:2002.05709, app. B.6); google-research/simclr @383d414 "
         "README.md:136-146, model_util.py:31-94, data_util.py:29,322-325",
-        departures="an epoch's last batch may be smaller; test images are resized, then cropped; resizing "
+        deviations="an epoch's last batch may be smaller; test images are resized, then cropped; resizing "
         "smaller is antialiased",
     ),
     "swav": Recipe(
@@ -78,7 +78,7 @@ RECIPES = {
         weight_decay=1e-6,
         source="SwAV (Caron et al. 2020, arXiv:2006.09882, sec. 4.1); facebookresearch/swav @06b1b7c "
         "eval_linear.py:62-75,107-113,149,170-185,226,250-251,375",
-        departures="the script divides red by 0.228; ours uses the checkpoint's own normalisation",
+        deviations="the script divides red by 0.228; ours uses the checkpoint's own normalisation",
     ),
     "dino": Recipe(
         lr=0.001,

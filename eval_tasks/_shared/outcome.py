@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.features.accuracy import ranks
+from hsa_bench.core.results.curve import Along, Curve, Sweep
+from hsa_bench.core.results.metric import Metric, top1, top5
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.runs.task import Outcome
 
@@ -19,8 +21,9 @@ def scored(
     data: Classification,
     scores: Tensor,
     effective: Mapping[str, Any] | None = None,
-    curves: Mapping[str, list[float]] | None = None,
-    further: Mapping[str, float] | None = None,
+    curves: tuple[Curve, ...] = (),
+    further: tuple[Metric, ...] = (),
+    sweeps: tuple[Sweep, ...] = (),
 ) -> Outcome:
     """Top-1 and top-5 in percent, and what was said of each image.
 
@@ -29,8 +32,9 @@ def scored(
         scores: [N, C]; equal scores rank by class index, lowest first. With five classes or fewer, top-5
             is 100.
         effective: What was decided on the way.
-        curves: Per-epoch figures.
+        curves: Figures of the training.
         further: Metrics of other heads.
+        sweeps: What other settings gave.
 
     Raises:
         ValueError: A score is not a number.
@@ -40,9 +44,9 @@ def scored(
         raise ValueError("the classifier gives NaN or infinite scores; lower its learning rate")
     place = ranks(scores, torch.from_numpy(test.labels))  # [N]
     best = scores.numpy().argmax(axis=1)  # of equal ones the first, which torch does not promise
-    own = {name: float((place < k).double().mean() * 100) for name, k in (("top1", 1), ("top5", 5))}
+    first, five = (float((place < k).double().mean() * 100) for k in (1, 5))
     return Outcome(
-        metrics={**own, **(further or {})},
+        metrics=(top1(first), top5(five), *further),
         examples=ClassificationOutcomes(
             example=np.array(test.examples),
             label=test.labels,
@@ -52,7 +56,15 @@ def scored(
             classes=np.array(data.classes, np.str_),
         ),
         effective={**(effective or {}), **_unseen(data)},
-        curves=curves or {},
+        curves=curves,
+        sweeps=sweeps,
+    )
+
+
+def training_loss(values: Sequence[float], along: Along) -> Curve:
+    """Return the mean cross-entropy after each epoch or step."""
+    return Curve(
+        name="train_loss", title="training loss", unit="nats", values=tuple(values), along=along, better=""
     )
 
 

@@ -33,7 +33,7 @@ def listed(values: Sequence[float]) -> str:
     return ", ".join(f"{v:g}" for v in values)
 
 
-def departures(changed: Mapping[str, object]) -> str:
-    """A sentence on settings that are not the recipe's, with the space before it; empty without any."""
-    listed_ones = ", ".join(f"{name} {value}" for name, value in changed.items())
-    return f" Not as in the recipe: {listed_ones}." if changed else ""
+def departures_in_words(departures: Mapping[str, object]) -> str:
+    """Return a sentence on settings that are not the recipe's, a space before it; empty without any."""
+    settings = ", ".join(f"{name} {value}" for name, value in departures.items())
+    return f" Not as in the recipe: {settings}." if departures else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.suggest import did_you_mean
 
 
 def presets_in(folder: Path) -> dict[str, Path]:
@@ -14,19 +16,22 @@ def presets_in(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find_preset(name: str, folder: Path) -> Path:
-    """The file of a preset.
+def find_preset(name: str, folder: Path, option: str = "--preset") -> Path:
+    """Return the file of a preset, by name or path.
+
+    Args:
+        name: As the user wrote it.
+        folder: Where presets with names are.
+        option: For the message.
 
     Raises:
-        ValueError: No such preset; the message suggests one.
+        UsageError: No such preset; the message suggests one.
     """
     known = presets_in(folder)
     path = known.get(name, Path(name))
     if path.is_file():
         return path
-    near = difflib.get_close_matches(name, known, n=3)
-    remedy = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"--preset {name}: {remedy} (or the path of a YAML file)")
+    raise UsageError(f"{option} {name}: {did_you_mean(name, known)} (or the path of a YAML file)")
 
 
 def read_mapping(path: Path, fields: str) -> dict[str, Any]:
@@ -37,12 +42,12 @@ def read_mapping(path: Path, fields: str) -> dict[str, Any]:
         fields: What it may hold, for the message.
 
     Raises:
-        ValueError: Not YAML, or not a mapping.
+        UsageError: Not YAML, or not a mapping.
     """
     try:
         found = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({error})") from error
+        raise UsageError(f"{path}: not YAML ({error})") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path}: a preset is a mapping of {fields}")
+        raise UsageError(f"{path}: a preset is a mapping of {fields}")
     return found

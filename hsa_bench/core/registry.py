@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.suggest import did_you_mean
 
 
 def folder(package: str) -> Path:
@@ -52,7 +54,7 @@ def load(package: str, name: str) -> ModuleType:
     """Import the plug-in of that file name, declared name, or dotted path.
 
     Raises:
-        ValueError: There is none; the message suggests near names.
+        UsageError: There is none; the message suggests near names.
     """
     plugins = files(package)
     plugin = name if name in plugins else names(package).get(name)
@@ -62,8 +64,6 @@ def load(package: str, name: str) -> ModuleType:
         try:
             return importlib.import_module(name)
         except ImportError as error:
-            raise ValueError(f"{name}: cannot be imported ({error})") from error
+            raise UsageError(f"{name}: cannot be imported ({error})") from error
     known = sorted({*plugins, *names(package)})
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"{name}: not found in {package}; {hint}")
+    raise UsageError(f"{name}: not found in {package}; {did_you_mean(name, known)}")

@@ -1,19 +1,21 @@
-"""Settings with some fields changed, refused with a suggestion where a field or value does not fit."""
+"""Settings as records: changed with a check, compared with the usual ones, and refused in clear words."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.suggest import did_you_mean
 
 S = TypeVar("S")
 
 
 def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
-    """A copy of a settings dataclass with some fields changed.
+    """Copy a settings dataclass with some fields changed.
 
     Args:
         settings: A frozen pydantic dataclass.
@@ -21,17 +23,48 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         what: Whose settings they are, for the message.
 
     Raises:
-        ValueError: It has no such field, or the field does not take that value.
+        UsageError: It has no such field, or the field does not take that value.
     """
     known = [field.name for field in fields(settings) if field.name != "name"]  # type: ignore[arg-type]  # a settings dataclass
     for name in changes:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or known
-            raise ValueError(f"{what}.{name}: no such setting; did you mean {', '.join(near)}?")
+            raise UsageError(f"{what}.{name}: no such setting; {did_you_mean(name, known)}")
     try:
         return replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{what}.{name}: {reason}, not {first['input']!r}") from error
+        fault = explain(error)
+        given = f", not {fault.value!r}" if fault.field else ""
+        raise UsageError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
+
+
+def departures(settings: object, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings whose value is not the usual one, for example a recipe's, in its order."""
+    return {
+        name: getattr(settings, name) for name, value in usual.items() if getattr(settings, name) != value
+    }
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first thing that pydantic refused."""
+
+    field: str
+    """Path of names and indices with dots between; empty where the fault is of several fields together."""
+    reason: str
+    value: Any
+    """As it was given."""
+
+
+def explain(error: ValidationError, known: Iterable[str] = ()) -> Fault:
+    """Say what pydantic refused first.
+
+    Args:
+        error: Pydantic's.
+        known: Fields of the outermost record; near ones are suggested for an unknown field of it.
+    """
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        reason = f"unknown; {did_you_mean(field, known)}" if known and len(first["loc"]) == 1 else "unknown"
+    return Fault(field, reason, first["input"])

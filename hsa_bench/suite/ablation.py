@@ -12,8 +12,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, read_mapping
-from hsa_bench.core.results.result import Record, TaskResult
+from hsa_bench.core.results.record import Record
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import USUAL
+from hsa_bench.core.settings import explain
 from hsa_bench.suite.job import Job, Pretraining
 
 ABLATIONS = Path(__file__).parents[1] / "ablations"
@@ -98,15 +100,12 @@ def read_ablation(name: str) -> Ablation:
     Raises:
         UsageError: No such ablation, or a field is wrong.
     """
+    path = find_preset(name, ABLATIONS, "ablation")
     try:
-        path = find_preset(name, ABLATIONS)
         return Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}, field {where}: {first['msg']}") from error
-    except ValueError as error:
-        raise UsageError(str(error).replace("--preset ", "ablation ")) from error
+        fault = explain(error, Ablation.model_fields)
+        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
 
 
 def trials(ablation: Ablation) -> list[Trial]:
@@ -139,7 +138,7 @@ def chosen(ablation: Ablation, results: Sequence[TaskResult]) -> dict[str, Trial
     Raises:
         UsageError: A trial has no number, so that methods would not have had equally many.
     """
-    judged = {r.label: r.metrics[r.main_metric] for r in results if _is(r, ablation.tuning.judge)}
+    judged = {r.label: r.main.merit for r in results if _is(r, ablation.tuning.judge)}
     lost = [trial.label for trial in trials(ablation) if trial.label not in judged]
     if lost:
         raise UsageError(f"tuning: {lost[0]} has no number; see its result, and run the command again")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
 from eval_tasks.knn import without
@@ -20,6 +19,7 @@ from hsa_bench.core.features.forward import batches
 from hsa_bench.core.features.neighbours import cast_votes, search
 from hsa_bench.core.models import preprocess as cards
 from hsa_bench.core.models.vit_names import with_heads
+from reports.statistics.significance import ALPHA, holm, mcnemar
 
 IMAGES = 2_000
 """Training images drawn, class-balanced; each is classified by the others."""
@@ -66,8 +66,8 @@ def probe(request: BackboneRequest, data: Classification, ctx: Context, image_si
         labels = torch.from_numpy(train.labels)
         found[name] = flags, _right(features, labels, len(data.classes))
     names = list(found)
-    base = found[names[0]][1]
-    p = _holm([_mcnemar(base, found[name][1]) for name in names[1:]])
+    base = found[names[0]][1].numpy()
+    p = holm([mcnemar(base, found[name][1].numpy()) for name in names[1:]])
     probed = [
         Probed(name, found[name][0], 100 * found[name][1].double().mean().item(), q)
         for name, q in zip(names, [1.0, *p], strict=True)
@@ -81,7 +81,7 @@ def verdict(probed: Sequence[Probed]) -> str:
     if best is now:
         return "The card in force fits best."
     difference = f"{best.name} gives {best.top1 - now.top1:+.1f} points (p = {best.p:.2g})"
-    if best.p < 0.05:
+    if best.p < ALPHA:
         return f"{difference} to the card in force: consider {best.flags}."
     return f"{difference}: no card is shown to fit better than the one in force."
 
@@ -121,21 +121,6 @@ def _right(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     others = without(found, torch.arange(len(features)))
     scores = cast_votes(others, labels, classes, TEMPERATURE)
     return scores.argmax(1) == labels
-
-
-def _mcnemar(one: Tensor, other: Tensor) -> float:
-    gained, lost = int((other & ~one).sum()), int((one & ~other).sum())
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the order given."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted, least = [1.0] * len(p), 0.0
-    for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = least
-    return adjusted
 
 
 def _plain(value: object) -> str:

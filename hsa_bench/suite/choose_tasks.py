@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.runs.plan import ChosenTask
 from hsa_bench.core.runs.task import ClassificationTask, Task
 from hsa_bench.core.settings import changed
+from hsa_bench.core.suggest import did_you_mean
 
 EVAL_TASKS = "eval_tasks"
 
@@ -69,10 +69,7 @@ def with_settings(task: Task, changes: Mapping[str, Any]) -> Task:
     Raises:
         UsageError: It has no such field, or the field does not take that value.
     """
-    try:
-        return changed(task, changes, task.name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    return changed(task, changes, task.name)
 
 
 def _check_known(settings: Mapping[str, Any]) -> None:
@@ -81,6 +78,5 @@ def _check_known(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         task, _, field = name.rpartition(".")
         if task not in known:
-            near = difflib.get_close_matches(task, sorted(known), n=3) or sorted(known)
-            raise UsageError(f"--set {name}: no task {task!r}; did you mean {', '.join(near)}?")
+            raise UsageError(f"--set {name}: no task {task!r}; {did_you_mean(task, sorted(known))}")
         with_settings(registry.load(EVAL_TASKS, task).TASKS[0], {field: value})

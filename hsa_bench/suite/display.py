@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: the plan, a bar, a line a cell."""
+"""What a person sees while a run goes on: the plan, a bar, a line a run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Column, Table
 
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.results.result import PlannedCell, TaskResult
-from hsa_bench.core.runs.plan import Cell
+from hsa_bench.core.results.result import PlannedRun, TaskResult
+from hsa_bench.core.runs.plan import Run
 
 
 class Display:
@@ -65,19 +65,19 @@ class Display:
         """One line of plain text."""
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
-    def expect(self, cells: int) -> None:
-        """This many cells are going to run now."""
-        self.total, self.done = cells, 0
+    def expect(self, runs: int) -> None:
+        """This many runs are going to run now."""
+        self.total, self.done = runs, 0
 
-    def watch(self, cell: Cell, description: str, done: int, total: int) -> None:
-        """Move the bar of the running cell."""
-        text = escape(f"{cell.label} {cell.spec.task}: {description}")
+    def watch(self, run: Run, description: str, done: int, total: int) -> None:
+        """Move the bar of the running run."""
+        text = escape(f"{run.label} {run.spec.task}: {description}")
         if self.bar is None:
             self.bar = self.bars.add_task(text, total=total)
         self.bars.update(self.bar, description=text, completed=done, total=total)
 
     def finish(self, result: TaskResult) -> None:
-        """A cell has ended."""
+        """A run has ended."""
         if self.bar is not None:
             self.bars.remove_task(self.bar)
             self.bar = None
@@ -97,12 +97,12 @@ class Display:
             f"0 missing, {len(coverage.dropped)} keys dropped by rule"
         )
 
-    def plan(self, rows: Sequence[tuple[PlannedCell, str]]) -> None:
-        """The plan as a table: cell and what becomes of it."""
+    def plan(self, rows: Sequence[tuple[PlannedRun, str]]) -> None:
+        """The plan as a table: run and what becomes of it."""
         state = Column("state", overflow="fold")
         table = Table("backbone", "task", "seed", "key", state, box=None, header_style="bold")
-        for cell, becomes in rows:
-            table.add_row(escape(cell.label), cell.task, str(cell.seed), cell.key or "-", escape(becomes))
+        for run, becomes in rows:
+            table.add_row(escape(run.label), run.task, str(run.seed), run.key or "-", escape(becomes))
         self.console.print(table)
 
 
@@ -113,8 +113,7 @@ def _name(result: TaskResult) -> str:
 
 def _verdict(result: TaskResult) -> str:
     if result.status == "ok":
-        value = result.metrics[result.main_metric]
-        return f"{result.main_metric} {value:.2f} ({result.seconds:.1f} s)"
+        return f"{result.main_metric} {result.main.value:.2f} ({result.seconds:.1f} s)"
     if result.status == "skipped":
         return f"skipped, {result.reason}"
     assert result.failure is not None

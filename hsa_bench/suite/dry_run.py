@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsa_bench.core.runs.execute import Bench
-from hsa_bench.core.runs.plan import Cell
+from hsa_bench.core.runs.plan import Run
 from hsa_bench.core.runs.runner import finished
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
@@ -20,7 +20,7 @@ def dry_run(job: Job, bench: Bench, display: Display, overwrite: bool = False) -
     on_file = [finished(run, bench) for run in prepared.pretraining]
     done = [result for result in on_file if result is not None]
     plan = prepared.plan(prepared.pretrained(done, display))
-    rows = [(run.planned(), _state(run, bench, overwrite)) for run in (*prepared.pretraining, *plan.cells)]
+    rows = [(run.planned(), _state(run, bench, overwrite)) for run in (*prepared.pretraining, *plan.runs)]
     rows += [(run, f"blocked: {run.blocked}") for run in plan.blocked]
     for run, result in zip(prepared.pretraining, on_file, strict=True):
         if result is None:
@@ -28,7 +28,7 @@ def dry_run(job: Job, bench: Bench, display: Display, overwrite: bool = False) -
     display.plan(rows)
 
 
-def _state(run: Cell, bench: Bench, overwrite: bool) -> str:
+def _state(run: Run, bench: Bench, overwrite: bool) -> str:
     if finished(run, bench) is not None and not overwrite:
         return "done"
     return f"skip: {run.skipped}" if run.skipped else "to run"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,9 +11,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
-from hsa_bench.suite.options import by_name, parse_settings, word_for, words
+from hsa_bench.core.settings import explain
+from hsa_bench.suite.options import by_name, parse_task_settings, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
 DEMO = "demo"
@@ -121,10 +121,7 @@ def read_preset(name: str) -> dict[str, Any]:
     Raises:
         UsageError: No such preset, or not a mapping.
     """
-    try:
-        fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
     return {**fields, "preset": name}
 
 
@@ -142,15 +139,13 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
-    own = parse_settings(settings)
+    own = parse_task_settings(settings)
     fields = {**base, **options, "set": {**base.get("set", {}), **own}, "asked": frozenset(own)}
     try:
         job = Job.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = f" ({_suggest(where, Job.model_fields)})" if first["type"] == "extra_forbidden" else ""
-        raise UsageError(f"{preset or 'options'}, field {where}: {first['msg']}{hint}") from error
+        fault = explain(error, Job.model_fields)
+        raise UsageError(f"{preset or 'options'}, field {fault.field}: {fault.reason}") from error
     _check_names(job)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
@@ -184,8 +179,3 @@ def _check_names(job: Job) -> None:
 
 def _pretrains(name: str) -> bool:
     return name.startswith("pretrain.")
-
-
-def _suggest(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3)
-    return f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.name_value import parse_settings, split_pair
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""
@@ -23,23 +22,6 @@ def words(given: Any) -> Any:
     return given
 
 
-def name_and_value(text: str, option: str, example: str) -> tuple[str, str]:
-    """Split `NAME=value`.
-
-    Args:
-        text: As the user wrote it.
-        option: For the message, e.g. "--set".
-        example: For the message.
-
-    Raises:
-        UsageError: No name, no "=", or no value.
-    """
-    name, equals, value = text.partition("=")
-    if not (name.strip() and equals and value):
-        raise UsageError(f"{option} {text}: write {example}")
-    return name.strip(), value
-
-
 def parse_checkpoint(text: str) -> BackboneRequest:
     """Parse `NAME=PATH`, where the path may also be timm:NAME and the like, or `package.module:function`.
 
@@ -47,8 +29,8 @@ def parse_checkpoint(text: str) -> BackboneRequest:
         UsageError: Another form.
     """
     example = "NAME=PATH, for example mine=runs/mine.pth"
-    label, path = name_and_value(text, "--checkpoint", example)
-    if "/" in label:
+    label, path = split_pair(text, "--checkpoint", example)
+    if not path or "/" in label:
         raise UsageError(f"--checkpoint {text}: write {example}")
     return BackboneRequest(
         label=label, path=path if is_name(path) else str(Path(path).expanduser().absolute())
@@ -60,21 +42,16 @@ def is_name(path: str) -> bool:
     return bool(NAMED.fullmatch(path)) and not Path(path).expanduser().exists()
 
 
-def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+def parse_task_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Parse `task.field=value` pairs; values are in YAML's notation.
 
     Raises:
         UsageError: Another form.
     """
-    settings = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or "." not in name:
-            raise UsageError(f"--set {text}: write task.field=value, for example linear.epochs=50")
-        try:
-            settings[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {text}: the value is not YAML ({error})") from error
+    example = "task.field=value, for example linear.epochs=50"
+    settings = parse_settings(texts, example)
+    if wrong := [name for name in settings if "." not in name]:
+        raise UsageError(f"--set {wrong[0]}={settings[wrong[0]]}: write {example}")
     return settings
 
 

@@ -12,15 +12,15 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.processes import world
-from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.row_names import usual_baselines
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import (
-    Cell,
     ChosenTask,
     LoadedBackbone,
     OpenedTask,
     Plan,
+    Run,
     default_task,
     make_plan,
     open_tasks,
@@ -31,6 +31,7 @@ from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import SHIPPED, Job
+from reports.published.entries import named_claims
 
 PRETRAIN = "pretrain.task"
 
@@ -43,7 +44,7 @@ class Prepared:
     bench: Bench
     tasks: tuple[OpenedTask, ...]
     """Evaluations by task, in the report's order, on the data they were found with."""
-    pretraining: tuple[Cell, ...]
+    pretraining: tuple[Run, ...]
     """One run for each backbone to pretrain and each pretraining seed."""
     checkpoints: tuple[LoadedBackbone, ...]
     """The backbones named by the user."""
@@ -59,12 +60,12 @@ class Prepared:
         seeds, limit = self.job.seeds, self.job.limit
         plan = plan_runs(self.tasks, [*pretrained, *self.checkpoints], seeds, limit)
         beside = plan_runs(control_tasks(self.job, self.tasks), self.controls, seeds, limit)
-        return Plan((*plan.cells, *beside.cells), (*plan.blocked, *beside.blocked))
+        return Plan((*plan.runs, *beside.runs), (*plan.blocked, *beside.blocked))
 
-    def awaited(self, label: str, blocked: str = "") -> list[PlannedCell]:
+    def awaited(self, label: str, blocked: str = "") -> list[PlannedRun]:
         """Return the evaluations of a backbone that is not there yet, or never will be."""
         return [
-            PlannedCell(label=label, task=opened.task.name, seed=seed, blocked=blocked)
+            PlannedRun(label=label, task=opened.task.name, seed=seed, blocked=blocked)
             for opened in self.tasks
             for seed in (self.job.seeds if opened.task.seeded else (0,))
         ]
@@ -83,7 +84,7 @@ class Prepared:
                 display.loaded(result.label, loaded[-1].backbone)
         return loaded
 
-    def plan_file(self, planned: Sequence[PlannedCell]) -> PlanFile:
+    def plan_file(self, planned: Sequence[PlannedRun]) -> PlanFile:
         """Return what the report needs to know of the job."""
         return PlanFile(
             title=self.job.title,
@@ -94,7 +95,7 @@ class Prepared:
             controls=tuple(dict.fromkeys(c.request.label for c in self.controls)),
             limited=self.job.limit is not None,
             command=self.bench.provenance.command,
-            cells=tuple(planned),
+            runs=tuple(planned),
         )
 
 
@@ -121,7 +122,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
         checkpoints=tuple(checkpoints),
         controls=tuple(controls),
         baselines=_baselines(job, controls),
-        claims=_claims(job),
+        claims=named_claims(job.claims, job.labels()),
     )
     if prepared.tasks and all(opened.blocked for opened in prepared.tasks):
         raise UsageError(prepared.tasks[0].blocked)
@@ -156,10 +157,10 @@ def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask]) -> None
         raise UsageError(f"--dataset {error}") from error
 
 
-def _pretraining(job: Job, bench: Bench) -> list[Cell]:
+def _pretraining(job: Job, bench: Bench) -> list[Run]:
     if job.pretrain.backbones and world() > 1:
         raise UsageError("this run pretrains; with torchrun, pretrain first: torchrun -m pretrain")
-    cells: list[Cell] = []
+    runs: list[Run] = []
     for label, own in job.pretrain.backbones.items():
         settings = {**job.pretrain.settings, **own, **job.settings_of(pretraining=True)}
         seeds = settings.pop("seeds", job.pretrain.seeds)
@@ -169,8 +170,8 @@ def _pretraining(job: Job, bench: Bench) -> list[Cell]:
             plan = make_plan([task], [start], job.dataset, [seed], job.limit, bench.ctx)
             if plan.blocked:
                 raise UsageError(plan.blocked[0].blocked)
-            cells += plan.cells
-    return cells
+            runs += plan.runs
+    return runs
 
 
 def _baselines(job: Job, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:
@@ -186,17 +187,3 @@ def _baselines(job: Job, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:
         if label not in labels:
             raise UsageError(f"--baseline {label}: not in this run; there are {', '.join(labels)}")
     return job.baseline or usual_baselines(names, beside)
-
-
-def _claims(job: Job) -> dict[str, str]:
-    """Return the published pretrainings that files are said to be, by backbone.
-
-    Raises:
-        UsageError: Of no backbone, or of nobody knows which.
-    """
-    from reports.published.entries import named_claims
-
-    try:
-        return named_claims(job.claims, job.labels())
-    except ValueError as error:
-        raise UsageError(str(error)) from error

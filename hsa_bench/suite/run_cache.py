@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.errors import UsageError
+
 CACHE = "cache"
 """Below a run folder; everything in it can be made again."""
 
@@ -42,13 +44,13 @@ def run_folders(root: Path) -> list[Path]:
     """Folders with a cache: the one given, or all below it.
 
     Raises:
-        ValueError: There is none.
+        UsageError: There is none.
     """
     if (root / CACHE).is_dir():
         return [root]
     found = sorted(path.parent for path in root.rglob(CACHE) if path.is_dir()) if root.is_dir() else []
     if not found:
-        raise ValueError(f"{root}: no run folder with a {CACHE}/ here; give the --out folder of a run")
+        raise UsageError(f"{root}: no run folder with a {CACHE}/ here; give the --out folder of a run")
     return found
 
 

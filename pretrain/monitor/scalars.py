@@ -6,27 +6,25 @@ import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 
 class Scalars:
-    """A writer of every curve's latest point."""
+    """A writer of every curve's latest point; without a folder it writes nothing."""
 
     def __init__(self, folder: Path | None, curves: Mapping[str, Sequence[float]]) -> None:
         self.folder = folder
         self.writer: Any = None
         self.written = {name: len(curve) for name, curve in curves.items()}
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Make the folder, before the first epoch rather than after it."""
         if self.folder is not None:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
             self.writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(self.folder))
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the writer's thread."""
         if self.writer is not None:
             self.writer.close()
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from reports.figures.picture import Picture, saved
 from reports.figures.style import Look, looks, panels, shortened
-from reports.figures.units import axis
 from reports.run_folder.grid import Cell, Grid
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
@@ -64,7 +63,7 @@ def draw_comparison(
             (
                 cell.row,
                 cell.column,
-                [run.main_metric for run in cell.runs],
+                [(run.main.axis, run.main.lower) for run in cell.runs],
                 cell.values,
                 bounds.get((cell.row, cell.column)),
             )
@@ -100,9 +99,9 @@ def _score_panel(
         ax.plot(cell.mean, y, **{**look.kwargs(), "linestyle": "none", "markersize": 4.5})
         if cell.row in baselines:
             ax.axvline(cell.mean, color=look.colour, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    shown = next(cell.runs[0] for cell in cells if cell.runs)
+    shown = next(cell.metric for cell in cells if cell.metric)
     ax.set_title(shortened(cells[0].column, LONGEST_TITLE))
-    ax.set_xlabel(axis(shown.main_metric))
+    ax.set_xlabel(f"{shown.axis} (lower is better)" if shown.lower else shown.axis)
     ax.set_yticks(range(len(cells)), [shortened(cell.row, LONGEST) for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")

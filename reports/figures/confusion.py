@@ -15,9 +15,9 @@ from hsa_bench.core.results.outcomes import ClassificationOutcomes, load
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.ranking import best_row
 from reports.figures.style import WIDTH, panels, shortened
-from reports.figures.units import axis
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Cell, Grid
+from reports.writing.table import number
 
 PREFERRED = ("linear", "linear-cached", "knn")
 """Tasks whose confusions are shown, the first there is; else any classification task."""
@@ -120,11 +120,12 @@ def _confusion(collected: Collected, cell: Cell, best: str, baseline: str) -> Co
     prediction = np.concatenate([one.prediction for one in outcomes])
     named = tuple(str(name) for name in outcomes[0].classes)
     count = max(len(named), int(max(label.max(), prediction.max())) + 1)
-    main = axis(cell.runs[0].main_metric).removesuffix(", %")
+    main = cell.runs[0].main
+    score = f"{main.words} {number(cell.mean, main.unit)}"
     roles = [role for row, role in ((best, "best"), (baseline, "baseline")) if row == cell.row]
     return Confusion(
         row=cell.row,
-        title=f"{shortened(cell.row, LONGEST_ROW)} ({', '.join(roles)})\n{main} {cell.mean:.1f} %",
+        title=f"{shortened(cell.row, LONGEST_ROW)} ({', '.join(roles)})\n{score}",
         runs=len(outcomes),
         counts=np.bincount(label * count + prediction, minlength=count**2).reshape(count, count),
         classes=named or tuple(str(number) for number in range(count)),

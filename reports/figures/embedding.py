@@ -20,9 +20,9 @@ from hsa_bench.core.results.result import TaskResult
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.ranking import best_row
 from reports.figures.style import add_legend, panels, shortened
-from reports.figures.units import axis
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Grid
+from reports.writing.table import number
 
 ARTEFACT = "embedding"
 MOST_MAPS = 6
@@ -118,8 +118,8 @@ def _read(collected: Collected, row: str, result: TaskResult | None) -> Map | No
     """The map that a run left; None if the file is gone or none of ours."""
     if result is None:
         return None
-    main = axis(result.main_metric).removesuffix(", %")
-    title = f"{shortened(row, 16)}: {result.spec.task} {main} {result.metrics[result.main_metric]:.1f} %"
+    main = result.main
+    title = f"{shortened(row, 16)}: {result.spec.task} {main.words} {number(main.value, main.unit)}"
     try:
         with np.load(collected.folder(result) / Path(result.artefacts[ARTEFACT]).name) as kept:
             classes = tuple(str(name) for name in kept["classes"])

@@ -10,7 +10,6 @@ from pathlib import Path
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
-from reports.figures.units import axis
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Grid
 
@@ -43,7 +42,7 @@ def draw_fractions(
     if not shown:
         return None
     own = looks(grid, baseline, controls)
-    caption = "Accuracy of the fine-tuned network by how many labels it learnt from; mean over runs."
+    caption = "Score of the fine-tuned network by how many labels it learnt from; mean over runs."
     caption += bars(shown, "runs, where there are several")
     caption += " Backbones stand a little beside each other, so that none covers another."
     return saved_lines(collected, report, "fractions", shown, own, "Accuracy by share of labels", caption)
@@ -85,6 +84,4 @@ def _panel(grid: Grid, columns: Sequence[tuple[Fraction, str]]) -> Panel:
     run = next(run for row in rows for run in grid.at(row, column).runs)
     variant = column.removeprefix(run.spec.task)  # where a task's name stands for several columns
     ticks = tuple((fraction.amount, f"{fraction.amount:g}") for fraction, _ in ordered)
-    return Panel(
-        first.series + variant, first.unit, axis(run.main_metric), tuple(lines), log=True, ticks=ticks
-    )
+    return Panel(first.series + variant, first.unit, run.main.axis, tuple(lines), log=True, ticks=ticks)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from string import digits
 
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
-from reports.figures.units import axis, words
 from reports.run_folder.collected import Collected
+from reports.run_folder.family import Family
 from reports.run_folder.grid import Cell, Grid
-
-LAYER = re.compile(r"(stem|(stage|block)(\d+))/(.+)")
-"""Name of a metric of one layer, e.g. "stage3/top1"."""
 
 MOST_TICKS = 7
 
@@ -46,34 +43,45 @@ def draw_layers(
 
 def _panels(grid: Grid) -> Iterator[Panel]:
     for column in grid.columns:
-        curves: dict[tuple[str, str], dict[str, tuple[Cell, Curve]]] = {}
+        curves: dict[tuple[str, Family], dict[str, tuple[Cell, Curve]]] = {}
         for row in grid.rows:
             cell = grid.at(row, column)
             for name, curve in _curves(cell).items():
                 curves.setdefault(name, {})[row] = cell, curve
-        for (kind, metric), of_rows in curves.items():
+        for (kind, family), of_rows in curves.items():
             lines = [_line(row, cell, curve) for row, (cell, curve) in of_rows.items()]
             yield Panel(
-                title=f"{column}: {words(metric)}",
+                title=f"{column}: {family.title}",
                 x_label=kind,
-                y_label=axis(metric),
+                y_label=family.axis,
                 lines=tuple(lines),
                 ticks=_ticks(curve for _, curve in of_rows.values()),
             )
 
 
-def _curves(cell: Cell) -> dict[tuple[str, str], Curve]:
-    """Values by layer, for each kind of layer and metric; a stem comes before the kind its network has."""
-    named = [(LAYER.fullmatch(name), value) for run in cell.runs for name, value in run.metrics.items()]
-    found = [(match, value) for match, value in named if match]
-    numbers = [int(match[3]) for match, _ in found if match[3]]
-    stem: Layer = min(numbers, default=1) - 1, "stem"
-    kind = next((match[2] for match, _ in found if match[2]), "layer")
-    curves: dict[tuple[str, str], Curve] = {}
-    for match, value in found:
-        layer = (int(match[3]), match[3]) if match[3] else stem
-        curves.setdefault((match[2] or kind, match[4]), {}).setdefault(layer, []).append(value)
+def _curves(cell: Cell) -> dict[tuple[str, Family], Curve]:
+    """Values by layer, for each kind of layer and family of metrics."""
+    metrics = [metric for run in cell.runs for metric in run.metrics if metric.layer]
+    places = _places(list(dict.fromkeys(metric.layer for metric in metrics)))
+    curves: dict[tuple[str, Family], Curve] = {}
+    for metric in metrics:
+        kind, layer = places[metric.layer]
+        curves.setdefault((kind, Family.of(metric)), {}).setdefault(layer, []).append(metric.value)
     return curves
+
+
+def _places(layers: Sequence[str]) -> dict[str, tuple[str, Layer]]:
+    """Kind and place of each layer: by its number, those without one, as a stem, before; else in order."""
+    kinds = {layer: layer.rstrip(digits) for layer in layers}
+    numbers = {layer: int(layer[len(kind) :]) for layer, kind in kinds.items() if layer != kind}
+    bare = [layer for layer in layers if layer not in numbers]
+    ordered = list(numbers.values()) == sorted(numbers.values())
+    if ordered and list(layers[: len(bare)]) != bare:  # a name without a number follows one that has it
+        return {layer: ("layer", (i, layer)) for i, layer in enumerate(layers)}
+    first = min(numbers.values(), default=len(bare)) - len(bare)
+    kind = next((kinds[layer] for layer in numbers), "layer")
+    before = {layer: (kind, (first + i, layer)) for i, layer in enumerate(bare)}
+    return {**before, **{layer: (kinds[layer], (n, str(n))) for layer, n in numbers.items()}}
 
 
 def _line(row: str, cell: Cell, curve: Curve) -> Line:

@@ -6,20 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
+from hsa_bench.core.results.curve import Curve
 from hsa_bench.core.results.result import TaskResult
 from reports.figures.lines import Line, Panel, bars, saved_lines, thinned
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks_by_label, looks_of
-from reports.figures.units import axis, words
 from reports.run_folder.collected import PRETRAINING, Collected
 from reports.run_folder.grid import Grid
-
-WATCHED = {
-    "purity": "Purity: how many of the mined neighbours are of the same class, which training does not know.",
-    "rank": "Spread and effective rank: of the features; towards 0 and 1 they have collapsed.",
-    "knn": "kNN: accuracy on a fixed tenth of the training images, by the labels of the others.",
-}
-"""What some curves of pretraining are."""
+from reports.writing.table import sentence
 
 
 def draw_pretraining(
@@ -27,18 +21,18 @@ def draw_pretraining(
 ) -> Picture | None:
     """A panel per recorded curve, one line for each name; None if nothing was recorded.
 
-    The parts of a level's loss ("loss/stage3/own") and the learning rate are in the result file alone.
+    The parts of another curve, as of a level's loss, and the learning rate are in the result file alone.
     """
     runs = by_name(result for result in collected.results if result.spec.task == PRETRAINING)
     results = [one for found in runs.values() for one in found]
-    recorded = dict.fromkeys(name for result in results for name, curve in result.curves.items() if curve)
-    names = [name for name in recorded if name.count("/") < 2 and name != "learning rate"]
-    shown = [_panel(name, runs) for name in names][:MOST_PANELS]
+    curves = [curve for result in results for curve in result.curves if curve.values and not curve.detail]
+    recorded = {curve.name: curve for curve in curves}
+    shown = [_panel(curve, runs) for curve in recorded.values()][:MOST_PANELS]
     if not shown:
         return None
     own = {**looks_of(runs), **looks_by_label(grid, baseline, controls)}
     caption = "Losses of different methods are different quantities: read their course, not their height."
-    caption += "".join(f" {words}" for name, words in WATCHED.items() if name in names)
+    caption += "".join(f" {sentence(c.words)}: {c.meaning}." for c in recorded.values() if c.meaning)
     caption += bars(shown, "pretrainings, where there are several")
     return saved_lines(collected, report, "pretraining", shown, own, "Pretraining curves", caption)
 
@@ -51,29 +45,23 @@ def by_name(results: Iterable[TaskResult]) -> dict[str, list[TaskResult]]:
     return runs
 
 
-def epochs_of(result: TaskResult, name: str) -> list[int]:
-    """Epochs after which a pretraining noted each point of a curve; empty where its settings do not tell."""
-    points = len(result.curves.get(name, []))
-    every, epochs = result.spec.settings.get("knn_every") or 0, result.spec.settings.get("epochs") or 0
-    if points == epochs:
-        return list(range(1, epochs + 1))
-    found = [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs] if every else []
-    return found if len(found) == points else []
-
-
 def mean_line(label: str, runs: Sequence[TaskResult], name: str) -> Line:
     """Mean over the runs that noted a curve after the same epochs as the first that has it."""
-    recorded = [run for run in runs if run.curves.get(name)]
-    points = len(recorded[0].curves[name])
-    alike = [run for run in recorded if len(run.curves[name]) == points]
-    values = list(zip(*(run.curves[name] for run in alike), strict=True))
+    recorded = noted(runs, name)
+    alike = [curve for curve in recorded if curve.x == recorded[0].x]
+    values = list(zip(*(curve.values for curve in alike), strict=True))
     error = tuple(stdev(point) for point in values) if len(alike) > 1 else ()
-    x = epochs_of(recorded[0], name) or range(1, points + 1)
-    return Line(label, tuple(map(float, x)), tuple(fmean(point) for point in values), error)
+    return Line(label, recorded[0].x, tuple(fmean(point) for point in values), error)
 
 
-def _panel(name: str, runs: dict[str, list[TaskResult]]) -> Panel:
-    recorded = {label: found for label, found in runs.items() if any(run.curves.get(name) for run in found)}
-    known = all(epochs_of(run, name) for found in recorded.values() for run in found if run.curves.get(name))
-    lines = tuple(thinned(mean_line(label, found, name)) for label, found in recorded.items())
-    return Panel(words(name), "epoch" if known else "recorded point", axis(name), lines, whole=True)
+def noted(runs: Iterable[TaskResult], name: str) -> list[Curve]:
+    """The curves of a name that have a point."""
+    return [curve for run in runs if (curve := run.courses.get(name)) and curve.values]
+
+
+def _panel(curve: Curve, runs: dict[str, list[TaskResult]]) -> Panel:
+    recorded = {label: found for label, found in runs.items() if noted(found, curve.name)}
+    along = {one.along for found in recorded.values() for one in noted(found, curve.name)}
+    lines = tuple(thinned(mean_line(label, found, curve.name)) for label, found in recorded.items())
+    label = (along.pop() if len(along) == 1 else "") or "recorded point"
+    return Panel(curve.words, label, curve.axis, lines, whole=True)

@@ -3,61 +3,40 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from hsa_bench.core.results.curve import Sweep
 from reports.figures.lines import Line, Panel, draw_lines
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.style import MOST_PANELS, looks
 from reports.run_folder.collected import Collected
-from reports.run_folder.grid import Cell, Grid
-
-NEIGHBOURS, HEADS = "test_top1_by_k_and_T", "held_out_top1"
-"""Where results keep the accuracy at every point of a grid of settings."""
-
-K_AND_T, RATE_AND_DECAY = re.compile(r"k (\S+), T (\S+)"), re.compile(r"lr (\S+), wd (\S+)")
-"""How they name the points."""
-
-Point = tuple[float, float]
-"""k and T, or learning rate and weight decay."""
+from reports.run_folder.grid import Grid
+from reports.writing.table import sentence
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Accuracy at every point of a grid of two settings."""
-
-    points: Mapping[Point, float]
-    """Percent."""
-    own: Point
-    """The point whose number is reported."""
-
-    def along(self, place: int) -> dict[float, float]:
-        """Accuracy by one of the settings, sorted, the other being the reported one's."""
-        other = 1 - place
-        found = {p[place]: value for p, value in self.points.items() if equal(p[other], self.own[other])}
-        return dict(sorted(found.items()))
+def along(sweep: Sweep, place: int) -> dict[float, float]:
+    """What a sweep gave by one of the settings, sorted, the others being the reported ones."""
+    others = [i for i in range(len(sweep.settings)) if i != place]
+    found = {p[place]: p[-1] for p in sweep.points if all(equal(p[i], sweep.own[i]) for i in others)}
+    return dict(sorted(found.items()))
 
 
 def draw_sensitivity(
     collected: Collected, grid: Grid, baseline: str, controls: Sequence[str], report: Path
 ) -> Picture | None:
     """Accuracy against one setting, the others being the recipe's or the chosen ones; None without a grid."""
-    shown = list(_panels(grid))[:MOST_PANELS]
+    swept = [(column, sweeps) for column in grid.columns for sweeps in _sweeps(grid, column)]
+    shown = [panel for column, sweeps in swept for panel in _panels(column, sweeps)][:MOST_PANELS]
     if not shown:
         return None
     own = looks(grid, baseline, controls)
     caption = "How much the number depends on a setting; of each backbone the first run."
+    caption += "".join(f" {text}." for text in dict.fromkeys(_saying(sweeps) for _, sweeps in swept))
     if any(panel.mark is not None for panel in shown):
-        caption += (
-            " kNN: on test images, at the recipe's T or k; dashed: the recipe's own, which is reported."
-        )
-    if any(panel.mark is None for panel in shown):
-        caption += (
-            " Learning rate: on the training images that were kept back to choose it, at the chosen weight "
-            "decay. A ring at the end of a line says that the grid may be too short."
-        )
+        caption += " Dashed: the recipe's own, which is reported."
+    if any(line.ringed for panel in shown for line in panel.lines):
+        caption += " A ring at the end of a line says that the grid may be too short."
     return saved(
         report,
         cache_of(collected),
@@ -74,58 +53,37 @@ def equal(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-5)
 
 
-def _panels(grid: Grid) -> Iterator[Panel]:
-    for column in grid.columns:
-        cells = [grid.at(row, column) for row in grid.rows]
-        searched = {cell.row: sweep for cell in cells for sweep in _neighbours(cell)}
-        for place, label in enumerate(("neighbours k", "temperature T")):
-            lines = [
-                _line(row, sweep, place) for row, sweep in searched.items() if len(sweep.along(place)) > 1
-            ]
-            if lines:
-                mark = next(iter(searched.values())).own[place]
-                yield Panel(column, label, "top-1, %", tuple(lines), log=True, mark=mark)
-        trained = {cell.row: sweep for cell in cells for sweep in _heads(cell)}
-        lines = [
-            _line(row, sweep, 0, ringed=True) for row, sweep in trained.items() if len(sweep.along(0)) > 1
-        ]
+def _sweeps(grid: Grid, column: str) -> Iterator[dict[str, Sweep]]:
+    """For each sweep's name, that of each backbone's first run that has it."""
+    found: dict[str, dict[str, Sweep]] = {}
+    for row in grid.rows:
+        for run in grid.at(row, column).runs:
+            for sweep in run.sweeps:
+                found.setdefault(sweep.name, {}).setdefault(row, sweep)
+    yield from found.values()
+
+
+def _panels(column: str, sweeps: Mapping[str, Sweep]) -> Iterator[Panel]:
+    """A panel for each setting that was varied and can stand on a logarithmic axis."""
+    first = next(iter(sweeps.values()))
+    for place, setting in enumerate(first.settings):
+        alike = {row: sweep for row, sweep in sweeps.items() if sweep.settings == first.settings}
+        lines = [_line(row, sweep, place) for row, sweep in alike.items() if _can_stand(sweep, place)]
         if lines:
-            yield Panel(column, "learning rate", "held-out top-1, %", tuple(lines), log=True)
+            mark = None if first.chosen else first.own[place]
+            yield Panel(column, setting, first.axis, tuple(lines), log=True, mark=mark)
 
 
-def _line(row: str, sweep: Sweep, place: int, ringed: bool = False) -> Line:
-    points = sweep.along(place)
+def _can_stand(sweep: Sweep, place: int) -> bool:
+    return len(along(sweep, place)) > 1 and all(point[place] > 0 for point in sweep.points)
+
+
+def _line(row: str, sweep: Sweep, place: int) -> Line:
+    points = along(sweep, place)
     own = tuple(i for i, value in enumerate(points) if equal(value, sweep.own[place]))
-    return Line(row, tuple(points), tuple(points.values()), ringed=own if ringed else ())
+    return Line(row, tuple(points), tuple(points.values()), ringed=own if sweep.chosen else ())
 
 
-def _neighbours(cell: Cell) -> list[Sweep]:
-    """What kNN's first run kept, if it kept a grid."""
-    known = (run for run in cell.runs if run.effective.get(NEIGHBOURS))
-    runs = [run for run in known if "k" in run.effective and "temperature" in run.spec.settings][:1]
-    return [
-        Sweep(
-            _points(run.effective[NEIGHBOURS], K_AND_T),
-            (float(run.effective["k"]), float(run.spec.settings["temperature"])),
-        )
-        for run in runs
-    ]
-
-
-def _heads(cell: Cell) -> list[Sweep]:
-    """What a linear evaluator's first run kept, if it kept a grid; fine-tuning keeps pairs of rates."""
-    known = (run for run in cell.runs if run.effective.get(HEADS))
-    runs = [run for run in known if {"lr", "weight_decay"} <= run.effective.keys()][:1]
-    return [
-        Sweep(
-            _points(run.effective[HEADS], RATE_AND_DECAY),
-            (float(run.effective["lr"]), float(run.effective["weight_decay"])),
-        )
-        for run in runs
-    ]
-
-
-def _points(recorded: Mapping[str, float], name: re.Pattern[str]) -> dict[Point, float]:
-    """Accuracy by setting; names that are none of ours are left out."""
-    found = {name.fullmatch(text): float(value) for text, value in recorded.items()}
-    return {(float(match[1]), float(match[2])): value for match, value in found.items() if match}
+def _saying(sweeps: Mapping[str, Sweep]) -> str:
+    first = next(iter(sweeps.values()))
+    return sentence(f"{first.words}: {first.meaning}" if first.meaning else first.words)

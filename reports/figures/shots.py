@@ -8,7 +8,6 @@ from pathlib import Path
 from reports.figures.lines import Line, Panel, bars, saved_lines
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
-from reports.figures.units import axis, words
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Grid
 from reports.sections.shots import Shot, by_shots
@@ -37,14 +36,14 @@ def draw_shots(
 def _panels(grid: Grid) -> Iterator[Panel]:
     for column in grid.columns:
         found = {row: by_shots(grid.at(row, column)) for row in grid.rows}
-        for metric in dict.fromkeys(metric for one in found.values() for metric in one):
-            rows = {row: one[metric] for row, one in found.items() if metric in one}
+        for family in dict.fromkeys(family for one in found.values() for family in one):
+            rows = {row: one[family] for row, one in found.items() if family in one}
             numbers = sorted({k for shots in rows.values() for k in shots})
             if len(numbers) > 1:
                 lines = [_line(row, shots, turn, len(rows)) for turn, (row, shots) in enumerate(rows.items())]
                 ticks = tuple((float(k), str(k)) for k in numbers)
                 yield Panel(
-                    f"{column}: {words(metric)}", "images per class", axis(metric), tuple(lines), True, ticks
+                    f"{column}: {family.title}", "images per class", family.axis, tuple(lines), True, ticks
                 )
 
 

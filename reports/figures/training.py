@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.curve import Curve
 from reports.figures.lines import Line, Panel, saved_lines, thinned
 from reports.figures.picture import Picture
 from reports.figures.style import MOST_PANELS, looks
-from reports.figures.units import axis, words
 from reports.run_folder.collected import Collected
-from reports.run_folder.grid import DRAWS, Grid
-
-NO_COURSE = (DRAWS, "spectrum")
-"""How the names of curves begin that do not run over time."""
-
-LENGTHS = {"epochs": "epoch", "steps": "step", "iterations": "iteration"}
-"""Settings that say how long a training is, and what they count."""
+from reports.run_folder.grid import Grid
 
 
 def draw_training(
@@ -42,10 +35,10 @@ def draw_training(
 
 def _of_column(grid: Grid, column: str) -> list[Panel]:
     runs = {row: grid.at(row, column).runs for row in grid.rows}
-    recorded = (one for row in runs for run in runs[row] for one in run.curves.items())
-    names = dict.fromkeys(name for name, curve in recorded if curve and not name.startswith(NO_COURSE))
-    firsts = {row: found[0] for row, found in runs.items() if found}
-    panels = [_panel(f"{column}: {words(name)}", name, firsts) for name in names]
+    recorded = (curve for row in runs for run in runs[row] for curve in run.curves)
+    names = dict.fromkeys(curve.name for curve in recorded if _is_course(curve))
+    firsts = {row: found[0].courses for row, found in runs.items() if found}
+    panels = [_panel(column, {row: own[n] for row, own in firsts.items() if n in own}) for n in names]
     return [panel for panel in panels if panel.lines]
 
 
@@ -61,24 +54,18 @@ def _one_of_each_first(found: Sequence[Panel]) -> list[Panel]:
     return [found[i] for i in sorted(kept)]
 
 
-def _panel(title: str, name: str, results: Mapping[str, TaskResult]) -> Panel:
+def _is_course(curve: Curve) -> bool:
+    return bool(curve.values) and curve.along != "place" and not curve.detail
+
+
+def _panel(column: str, curves: Mapping[str, Curve]) -> Panel:
     """One curve of several results, by the name of their line."""
-    recorded = {row: result for row, result in results.items() if result.curves.get(name)}
-    units = {_unit(result, len(result.curves[name])) for result in recorded.values()}
-    unit = units.pop() if len(units) == 1 else ""
-    lines = [_line(row, result, name, unit) for row, result in recorded.items()]
-    return Panel(title, LENGTHS.get(unit, "recorded point"), axis(name), tuple(lines), whole=True)
-
-
-def _unit(result: TaskResult, points: int) -> str:
-    """Setting that counts what a curve's points stand for, or "" if none does."""
-    settings = result.spec.settings
-    equal = [unit for unit in LENGTHS if settings.get(unit) == points]
-    thinned = "iterations" if points < (settings.get("iterations") or 0) else ""
-    return equal[0] if equal else thinned
-
-
-def _line(row: str, result: TaskResult, name: str, unit: str) -> Line:
-    curve = result.curves[name]
-    stretch = result.spec.settings[unit] / len(curve) if unit else 1.0
-    return thinned(Line(row, tuple(at * stretch for at in range(1, len(curve) + 1)), tuple(curve)))
+    recorded = {row: curve for row, curve in curves.items() if curve.values}
+    along = {curve.along for curve in recorded.values()}
+    shared = along.pop() if len(along) == 1 else ""
+    lines = []
+    for row, curve in recorded.items():
+        x = curve.x if shared else tuple(map(float, range(1, len(curve.values) + 1)))
+        lines.append(thinned(Line(row, x, curve.values)))
+    words, axis = next(((c.words, c.axis) for c in recorded.values()), ("", ""))
+    return Panel(f"{column}: {words}", shared or "recorded point", axis, tuple(lines), whole=True)

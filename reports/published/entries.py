@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.suggest import did_you_mean
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 
@@ -81,12 +83,12 @@ def entries() -> tuple[Entry, ...]:
     """The rows of published.csv.
 
     Raises:
-        ValueError: The file has other columns.
+        UsageError: The file has other columns.
     """
     with PUBLISHED.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if list(rows.fieldnames or ()) != (wanted := [field.name for field in fields(Entry)]):
-            raise ValueError(f"{PUBLISHED}: needs the columns {', '.join(wanted)}")
+            raise UsageError(f"{PUBLISHED}: needs the columns {', '.join(wanted)}")
         return tuple(Entry(**row) for row in rows)
 
 
@@ -107,16 +109,14 @@ def parse_claims(texts: Iterable[str]) -> dict[str, str]:
     """`NAME=claim`, or a claim alone where there is a single backbone, which stands under "".
 
     Raises:
-        ValueError: No such claim; the message names near ones.
+        UsageError: No such claim; the message names near ones.
     """
-    import difflib
-
     found = {}
     for text in texts:
         label, named, claim = text.rpartition("=")
         if claim not in published_of():
-            near = difflib.get_close_matches(claim, published_of(), n=4) or sorted(published_of())
-            raise ValueError(f"--claim {text}: nothing is published of {claim}; there are {', '.join(near)}")
+            hint = did_you_mean(claim, sorted(published_of()))
+            raise UsageError(f"--claim {text}: nothing is published of {claim}; {hint}")
         found[label if named else ""] = claim
     return found
 
@@ -132,7 +132,7 @@ def incomparable(entry: Entry, result: TaskResult) -> str:
         return "other recipe"
     if spec.limit is not None:
         return "our run was limited"
-    if result.schema_version < 2:
+    if result.changed is None:
         return "our file is too old to say whether settings were changed"
     if result.changed or spec.settings.get("budget", "published") != "published":
         return f"our settings differ ({', '.join(result.changed) or 'budget'})"
@@ -146,7 +146,7 @@ def measured(entry: Entry, result: TaskResult) -> float | None:
     recipe's own rate: the result says which, and has it beside `top1`.
     """
     name = str(result.effective.get("paper_prints", entry.metric)) if entry.metric == "top1" else entry.metric
-    return result.metrics.get(name)
+    return result.values.get(name)
 
 
 def dataset_of(result: TaskResult) -> str:
@@ -169,14 +169,14 @@ def named_claims(claims: Mapping[str, str], backbones: Sequence[str]) -> dict[st
     """Claims by backbone; one without a name is of the only backbone there is.
 
     Raises:
-        ValueError: No such backbone, or several that a claim without a name could be of.
+        UsageError: No such backbone, or several that a claim without a name could be of.
     """
     found = {}
     for label, claim in claims.items():
         if not label and len(backbones) != 1:
-            raise ValueError(f"--claim {claim}: say whose it is, for example --claim {backbones[0]}={claim}")
+            raise UsageError(f"--claim {claim}: say whose it is, for example --claim {backbones[0]}={claim}")
         if label and label not in backbones:
-            raise ValueError(f"--claim {label}={claim}: no such backbone; there are {', '.join(backbones)}")
+            raise UsageError(f"--claim {label}={claim}: no such backbone; there are {', '.join(backbones)}")
         found[label or backbones[0]] = claim
     return found
 

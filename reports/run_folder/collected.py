@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsa_bench.core.errors import UnreadableResult
-from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.errors import UnreadableResult, UsageError
+from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store, read_result
 
 PRETRAINING = "pretrain"
@@ -22,7 +22,7 @@ class Collected:
     plan: PlanFile | None
     results: tuple[TaskResult, ...]
     """In the plan's order; without a plan every readable file, by label and task."""
-    absent: tuple[PlannedCell, ...]
+    absent: tuple[PlannedRun, ...]
     """Cells of the plan without a readable result: blocked, or not run yet."""
     unreadable: tuple[str, ...]
     """Why a file was left out; each names the file."""
@@ -43,14 +43,14 @@ def locate(folder: Path) -> Path:
     """The run folder, given itself or its `results/`.
 
     Raises:
-        ValueError: There is no such folder, or no result in it.
+        UsageError: There is no such folder, or no result in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the --out folder of a run")
+        raise UsageError(f"{folder}: no such folder; give the --out folder of a run")
     inside = folder.name == "results" and not (folder / "results").is_dir()
     out = folder.absolute().parent if inside else folder
     if not Store(out).paths():
-        raise ValueError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
+        raise UsageError(f"{folder}: holds no result file (results/<backbone>/<task>/<key>.json)")
     return out
 
 
@@ -76,13 +76,13 @@ def collect(out: Path, whole: bool = False) -> Collected:
         unreadable.append(f"{out / 'plan.json'}: not a plan of this version ({str(error).splitlines()[0]})")
     if plan is None or whole:
         return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
-    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.cells if cell.key}
+    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.runs if cell.key}
     wanted = dict.fromkeys(path for path in places.values() if path in read)
     return Collected(
         out=out,
         plan=plan,
         results=tuple(read[path] for path in wanted),
-        absent=tuple(cell for cell in plan.cells if places.get(cell) not in wanted),
+        absent=tuple(cell for cell in plan.runs if places.get(cell) not in wanted),
         unreadable=tuple(unreadable),
         unplanned=len(read) - len(wanted),
     )
@@ -94,7 +94,7 @@ def _own(store: Store, path: Path) -> TaskResult:
         result = read_result(path)
     except OSError as error:
         raise UnreadableResult(f"{path}: cannot be read ({error.strerror})") from error
-    if result.status == "ok" and not math.isfinite(result.metrics.get(result.main_metric, math.nan)):
+    if result.status == "ok" and not math.isfinite(result.values.get(result.main_metric, math.nan)):
         raise UnreadableResult(f"{path}: says ok, but has no number for its main metric {result.main_metric}")
     belongs = store.path(result.label, result.spec.task, result.spec.key)
     if path != belongs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from hsa_bench.core.results.metric import Metric
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import PRETRAINING, Collected, collect, locate
 
@@ -21,12 +22,19 @@ COLUMNS = (
     "fingerprint",
     "limit",
     "seed",
+    "step",
     "arch",
     "weights",
     "source",
     "status",
     "metric",
     "value",
+    "unit",
+    "better",
+    "title",
+    "layer",
+    "shots",
+    "category",
     "main_metric",
     "seeded",
     "recipe",
@@ -58,20 +66,26 @@ def tidy(results: Iterable[TaskResult]) -> pd.DataFrame:
         results: As `collect` reads them, or as `hsa_bench.evaluate` returned them.
 
     Returns:
-        The columns of `COLUMNS`. `value` is in percent unless the metric's name says otherwise, `seconds` is
+        The columns of `COLUMNS`. `value` is in `unit`, `better` is "higher", "lower" or empty, `seconds` is
         wall time, `images` the pictures that passed through the backbone, `path` the result file relative to
         the run folder.
     """
     rows = [row for result in results for row in _rows(result)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype(
-        {"limit": "Int64", "images": "Int64", "value": "float64", "images_per_second": "float64"}
+        {
+            "limit": "Int64",
+            "step": "Int64",
+            "images": "Int64",
+            "shots": "Int64",
+            "value": "float64",
+            "images_per_second": "float64",
+        }
     )
 
 
 def _rows(result: TaskResult) -> list[dict[str, Any]]:
     spec = result.spec
-    metrics: dict[str, float | None] = dict(result.metrics) if result.status == "ok" else {}
     run = {
         "label": result.label,
         "task": spec.task,
@@ -80,6 +94,7 @@ def _rows(result: TaskResult) -> list[dict[str, Any]]:
         "fingerprint": spec.data.fingerprint,
         "limit": spec.limit,
         "seed": spec.seed,
+        "step": result.step,
         "arch": spec.backbone.arch,
         "weights": spec.backbone.weights,
         "source": result.source.path,
@@ -100,7 +115,21 @@ def _rows(result: TaskResult) -> list[dict[str, Any]]:
         "commit": result.provenance.commit,
         "dirty": result.provenance.dirty,
     }
+    if result.status != "ok":
+        return [{**run, "metric": result.main_metric, "main_metric": True}]
     return [
-        {**run, "metric": metric, "value": value, "main_metric": metric == result.main_metric}
-        for metric, value in (metrics or {result.main_metric: None}).items()
+        {**run, **_described(one), "main_metric": one.name == result.main_metric} for one in result.metrics
     ]
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    return {
+        "metric": metric.name,
+        "value": metric.value,
+        "unit": metric.unit,
+        "better": metric.better,
+        "title": metric.title,
+        "layer": metric.layer,
+        "shots": metric.shots or None,
+        "category": metric.category,
+    }

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hsa_bench.core.results.result import PlannedCell, TaskResult
+from hsa_bench.core.digest import digest
+from hsa_bench.core.results.metric import Metric
+from hsa_bench.core.results.result import PlannedRun, TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
-
-DRAWS = "draws/"
-"""Begins the names of curves that are no course in time: a metric's value at each draw."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Cell:
     row: str
     column: str
     results: tuple[TaskResult, ...] = ()
-    absent: tuple[PlannedCell, ...] = ()
+    absent: tuple[PlannedRun, ...] = ()
     """Planned runs that left no result: blocked, or not run yet."""
 
     @property
@@ -37,8 +35,23 @@ class Cell:
 
     @property
     def values(self) -> list[float]:
-        """The task's main metric of each run, percent."""
-        return [run.metrics[run.main_metric] for run in self.runs]
+        """The task's main metric of each run, in its unit."""
+        return [run.main.value for run in self.runs]
+
+    @property
+    def metric(self) -> Metric | None:
+        """The main metric with its description, of the first run; None without a number."""
+        return self.runs[0].main if self.runs else None
+
+    @property
+    def unit(self) -> str:
+        """Of the main metric; percent where there is no number."""
+        return self.metric.unit if self.metric else "%"
+
+    @property
+    def lower(self) -> bool:
+        """Whether smaller values are better."""
+        return self.metric is not None and self.metric.lower
 
     @property
     def mean(self) -> float:
@@ -59,7 +72,8 @@ class Cell:
     @property
     def diagnostic(self) -> bool:
         """Whether its numbers describe and do not rank."""
-        return any(result.diagnostic for result in self.results)
+        free = any(not run.main.better for run in self.runs)
+        return free or any(result.diagnostic for result in self.results)
 
     @property
     def planned(self) -> int:
@@ -93,6 +107,10 @@ class Grid:
         """All results of a column, with and without a number."""
         return [result for row in self.rows for result in self.at(row, column).results]
 
+    def metric(self, column: str) -> Metric | None:
+        """The main metric of a column with its description; None where nothing was measured."""
+        return next((metric for row in self.rows if (metric := self.at(row, column).metric)), None)
+
     def with_untrained(self) -> list[tuple[str, str]]:
         """Rows, and the untrained control of their architecture where there is one."""
         archs = {row: {r.spec.backbone.arch for r in self.in_row(row)} for row in self.rows}
@@ -110,11 +128,6 @@ class Grid:
         return [row for row in self.rows if self.row_labels[row] == label]
 
 
-def draws(run: TaskResult, metric: str) -> list[float]:
-    """A metric at each draw of training images, percent; empty for a task that draws none."""
-    return run.curves.get(DRAWS + metric, [])
-
-
 def lay_out(collected: Collected) -> Grid:
     """Sort results into cells. Pretraining is left out: its metrics are no transfer results."""
     results = [result for result in collected.results if result.spec.task != PRETRAINING]
@@ -122,7 +135,7 @@ def lay_out(collected: Collected) -> Grid:
     rows = _apart([r.label for r in results], [_row_variant(r) for r in results])
     columns = _apart([r.spec.task for r in results], [_column_variant(r) for r in results])
 
-    planned = list(collected.plan.cells) if collected.plan else absent
+    planned = list(collected.plan.runs) if collected.plan else absent
     rows_of = _grouped([c.label for c in planned], [r.label for r in results])
     columns_of = _grouped([c.task for c in planned], [r.spec.task for r in results])
     placed: dict[tuple[str, str], list[TaskResult]] = {}
@@ -130,7 +143,7 @@ def lay_out(collected: Collected) -> Grid:
         rows_of[result.label].setdefault(row)
         columns_of[result.spec.task].setdefault(column)
         placed.setdefault((row, column), []).append(result)
-    missing: dict[tuple[str, str], list[PlannedCell]] = {}
+    missing: dict[tuple[str, str], list[PlannedRun]] = {}
     for cell in absent:
         row = next(iter(rows_of[cell.label]), cell.label)
         column = next(iter(columns_of[cell.task]), cell.task)
@@ -185,4 +198,4 @@ def _apart(names: Sequence[str], variants: Sequence[tuple[str, ...]]) -> list[st
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:6]
+    return digest(repr(value), length=6)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import Collected, collect, locate
@@ -17,10 +18,10 @@ def listing(folder: Path) -> Iterator[str]:
     """One line a result of a run folder, or one line a run of a folder of runs.
 
     Raises:
-        ValueError: There is no such folder, or no run in it.
+        UsageError: There is no such folder, or no run in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
+        raise UsageError(f"{folder}: no such folder")
     if (folder / "results").is_dir() or folder.name == "results":
         yield from _results(collect(locate(folder), whole=True))
         return
@@ -28,7 +29,7 @@ def listing(folder: Path) -> Iterator[str]:
         path.parent for path in folder.glob("**/results") if path.is_dir() and Store(path.parent).paths()
     )
     if not runs:
-        raise ValueError(f"{folder}: holds no run (a folder with results/<backbone>/<task>/<key>.json)")
+        raise UsageError(f"{folder}: holds no run (a folder with results/<backbone>/<task>/<key>.json)")
     rows: list[tuple[str, ...]] = [("run", "title", "backbones", "tasks", *STATES, "last started, UTC")]
     rows += [_run(run, folder) for run in runs]
     yield from _aligned(rows)
@@ -61,7 +62,7 @@ def _results(found: Collected) -> Iterator[str]:
 
 
 def _value(result: TaskResult) -> str:
-    return f"{result.metrics[result.main_metric]:.2f}" if result.status == "ok" else "-"
+    return f"{result.main.value:.2f}" if result.status == "ok" else "-"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

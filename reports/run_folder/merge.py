@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsa_bench.core.results.result import PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import PRETRAINING, Collected, collect, result_file
 
@@ -31,10 +32,10 @@ def merge(runs: Sequence[Path], out: Path) -> Merged:
     What is in `out` already counts as a first run. A number stands against a failure of the same cell.
 
     Raises:
-        ValueError: `out` is one of the runs.
+        UsageError: `out` is one of the runs.
     """
     if out.resolve() in {run.resolve() for run in runs}:
-        raise ValueError(f"{out}: is one of the runs to merge; give another folder to -o")
+        raise UsageError(f"{out}: is one of the runs to merge; give another folder to -o")
     sources = [collect(run) for run in runs]
     if Store(out).paths():
         sources.insert(0, collect(out))
@@ -77,7 +78,7 @@ def _one_of(
         _files(other, source.folder(other), _place(one, out))  # those that the first run lacks
         merged.same += 1
         return first
-    values = [f"{result.metrics.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
+    values = [f"{result.values.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
     merged.conflicts.append(
         f"{result_file(one)}: {one.main_metric} {values[0]} in {where.name}, {values[1]} in {there.name}; "
         "one specification must give one number; the first is kept"
@@ -86,8 +87,9 @@ def _one_of(
 
 
 def _alike(one: TaskResult, other: TaskResult) -> bool:
-    return one.metrics.keys() == other.metrics.keys() and all(
-        math.isclose(value, other.metrics[name], abs_tol=1e-6) for name, value in one.metrics.items()
+    values, others = one.values, other.values
+    return values.keys() == others.keys() and all(
+        math.isclose(value, others[name], abs_tol=1e-6) for name, value in values.items()
     )
 
 
@@ -127,8 +129,8 @@ def _labels(results: Iterable[TaskResult]) -> list[str]:
 
 def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Sequence[str]) -> PlanFile:
     plans = [source.plan for source in sources if source.plan]
-    planned = [cell for plan in plans for cell in plan.cells]
-    found = [PlannedCell(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
+    planned = [cell for plan in plans for cell in plan.runs]
+    found = [PlannedRun(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
     cells = dict.fromkeys([*planned, *found])
     done = {(cell.label, cell.task, cell.seed) for cell in found}
     first = plans[0] if plans else None
@@ -144,5 +146,5 @@ def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Se
         limited=any(plan.limited for plan in plans),
         command="; ".join(dict.fromkeys(plan.command for plan in plans)),
         # a cell that one machine lacks and another has is not missing
-        cells=tuple(c for c in cells if c in found or (c.label, c.task, c.seed) not in done),
+        runs=tuple(c for c in cells if c in found or (c.label, c.task, c.seed) not in done),
     )

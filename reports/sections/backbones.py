@@ -9,7 +9,7 @@ from typing import Any
 from hsa_bench.core.results.result import Coverage, TaskResult
 from reports.run_folder.frame import PRETRAINING, Collected
 from reports.run_folder.grid import Grid
-from reports.writing.table import MISSING, Table, code, duration, plain, shortened
+from reports.writing.table import MISSING, Table, code, detail, duration, plain, shortened
 
 UNKNOWN = "unknown"
 
@@ -72,12 +72,12 @@ def pretraining_table(collected: Collected) -> Table:
     budgets = [(result.label, result.source.budget) for result in collected.results]
     took = {(label, budget.seed): budget.seconds for label, budget in budgets if budget}
     results = pretrainings(collected)
-    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
+    metrics = list(dict.fromkeys(name for result in results for name in result.values))
     rows = tuple(
         (
             plain(result.label),
             str(result.spec.seed),
-            *(f"{result.metrics[m]:.2f}" if m in result.metrics else MISSING for m in metrics),
+            *_numbers(result, metrics),
             result.status,
             duration(took.get((result.label, result.spec.seed), result.seconds)),
             f"{result.peak_memory_mb:,.0f}",
@@ -87,6 +87,11 @@ def pretraining_table(collected: Collected) -> Table:
     )
     header = ("backbone", "seed", *map(plain, metrics), "status", "time", "peak memory, MB", "result")
     return Table(header, rows, frozenset({"status"}))
+
+
+def _numbers(result: TaskResult, names: Sequence[str]) -> list[str]:
+    by_name = {metric.name: metric for metric in result.metrics}
+    return [detail(by_name[n].value, by_name[n].unit) if n in by_name else MISSING for n in names]
 
 
 def pretrainings(collected: Collected) -> list[TaskResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
@@ -13,12 +12,10 @@ from hsa_bench.core.results.average_precision import average_precision, ranked
 from hsa_bench.core.results.outcomes import ClassificationOutcomes, DetectionOutcomes, load
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import Collected
+from reports.run_folder.family import Family, in_one_order
 from reports.run_folder.grid import Cell, Grid
 from reports.statistics.cache import Cache, digest, origin
-from reports.writing.table import MISSING, Table, plain
-
-LAYER = re.compile(r"(stem|stage\d+|block\d+)/(.+)")
-"""A metric of one layer: `stage3/top1`, `block11/knn_top1`."""
+from reports.writing.table import MISSING, Table, decimals, plain
 
 SHOWN_CLASSES = 20
 """Of more classes, a table shows the first ones by difference and the file beside the report has all."""
@@ -44,33 +41,25 @@ def most_telling(table: Table) -> Table:
     return Table(table.header, tuple(table.rows[i] for i in order), table.words)
 
 
-def layer_tables(grid: Grid, column: str) -> dict[str, Table]:
-    """By metric: one row a backbone, one column a layer, mean over its runs, percent."""
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+def layer_tables(grid: Grid, column: str) -> dict[Family, Table]:
+    """By family: one row a backbone, one column a layer, mean over its runs."""
+    found: dict[Family, dict[str, dict[str, list[float]]]] = {}
     for row in grid.rows:
         for run in grid.at(row, column).runs:
-            for name, value in run.metrics.items():
-                if match := LAYER.fullmatch(name):
-                    layer, metric = match.groups()
-                    found.setdefault(metric, {}).setdefault(layer, {}).setdefault(row, []).append(value)
-    return {metric: _layers(by_layer, grid.rows) for metric, by_layer in found.items()}
+            for metric in run.metrics:
+                if metric.layer:
+                    rows = found.setdefault(Family.of(metric), {})
+                    rows.setdefault(row, {}).setdefault(metric.layer, []).append(metric.value)
+    return {family: _layers(rows, family.unit) for family, rows in found.items()}
 
 
-def depth(layer: str) -> tuple[int, int]:
-    """Sorts layers from the picture to the head."""
-    kind = re.sub(r"\d+", "", layer)
-    number = re.sub(r"\D+", "", layer)
-    return ("stem", "stage", "block").index(kind), int(number or 0)
-
-
-def _layers(by_layer: dict[str, dict[str, list[float]]], rows: Sequence[str]) -> Table:
-    layers = sorted(by_layer, key=depth)
-    named = [row for row in rows if any(row in by_layer[layer] for layer in layers)]
+def _layers(rows: dict[str, dict[str, list[float]]], unit: str) -> Table:
+    layers = in_one_order([list(by_layer) for by_layer in rows.values()])
     body = tuple(
-        (plain(row), *(_number(fmean(v) if (v := by_layer[layer].get(row)) else None) for layer in layers))
-        for row in named
+        (plain(row), *(_number(fmean(v) if (v := by_layer.get(layer)) else None, unit) for layer in layers))
+        for row, by_layer in rows.items()
     )
-    return Table(("backbone", *layers), body)
+    return Table(("backbone", *map(plain, layers)), body)
 
 
 def _of_cell(cell: Cell, collected: Collected, cache: Cache) -> dict[str, float]:
@@ -122,8 +111,8 @@ def _named(classes: np.ndarray, number: int) -> str:
     return str(classes[number]) if number < len(classes) else f"class {number}"
 
 
-def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
+def _number(value: float | None, unit: str = "%") -> str:
+    return MISSING if value is None else f"{value:.{decimals(unit, 1, value)}f}"
 
 
 def _values(row: Sequence[str]) -> list[float]:

@@ -67,8 +67,9 @@ def _untrained(evidence: Evidence) -> Finding:
     if not found:
         return VOID, "nothing was measured beside an untrained twin"
     better = sum(one.better for one in found)
-    what = f"{better} of {_count(len(found), 'number')} above the untrained twin's"
-    how = "by the 95 % interval of the difference to their mean, and above each initialisation"
+    than = "better than" if any(one.difference.better == "lower" for one in found) else "above"
+    what = f"{better} of {_count(len(found), 'number')} {than} the untrained twin's"
+    how = f"by the 95 % interval of the difference to their mean, and {than} each initialisation"
     return (PASSED if better == len(found) else LOOK), f"{what}, {how}"
 
 
@@ -173,11 +174,10 @@ def _readable(evidence: Evidence) -> Finding:
 
 
 def _unseen(evidence: Evidence) -> Finding:
-    told = [str(r.effective.get("test_images_in_pretraining", "")) for r in evidence.results]
-    known = [text for text in told if text]
+    known = [result.overlap for result in evidence.results if result.overlap]
     if not known:
         return VOID, "no file says which pictures it was pretrained on"
-    leaked = sum(not text.startswith("0 of") for text in known)
+    leaked = sum(overlap.shared > 0 for overlap in known)
     if leaked:
         return LOOK, f"{_count(leaked, 'result')} on test images that were pretrained on"
     return PASSED, "no test image is among the pictures of pretraining, where files hold their hashes"

@@ -9,12 +9,12 @@ from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected, result_file
 from reports.run_folder.grid import Grid
-from reports.sections.tables import bounds
+from reports.sections.tables import stated
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
 from reports.statistics.difference import Difference
 from reports.statistics.untrained import beside_untrained
-from reports.writing.table import code, plain, signed
+from reports.writing.table import code, decimals, plain, signed
 
 OF = {"ahead": "ahead of", "behind": "behind"}
 
@@ -116,9 +116,10 @@ def _leaked(grid: Grid) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for row in grid.rows:
         for result in grid.in_row(row):
-            seen = str(result.effective.get("test_images_in_pretraining", "0 of 0"))
-            if not seen.startswith("0 of"):
-                text = f"{plain(row)}: {seen} test images of {plain(result.spec.data.name)}"
+            seen = result.overlap
+            if seen and seen.shared:
+                many = f"{seen.shared:,} of {seen.tested:,}"
+                text = f"{plain(row)}: {many} test images of {plain(result.spec.data.name)}"
                 lines[f"{text} were pretrained on, by the hashes in its checkpoint."] = None
     return tuple(lines)
 
@@ -147,10 +148,12 @@ def _no_better_than_random(comparison: Comparison, grid: Grid) -> tuple[str, ...
     for one in beside_untrained(comparison, grid):
         if not one.better:
             found, tried = one.difference, one.initialisations
-            line = f"{plain(one.row)}, {plain(one.column)}: {signed(found.value)} {bounds(found.interval)}"
-            line += f" to {plain(one.control)}"
-            if found.interval.low > 0:
-                line += f"; {one.value:.1f} beside {max(tried):.1f}, the best of {len(tried)} initialisations"
+            gap = stated(found.value, found.interval, found.unit)
+            line = f"{plain(one.row)}, {plain(one.column)}: {gap} to {plain(one.control)}"
+            if one.beyond_the_mean:
+                digits = decimals(found.unit, 1, one.value, one.best)
+                line += f"; {one.value:.{digits}f} beside {one.best:.{digits}f}"
+                line += f", the best of {len(tried)} initialisations"
             lines.append(line)
     return tuple(lines)
 
@@ -180,7 +183,7 @@ def _not_compared(grid: Grid, comparison: Comparison) -> tuple[str, ...]:
 def _undone_by_seeds(comparison: Comparison) -> tuple[str, ...]:
     return tuple(
         f"{plain(row)} {OF[found.verdict]} {plain(base)} on {plain(column)}: paired by seed "
-        f"{signed(found.by_seed.value)} {bounds(found.by_seed.interval)} over {found.by_seed.seeds} seeds."
+        f"{stated(found.by_seed.value, found.by_seed.interval, found.unit)} over {found.by_seed.seeds} seeds."
         for (row, base, column), found in comparison.differences.items()
         if isinstance(found, Difference) and found.shown_over_images_alone and found.by_seed
     )

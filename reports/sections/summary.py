@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reports.run_folder.grid import Grid
-from reports.sections.tables import bounds
+from reports.sections.tables import stated
 from reports.statistics.comparison import Comparison
 from reports.statistics.difference import Difference
-from reports.writing.table import bold, plain, pvalue, signed
+from reports.writing.table import bold, plain, pvalue
 
 
 def summary(grid: Grid, comparison: Comparison, controls: set[str]) -> tuple[str, ...]:
@@ -37,8 +37,9 @@ def _sentence(grid: Grid, comparison: Comparison, row: str, base: str) -> str:
 
 
 def _named(column: str, found: Difference) -> str:
+    gap = stated(found.value, found.interval, found.unit)
     if found.verdict in {"ahead", "behind"}:
         p = pvalue(found.test.adjusted) if hasattr(found.test, "adjusted") else ""
         seeds = ", not over seeds" if found.shown_over_images_alone else ""
-        return f"{plain(column)} ({signed(found.value)} {bounds(found.interval)}, p {p}{seeds})"
-    return f"{plain(column)} ({signed(found.value)} {bounds(found.interval)})"
+        return f"{plain(column)} ({gap}, p {p}{seeds})"
+    return f"{plain(column)} ({gap})"

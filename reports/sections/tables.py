@@ -5,11 +5,12 @@ from __future__ import annotations
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import result_file
 from reports.run_folder.grid import Cell, Grid
+from reports.sections.glossary import remark
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
-from reports.statistics.difference import Difference, Significance
+from reports.statistics.difference import BySeed, Difference, Significance
 from reports.statistics.significance import Interval
-from reports.writing.table import MISSING, Table, bold, duration, link, plain, pvalue, signed, slug
+from reports.writing.table import MISSING, Table, bold, decimals, duration, link, plain, pvalue, signed, slug
 
 FAILED, SKIPPED = "failed", "n/a"
 
@@ -44,9 +45,10 @@ def score(cell: Cell) -> str:
     if not cell.runs:
         states = {result.status for result in cell.results}
         return FAILED if "failed" in states else SKIPPED if "skipped" in states else MISSING
-    text = f"{cell.mean:.1f}"
+    digits = decimals(cell.unit, 1, cell.mean)
+    text = f"{cell.mean:.{digits}f}"
     if cell.repeated:
-        text += f" ± {cell.std:.1f}"
+        text += f" ± {cell.std:.{digits}f}"
     if len(cell.runs) < cell.planned:
         text += f" ({len(cell.runs)} of {cell.planned} runs)"
     return text
@@ -85,9 +87,16 @@ def cost_table(grid: Grid) -> Table:
     return Table(("backbone", *map(plain, grid.columns)), rows)
 
 
-def bounds(interval: Interval) -> str:
-    """An interval of a difference."""
-    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+def stated(value: float, interval: Interval, unit: str, digits: int = 1) -> str:
+    """A difference with its interval: of percentages in points, else with its unit."""
+    gap, bounds = parts(value, interval, unit, digits)
+    return f"{gap} {bounds}" + (f" {plain(unit)}" if unit not in {"%", ""} else "")
+
+
+def parts(value: float, interval: Interval, unit: str, digits: int) -> tuple[str, str]:
+    """A difference and its interval, to as many decimals."""
+    digits = decimals(unit, digits, value, interval.low, interval.high)
+    return signed(value, digits), f"[{signed(interval.low, digits)}, {signed(interval.high, digits)}]"
 
 
 def _compared(found: Difference | Impossible | None) -> str:
@@ -98,7 +107,7 @@ def _compared(found: Difference | Impossible | None) -> str:
     verdict = bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict
     verdict += ", not over seeds" if found.shown_over_images_alone else ""
     p = f"<br>p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
-    return f"{signed(found.value)} {bounds(found.interval)}<br>{verdict}{p}"
+    return f"{stated(found.value, found.interval, found.unit)}<br>{verdict}{p}"
 
 
 def _statistics(found: Difference) -> tuple[str, ...]:
@@ -110,15 +119,21 @@ def _statistics(found: Difference) -> tuple[str, ...]:
     )
     one, other = found.counts
     seed = found.by_seed
+    gap, bounds = parts(found.value, found.interval, found.unit, 2)
     return (
-        signed(found.value, 2),
-        f"[{signed(found.interval.low, 2)}, {signed(found.interval.high, 2)}]",
+        gap if found.unit in {"%", ""} else f"{gap} {plain(found.unit)}",
+        bounds,
         found.noise,
         f"{one:,}" if one == other else f"{one:,} and {other:,}",
         *named,
         bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict,
-        f"{signed(seed.value, 2)} {bounds(seed.interval)}, {seed.seeds} seeds" if seed else MISSING,
+        _by_seed(seed, found.unit) if seed else MISSING,
     )
+
+
+def _by_seed(seed: BySeed, unit: str) -> str:
+    text = f"{signed(seed.value, 2)} {parts(seed.value, seed.interval, unit, 1)[1]}"
+    return f"{text if unit == '%' else stated(seed.value, seed.interval, unit)}, {seed.seeds} seeds"
 
 
 def _role(row: str, comparison: Comparison) -> str:
@@ -128,7 +143,9 @@ def _role(row: str, comparison: Comparison) -> str:
 def _metric(grid: Grid, column: str) -> str:
     engines = sorted({grid.at(row, column).engine for row in grid.rows} - {""})
     engine = f" ({', '.join(map(plain, engines))})" if engines else ""
-    return next((f"<br>{plain(result.main_metric)}{engine}" for result in grid.in_column(column)), "")
+    metric = grid.metric(column)
+    scale = f", {remark(metric)}" if metric and remark(metric) else ""
+    return next((f"<br>{plain(result.main_metric)}{scale}{engine}" for result in grid.in_column(column)), "")
 
 
 def _cost(cell: Cell) -> str:

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from hsa_bench.core.results.metric import Metric
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import result_file
+from reports.run_folder.family import Family
 from reports.run_folder.grid import Cell, Grid
-from reports.sections.breakdown import LAYER, SHOWN_CLASSES, layer_tables, most_telling
-from reports.sections.shots import SHOTS, shot_tables
+from reports.sections.breakdown import SHOWN_CLASSES, layer_tables, most_telling
+from reports.sections.shots import shot_tables
 from reports.sections.tables import score
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison, Score
 from reports.statistics.significance import Interval
-from reports.writing.table import MISSING, Table, code, duration, link, plain, setting
+from reports.writing.table import MISSING, Table, code, detail, duration, link, plain, setting
+
+SEEN = "test_images_in_pretraining"
+"""Heads the column of test images that a backbone was pretrained on."""
 
 LONGEST = 40
 """Characters of a resolved setting that still fit a column; longer ones stay in the result file."""
@@ -35,10 +40,10 @@ class Section:
     """Version, recipe and engine."""
     settings: str
     table: Table
-    layers: dict[str, Table]
-    """By metric, where the task measures several layers."""
-    shots: dict[str, Table]
-    """By metric, where the task learns from several numbers of images per class."""
+    layers: dict[Family, Table]
+    """By family of metrics, where the task measures several layers."""
+    shots: dict[Family, Table]
+    """By family of metrics, where the task learns from several numbers of images per class."""
     classes: Table | None
     """Per class, where outcomes tell; the most telling ones of many."""
     more_classes: int
@@ -99,12 +104,12 @@ def _facts(results: Sequence[TaskResult]) -> str:
 
 def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Comparison, root: str) -> Table:
     main = results[0].main_metric
-    apart = (LAYER.fullmatch, SHOTS.fullmatch)  # these have tables of their own
-    others = (m for r in results for m in r.metrics if m != main and not any(match(m) for match in apart))
-    metrics = [main, *dict.fromkeys(others)]
+    shown = (m for r in results for m in r.metrics if not (m.layer or m.shots))  # these have own tables
+    metrics = list(dict.fromkeys([main, *(metric.name for metric in shown)]))
     resolved = list(
         dict.fromkeys(name for r in results for name, v in r.effective.items() if _column(name, v))
     )
+    seen = (SEEN,) if any(result.overlap for result in results) else ()
     rows: list[tuple[str, ...]] = []
     for cell in cells:
         found = comparison.scores.get((cell.row, cell.column), Impossible("no number"))
@@ -117,31 +122,41 @@ def _table(cells: Sequence[Cell], results: Sequence[TaskResult], comparison: Com
                 code(result.spec.backbone.weights[:8]),
                 *_numbers(result, metrics, own if single else MISSING),
                 *(setting(result.effective[n]) if n in result.effective else MISSING for n in resolved),
+                *(_overlap(result) for _ in seen),
                 duration(result.seconds) if result.status != "skipped" else MISSING,
                 link(code(result.spec.key), root + result_file(result)),
             )
             for result in cell.results
         ]
         if len(cell.runs) > 1:
-            means = [_spread([run.metrics[m] for run in cell.runs if m in run.metrics]) for m in metrics]
+            means = [
+                _spread([one for run in cell.runs for one in run.metrics if one.name == m]) for m in metrics
+            ]
             name = f"{plain(cell.row)}, mean of {len(cell.runs)}"
-            rows.append((name, *[MISSING] * 2, means[0], own, *means[1:], *[MISSING] * (len(resolved) + 2)))
+            empty = [MISSING] * (len(resolved) + len(seen) + 2)
+            rows.append((name, *[MISSING] * 2, means[0], own, *means[1:], *empty))
     header = ("backbone", "seed", "weights", plain(main), "95 % interval", *map(plain, metrics[1:]))
-    return Table((*header, *map(plain, resolved), "time", "result"), tuple(rows))
+    return Table((*header, *map(plain, resolved), *seen, "time", "result"), tuple(rows))
+
+
+def _overlap(result: TaskResult) -> str:
+    return f"{result.overlap.shared:,} of {result.overlap.tested:,}" if result.overlap else MISSING
 
 
 def _numbers(result: TaskResult, metrics: Sequence[str], own: str) -> list[str]:
     """The main metric, its interval, and the further metrics of one run."""
     if result.status != "ok":
         return [score(Cell("", "", (result,))), *[MISSING] * len(metrics)]
-    texts = [f"{result.metrics[m]:.2f}" if m in result.metrics else MISSING for m in metrics]
+    by_name = {metric.name: metric for metric in result.metrics}
+    texts = [detail(by_name[m].value, by_name[m].unit) if m in by_name else MISSING for m in metrics]
     return [texts[0], own, *texts[1:]]
 
 
-def _spread(values: Sequence[float]) -> str:
-    if not values:
+def _spread(metrics: Sequence[Metric]) -> str:
+    if not metrics:
         return MISSING
-    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+    values, unit = [metric.value for metric in metrics], metrics[0].unit
+    return detail(fmean(values), unit) + (f" ± {detail(stdev(values), unit)}" if len(values) > 1 else "")
 
 
 def _bounds(interval: Interval) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
 from reports.run_folder.grid import Cell, Grid
+from reports.sections.glossary import remark
 from reports.sections.tables import score
 from reports.statistics.comparison import Comparison
 from reports.writing.table import MISSING, Table, bold, link, plain, slug
@@ -16,7 +17,8 @@ PREFIX = "transfer-"
 LINEAR, KNN = "transfer, linear", "transfer, kNN"
 """Names of its tables."""
 
-METRICS = {"top1": "top-1", "mean_per_class": "mean per class"}
+VOTE = "kNN"
+"""The classifier whose numbers stand beside the linear one's."""
 
 
 def transfer_columns(grid: Grid) -> list[str]:
@@ -35,19 +37,15 @@ def data_set(column: str) -> str:
     return column.removeprefix(PREFIX)
 
 
-def metric(grid: Grid, column: str) -> str:
-    """The metric of a data set; empty where nothing was measured."""
-    return next((result.main_metric for result in grid.in_column(column)), "")
-
-
 def linear(cell: Cell) -> list[float]:
-    """The data set's metric of the linear classifier, of each run, percent."""
+    """The data set's metric of the linear classifier, of each run."""
     return cell.values
 
 
 def knn(cell: Cell) -> list[float]:
-    """The same metric of the neighbours' vote, of each run that has it, percent."""
-    return [run.metrics[name] for run in cell.runs if (name := f"knn_{run.main_metric}") in run.metrics]
+    """The same metric of the neighbours' vote, of each run that has it."""
+    whole = ((run, m) for run in cell.runs for m in run.metrics if not (m.layer or m.shots or m.category))
+    return [m.value for run, m in whole if m.by == VOTE and m.family == run.main_metric]
 
 
 def transfer_tables(grid: Grid, comparison: Comparison) -> dict[str, Table]:
@@ -72,9 +70,10 @@ def transfer_tables(grid: Grid, comparison: Comparison) -> dict[str, Table]:
 
 
 def average(cells: Sequence[Cell], values: Callable[[Cell], list[float]]) -> float | None:
-    """Mean over data sets of a backbone's numbers; None where one of them is missing."""
+    """Mean over data sets of a backbone's numbers; None where one is missing or of another scale."""
     numbers = [values(cell) for cell in cells]
-    return fmean(map(fmean, numbers)) if all(numbers) else None
+    alike = len({(cell.unit, cell.lower) for cell in cells}) == 1
+    return fmean(map(fmean, numbers)) if alike and all(numbers) else None
 
 
 def _table(
@@ -101,5 +100,8 @@ def _named(grid: Grid, column: str) -> str:
 
 
 def _metric(grid: Grid, column: str) -> str:
-    found = metric(grid, column)
-    return METRICS.get(found, plain(found)) or MISSING
+    metric = grid.metric(column)
+    named = next((plain(result.main_metric) for result in grid.in_column(column)), MISSING)
+    if metric is None:
+        return named
+    return plain(metric.words) + (f", {remark(metric)}" if remark(metric) else "")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsa_bench.core.results.average_precision import IOU_50, IOU_75, average_precision, ranked
+from hsa_bench.core.results.metric import Recompute
 from hsa_bench.core.results.outcomes import ClassificationOutcomes, DetectionOutcomes, Outcomes, load
 from hsa_bench.core.results.result import TaskResult
 from reports.statistics.significance import Interval, percentile_interval
@@ -24,10 +25,7 @@ BLOCK = 4_000_000
 """Image draws held in memory at a time."""
 
 PER_CLASS = "mean_per_class"
-"""Accuracy averaged over classes, resampled within each class."""
-
-OF_IMAGES = "mAP"
-"""Mean average precision of classes that whole images show: as detections that are right at every IoU."""
+"""Says of a metric that it is an accuracy averaged over classes; it is resampled within each class."""
 
 AGREES = 0.05
 """How far a score recomputed from the outcomes may be from the recorded one, percentage points."""
@@ -105,13 +103,13 @@ def measure(runs: Sequence[TaskResult], folder: Path) -> Measured | Impossible:
         return Impossible("there is no test image")
     if any(not np.array_equal(one.example, example) for one in outcomes):
         return Impossible("its runs were measured on different test images")
-    main = runs[0].main_metric
+    main = runs[0].main.recompute
     scorer = _scorer(outcomes, main)
     if scorer is None:
-        return Impossible(f"{main} cannot be recomputed from the per-example outcomes")
+        return Impossible(f"{runs[0].main_metric} cannot be recomputed from the per-example outcomes")
     draws, on, strata = scorer
     score = float(on(np.ones((1, len(example)), np.int64))[0])
-    recorded = float(np.mean([run.metrics[main] for run in runs]))
+    recorded = float(np.mean([run.main.value for run in runs]))
     if abs(score - recorded) > AGREES:
         return Impossible(f"the per-example outcomes give {score:.2f}, the results say {recorded:.2f}")
     right = _right(outcomes[0], main) if len(outcomes) == 1 and main != PER_CLASS else None
@@ -170,7 +168,7 @@ therefore set that much further from the mean of their group; the score of all i
 """
 
 
-def _scorer(outcomes: Sequence[Outcomes], metric: str) -> Scorer | None:
+def _scorer(outcomes: Sequence[Outcomes], metric: Recompute) -> Scorer | None:
     """None for a metric that cannot be recomputed."""
     whole = np.zeros(len(outcomes[0].example), np.int64)
     if all(isinstance(one, DetectionOutcomes) for one in outcomes):
@@ -198,15 +196,15 @@ def spread_out(share: Floats, strata: Counts) -> Floats:
     return np.asarray((mean + factor * (share - mean)) / size[group] / len(size), np.float64)
 
 
-def _right(outcomes: Outcomes, metric: str) -> NDArray[np.bool_] | None:
+def _right(outcomes: Outcomes, metric: Recompute) -> NDArray[np.bool_] | None:
     """Whether each image is right by the metric, [I]; None if that says nothing of images."""
     if not isinstance(outcomes, ClassificationOutcomes) or metric not in {"top1", "top5", PER_CLASS}:
         return None
     return outcomes.top5 if metric == "top5" else outcomes.prediction == outcomes.label
 
 
-def _precision(outcomes: Sequence[DetectionOutcomes], metric: str) -> Callable[[Counts], Floats] | None:
-    kind, _, name = ("bbox/AP50" if metric == OF_IMAGES else metric).partition("/")
+def _precision(outcomes: Sequence[DetectionOutcomes], metric: Recompute) -> Callable[[Counts], Floats] | None:
+    kind, _, name = metric.partition("/")
     picked = {"AP": list(range(10)), "AP50": [IOU_50], "AP75": [IOU_75]}  # of the ten IoUs
     if kind not in {"bbox", "segm"} or name not in picked:
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.digest import digest as hex_digits
 from hsa_bench.core.files import write_text
 from hsa_bench.core.results.result import TaskResult
 
@@ -32,8 +32,8 @@ def origin(result: TaskResult, folder: Path) -> tuple[str, str, str, str]:
 
 
 def digest(*parts: object) -> str:
-    """A short name of what a number is computed from."""
-    return hashlib.sha256(repr((COMPUTATION, parts)).encode()).hexdigest()[:20]
+    """Name a number by what it is computed from, in 20 digits."""
+    return hex_digits(repr((COMPUTATION, parts)), length=20)
 
 
 @dataclass

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
-from hsa_bench.core.results.result import TaskResult
-from reports.run_folder.grid import Cell, draws
+from hsa_bench.core.results.metric import Better
+from reports.run_folder.grid import Cell
 from reports.statistics.bootstrap import Impossible, Resampled
+from reports.statistics.pairs import of_common_draws, of_common_seeds
 from reports.statistics.significance import (
     ALPHA,
     LEAST_RUNS,
@@ -27,8 +28,6 @@ Noise = Literal["test images", "evaluation seeds", "draws of training images", "
 
 
 DRAWS: Literal["draws of training images"] = "draws of training images"
-
-Key = TypeVar("Key", int, tuple[int, int])
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class BySeed:
     """The mean of differences, each of two runs of the same evaluation seed."""
 
     value: float
-    """Percentage points."""
+    """In the score's unit, of percentages in points."""
     interval: Interval
     """95 %, by Student's t."""
     seeds: int
@@ -64,7 +63,7 @@ class Difference:
     """One backbone's score less another's."""
 
     value: float
-    """Percentage points."""
+    """In the score's unit, of percentages in points."""
     interval: Interval
     """95 %, unadjusted."""
     noise: Noise
@@ -74,6 +73,11 @@ class Difference:
     """Of what the noise is over: test images, seeds, draws or pretrainings, of either side."""
     by_seed: BySeed | None = None
     """Beside it, where both have several evaluation seeds."""
+    unit: str = "%"
+    """Of both scores; a difference of percentages is in points."""
+    better: Better = "higher"
+    """Which scores are better. Value and intervals keep their sign: where lower is better, less than 0 is
+    ahead."""
 
     @property
     def verdict(self) -> str:
@@ -82,7 +86,7 @@ class Difference:
             return "not tested"
         if not self.test.adjusted < ALPHA:
             return "no difference shown"
-        return "ahead" if self.value > 0 else "behind"
+        return "ahead" if (self.value < 0 if self.better == "lower" else self.value > 0) else "behind"
 
     @property
     def shown_over_images_alone(self) -> bool:
@@ -126,8 +130,17 @@ def difference(
         sample: The first on resampled test images.
         base: The second on the same resamples.
     """
-    if data := _unlike_data(one, other):
-        return Impossible(data)
+    if reason := _unlike_data(one, other) or _unlike_scales(one, other):
+        return Impossible(reason)
+    between, main = _between(one, other, sample, base), one.runs[0].main
+    if isinstance(between, Impossible):
+        return between
+    return replace(between, unit=main.unit, better=main.better)
+
+
+def _between(
+    one: Cell, other: Cell, sample: Resampled | Impossible, base: Resampled | Impossible
+) -> Difference | Impossible:
     values, others = pretrainings(one), pretrainings(other)
     several = len(values) > 1 or len(others) > 1
     seeds = _by_seed(one, other)
@@ -155,11 +168,16 @@ def _unlike_data(one: Cell, other: Cell) -> str:
     return f"measured on different data (fingerprints {named})"
 
 
+def _unlike_scales(one: Cell, other: Cell) -> str:
+    first, second = ({(run.main.unit, run.main.better) for run in cell.runs} for cell in (one, other))
+    return "" if first == second else "measured in different units or directions"
+
+
 def pretrainings(cell: Cell) -> dict[str, float]:
     """Mean of the main metric over the runs of each set of weights."""
     found: dict[str, list[float]] = {}
     for run in cell.runs:
-        found.setdefault(run.spec.backbone.weights, []).append(_value(run))
+        found.setdefault(run.spec.backbone.weights, []).append(run.main.value)
     return {weights: statistics.fmean(values) for weights, values in found.items()}
 
 
@@ -199,8 +217,8 @@ def _over_images(sample: Resampled | Impossible, base: Resampled | Impossible) -
 
 def _over_repeats(one: Cell, other: Cell) -> Difference | None:
     """Paired by draw where both hold several, else by evaluation seed; None with fewer than two pairs."""
-    drawn = _of_common_draws(one, other)
-    values, others = drawn if len(drawn[0]) > 1 else _of_common_seeds(one, other)
+    drawn = of_common_draws(one, other)
+    values, others = drawn if len(drawn[0]) > 1 else of_common_seeds(one, other)
     count = len(values)
     if count < 2:
         return None
@@ -213,36 +231,8 @@ def _over_repeats(one: Cell, other: Cell) -> Difference | None:
 
 
 def _by_seed(one: Cell, other: Cell) -> BySeed | None:
-    values, others = _of_common_seeds(one, other)
+    values, others = of_common_seeds(one, other)
     if len(values) < 2 or len(pretrainings(one)) > 1 or len(pretrainings(other)) > 1:
         return None
     value = statistics.fmean(values) - statistics.fmean(others)
     return BySeed(value, paired(values, others)[0], len(values))
-
-
-def _of_common_seeds(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
-    """The main metric of runs of equal seeds, seed by seed."""
-    values, others = ({run.spec.seed: _value(run) for run in cell.runs} for cell in (one, other))
-    return _common(values, others)
-
-
-def _of_common_draws(one: Cell, other: Cell) -> tuple[list[float], list[float]]:
-    """The main metric at each draw of training images of runs of equal seeds, averaged over pretrainings."""
-    return _common(_by_draw(one), _by_draw(other))
-
-
-def _by_draw(cell: Cell) -> dict[tuple[int, int], float]:
-    found: dict[tuple[int, int], list[float]] = {}
-    for run in cell.runs:
-        for i, value in enumerate(draws(run, run.main_metric)):
-            found.setdefault((run.spec.seed, i), []).append(value)
-    return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-def _common(values: Mapping[Key, float], others: Mapping[Key, float]) -> tuple[list[float], list[float]]:
-    common = sorted(values.keys() & others.keys())
-    return [values[key] for key in common], [others[key] for key in common]
-
-
-def _value(run: TaskResult) -> float:
-    return run.metrics[run.main_metric]

@@ -19,18 +19,31 @@ class Beside:
     difference: Difference
     """Of the backbone to the mean of the initialisations."""
     value: float
-    """The backbone's score, percent."""
+    """The backbone's score."""
     initialisations: tuple[float, ...]
-    """The score of each initialisation, percent."""
+    """The score of each initialisation."""
 
     @property
     def better(self) -> bool:
-        """Whether it lies above the mean by the interval, and above the luckiest initialisation.
+        """Whether it is better than the mean by the interval, and than the luckiest initialisation.
 
         The interval is mostly over test images, which says nothing of how far initialisations lie apart; and
         of the usual three there is too little to take one from.
         """
-        return self.difference.interval.low > 0 and self.value > max(self.initialisations)
+        if self.difference.better == "lower":
+            return self.beyond_the_mean and self.value < self.best
+        return self.beyond_the_mean and self.value > self.best
+
+    @property
+    def beyond_the_mean(self) -> bool:
+        """Whether the whole interval of the difference is on the better side."""
+        interval = self.difference.interval
+        return interval.high < 0 if self.difference.better == "lower" else interval.low > 0
+
+    @property
+    def best(self) -> float:
+        """The score of the luckiest initialisation."""
+        return (min if self.difference.better == "lower" else max)(self.initialisations)
 
 
 def beside_untrained(comparison: Comparison, grid: Grid) -> list[Beside]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,29 @@ def pvalue(p: float) -> str:
 def signed(value: float, digits: int = 1) -> str:
     """A difference in percentage points, with a true minus sign."""
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def decimals(unit: str, digits: int, *values: float) -> int:
+    """Decimals of numbers that stand together: as asked of percentages, else three digits of the largest."""
+    most = max(map(abs, values))
+    if unit == "%" or not most or not math.isfinite(most):
+        return digits
+    return min(9, max(0, 2 - math.floor(math.log10(most))))
+
+
+def number(value: float, unit: str) -> str:
+    """A number with its unit, for people."""
+    return f"{value:.{decimals(unit, 1, value)}f} {unit}".rstrip()
+
+
+def detail(value: float, unit: str) -> str:
+    """A number in a table of all of them: two decimals, or three digits where these would be zeros."""
+    return f"{value:.{2 if abs(value) >= 0.005 else decimals(unit, 2, value)}f}"
+
+
+def sentence(words: str) -> str:
+    """Words that begin a sentence; "kNN" stays as it is."""
+    return words[:1].upper() + words[1:] if words[1:2].islower() else words
 
 
 def duration(seconds: float) -> str:

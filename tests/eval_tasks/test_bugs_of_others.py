@@ -13,7 +13,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.runs.task import ClassificationTask, Outcome
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.options import parse_settings
+from hsa_bench.suite.options import parse_task_settings
 
 QUICK: dict[str, ClassificationTask] = {
     "knn": knn.TASKS[0],
@@ -45,7 +45,7 @@ def test_fewer_than_100_test_images_and_5_classes_work(
     """
     few = replace(colours, test=colours.test.subset(range(test_images)))
     outcome = run(name, tiny, few, ctx)
-    assert outcome.metrics["top5"] == 100.0
+    assert outcome.values["top5"] == 100.0
     assert outcome.examples is not None
     assert len(outcome.examples.example) == test_images
 
@@ -60,7 +60,7 @@ def test_classes_come_from_train_and_test_together(
     apart = replace(colours, train=colours.train.subset(in_train), test=colours.test.subset(in_test))
     outcome = run(name, tiny, apart, ctx)
     assert outcome.effective["classes_only_in_test"] == 1
-    assert outcome.metrics["top1"] <= 50.0  # blue was never shown
+    assert outcome.values["top1"] <= 50.0  # blue was never shown
 
 
 def test_a_second_run_with_other_settings_uses_nothing_of_the_first(
@@ -82,7 +82,7 @@ def test_a_second_run_with_other_settings_uses_nothing_of_the_first(
 
 def test_a_false_is_false() -> None:
     """mmselfsup test_knn.py:59-63: `type=bool`, for which "False" is true, and a flag that is never read."""
-    (chosen,) = choose_tasks(["linear"], parse_settings(["linear.flip=False"]), image_size=0)
+    (chosen,) = choose_tasks(["linear"], parse_task_settings(["linear.flip=False"]), image_size=0)
     assert chosen.task.settings()["flip"] is False
 
 

@@ -80,12 +80,12 @@ def test_a_run_leaves_metrics_outcomes_curve_and_picture(small_backbone: Backbon
 
     outcome = run(small_backbone, replace(ctx, progress=lambda *state: seen.append(state)))
 
-    assert {"bbox/AP", "bbox/AP50", "segm/AP", "segm/AP50"} <= set(outcome.metrics)
-    assert not {"bbox/APl", "segm/APl"} & set(outcome.metrics)  # no digit is large
-    assert all(0 <= value <= 100 for value in outcome.metrics.values())
-    losses = outcome.curves["loss"]
+    assert {"bbox/AP", "bbox/AP50", "segm/AP", "segm/AP50"} <= set(outcome.values)
+    assert not {"bbox/APl", "segm/APl"} & set(outcome.values)  # no digit is large
+    assert all(0 <= value <= 100 for value in outcome.values.values())
+    losses = outcome.courses["loss"].values
     assert len(losses) == 12
-    parts = [outcome.curves[name] for name in outcome.curves if name != "loss"]
+    parts = [outcome.courses[name].values for name in outcome.courses if name != "loss"]
     assert np.sum(parts, axis=0) == pytest.approx(losses)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     assert isinstance(outcome.examples, DetectionOutcomes)
@@ -126,7 +126,7 @@ def test_small_image_stems_run_too(ctx: Context) -> None:
 
     coarse = replace(QUICK, iterations=1, stages=(2, 3, 4), anchor_sizes=(20, 32, 48, 64))
 
-    assert "bbox/AP" in run(backbone, ctx, coarse, limit=2).metrics
+    assert "bbox/AP" in run(backbone, ctx, coarse, limit=2).values
 
 
 def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:
@@ -171,10 +171,10 @@ def test_c4_runs_with_boxes_alone(ctx: Context) -> None:
 
     outcome = run(backbone, ctx, task)
 
-    assert "bbox/AP" in outcome.metrics and "segm/AP" not in outcome.metrics
+    assert "bbox/AP" in outcome.values and "segm/AP" not in outcome.values
     assert isinstance(outcome.examples, DetectionOutcomes)
     assert outcome.examples.segm_objects.shape == (4, 0)
-    assert "loss_mask" not in outcome.curves
+    assert "loss_mask" not in outcome.courses
 
 
 def test_data_come_from_the_source_or_the_data_root(ctx: Context) -> None:
@@ -205,5 +205,5 @@ def test_eight_scenes_are_learnt_by_heart(small_backbone: Backbone, ctx: Context
 
     outcome = task.run(small_backbone, by_heart, 0, None, ctx)
 
-    assert outcome.metrics["bbox/AP50"] > 50
-    assert outcome.metrics["segm/AP50"] > 50
+    assert outcome.values["bbox/AP50"] > 50
+    assert outcome.values["segm/AP50"] > 50

@@ -97,8 +97,8 @@ def test_two_processes_share_a_batch(tmp_path: Path, undisturbed: TaskResult) ->
     alone, together = undisturbed, whole(tmp_path / "together", processes=2)
 
     assert together.spec == alone.spec
-    assert together.curves.keys() == alone.curves.keys()
+    assert together.courses.keys() == alone.courses.keys()
     assert together.effective["val_images"] == 12
     # the first iteration has the same weights and images; which regions are learnt is drawn by each process
-    assert together.curves["loss"][0] == pytest.approx(alone.curves["loss"][0], rel=0.05)
-    assert together.curves["loss"][-1] < together.curves["loss"][0]
+    assert together.courses["loss"].values[0] == pytest.approx(alone.courses["loss"].values[0], rel=0.05)
+    assert together.courses["loss"].values[-1] < together.courses["loss"].values[0]

@@ -55,8 +55,8 @@ def test_eight_real_pictures_are_learnt_by_heart(
 
     outcome = task.run(backbone, replace(few, val=few.train), 0, None, ctx)
 
-    losses = outcome.curves["loss"]
+    losses = outcome.courses["loss"].values
     assert sum(losses[-20:]) < 0.6 * sum(losses[:20])
-    assert outcome.metrics["bbox/AP50"] > 50
+    assert outcome.values["bbox/AP50"] > 50
     assert isinstance(outcome.examples, DetectionOutcomes)
     assert len(outcome.examples.example) == 8

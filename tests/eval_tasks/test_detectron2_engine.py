@@ -111,8 +111,8 @@ def test_a_task_runs_with_it_from_data_to_numbers(ctx: Context, monkeypatch: pyt
 
     outcome = small.resolved(data, ctx).run(backbone, data, 0, None, ctx)
 
-    assert {"bbox/AP", "segm/AP"} <= set(outcome.metrics)
-    assert len(outcome.curves["loss"]) == 3
+    assert {"bbox/AP", "segm/AP"} <= set(outcome.values)
+    assert len(outcome.courses["loss"].values) == 3
     assert "of Detectron2" in small.protocol
 
 

@@ -59,22 +59,22 @@ def seen(features: Callable[[Tensor], Tensor], data: Classification, ctx: Contex
 
 def test_a_collapsed_trunk_is_aligned_and_nothing_else(levels: Classification, ctx: Context) -> None:
     found = seen(lambda level: torch.ones(len(level), 10), levels, ctx)
-    assert found.metrics["alignment"] == found.metrics["nmi"] == found.metrics["ari"] == 0
-    assert found.metrics["uniformity"] == pytest.approx(0, abs=1e-6)
-    assert found.metrics["rankme"] == pytest.approx(1, abs=1e-3)
-    assert found.metrics["effective_rank"] == pytest.approx(1, abs=1e-3)
+    assert found.values["alignment"] == found.values["nmi"] == found.values["ari"] == 0
+    assert found.values["uniformity"] == pytest.approx(0, abs=1e-6)
+    assert found.values["rankme"] == pytest.approx(1, abs=1e-3)
+    assert found.values["effective_rank"] == pytest.approx(1, abs=1e-3)
     assert found.effective["clusters"] == 1
 
 
 def test_one_direction_a_class_is_perfect_by_all(levels: Classification, ctx: Context) -> None:
     found = seen(lambda level: one_hot(level, 10).float(), levels, ctx)
-    assert found.metrics["alignment"] == 0
-    assert found.metrics["nmi"] == pytest.approx(100)
-    assert found.metrics["ari"] == pytest.approx(100)
-    assert found.metrics["rankme"] == pytest.approx(10, rel=1e-4)
-    assert found.metrics["effective_rank"] == pytest.approx(9, rel=1e-4)
-    assert found.metrics["uniformity"] == pytest.approx(uniformity(torch.eye(10)[torch.arange(20) % 10]))
-    assert found.curves["spectrum"] == pytest.approx([1.0] * 10, abs=1e-5)
+    assert found.values["alignment"] == 0
+    assert found.values["nmi"] == pytest.approx(100)
+    assert found.values["ari"] == pytest.approx(100)
+    assert found.values["rankme"] == pytest.approx(10, rel=1e-4)
+    assert found.values["effective_rank"] == pytest.approx(9, rel=1e-4)
+    assert found.values["uniformity"] == pytest.approx(uniformity(torch.eye(10)[torch.arange(20) % 10]))
+    assert found.courses["spectrum"].values == pytest.approx([1.0] * 10, abs=1e-5)
 
 
 def test_isotropic_features_are_spread_and_say_nothing_of_classes(
@@ -85,10 +85,10 @@ def test_isotropic_features_are_spread_and_say_nothing_of_classes(
 
     torch.manual_seed(0)
     found = seen(noise, levels, ctx)
-    assert found.metrics["alignment"] == pytest.approx(2, abs=0.4)  # pairs are no closer than any two
-    assert found.metrics["uniformity"] < -2
-    assert found.metrics["rankme"] > 8
-    assert abs(found.metrics["ari"]) < 20
+    assert found.values["alignment"] == pytest.approx(2, abs=0.4)  # pairs are no closer than any two
+    assert found.values["uniformity"] < -2
+    assert found.values["rankme"] > 8
+    assert abs(found.values["ari"]) < 20
 
 
 def test_the_numbers_are_those_of_scikit_learn_on_the_test_features(
@@ -101,8 +101,8 @@ def test_the_numbers_are_those_of_scikit_learn_on_the_test_features(
     unit = normalize(features.test.rows()[rows], dim=1).numpy()
     clusters = KMeans(3, n_init=2, random_state=0).fit_predict(unit)
     labels = colours.test.labels[rows]
-    assert found.metrics["nmi"] == pytest.approx(100 * normalized_mutual_info_score(labels, clusters))
-    assert found.metrics["ari"] == pytest.approx(100 * adjusted_rand_score(labels, clusters))
+    assert found.values["nmi"] == pytest.approx(100 * normalized_mutual_info_score(labels, clusters))
+    assert found.values["ari"] == pytest.approx(100 * adjusted_rand_score(labels, clusters))
     assert found.effective["test_images"] == 12
 
 

@@ -77,8 +77,10 @@ def test_the_rate_is_that_of_the_b_head_with_the_best_held_out_accuracy() -> Non
     choice = grid.choose()
     assert choice.head == 1
     assert choice.effective["lr"] == 1.0
-    assert choice.effective["held_out_top1"]["lr 0.01, wd 0"] < 10
-    assert choice.effective["held_out_top1"]["lr 1, wd 0"] > 90
+    [sweep] = choice.sweeps
+    (low, _, worse), (high, _, better) = sweep.points
+    assert (low, high) == (0.01, 1.0) and sweep.own == (1.0, 0.0) and sweep.chosen
+    assert worse < 10 and better > 90
     assert choice.effective["held_out_images"] == 10
 
 
@@ -97,7 +99,7 @@ def test_a_rate_whose_a_or_b_diverged_is_reported_and_never_chosen(diverged: int
     choice = grid.choose()
     assert choice.head == 0
     assert choice.effective["diverged"] == ["lr 1, wd 0"]
-    assert list(choice.effective["held_out_top1"]) == ["lr 0.01, wd 0"]
+    assert [point[:2] for point in choice.sweeps[0].points] == [(0.01, 0.0)]
 
 
 def test_no_number_is_given_where_every_rate_diverged() -> None:

@@ -43,7 +43,7 @@ def test_few_images_and_few_classes_work(tiny: Backbone, colours: Classification
     task = replace(knn.TASKS[0], k=200).resolved(colours, ctx)
     outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
     assert outcome.effective["k"] == 36
-    assert outcome.metrics["top5"] == 100.0
+    assert outcome.values["top5"] == 100.0
     assert_unchanged(tiny)
 
 
@@ -54,7 +54,7 @@ def test_the_number_is_the_vote_on_unit_features(
     outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
     x = [task_features(tiny, split) for split in (colours.test, colours.train)]
     expected = vote(x[0], x[1], torch.from_numpy(colours.train.labels), 3, 20, 0.07)
-    assert outcome.metrics["top1"] == topk(expected, torch.from_numpy(colours.test.labels), 1) > 90
+    assert outcome.values["top1"] == topk(expected, torch.from_numpy(colours.test.labels), 1) > 90
     assert outcome.examples is not None
     assert outcome.examples.prediction.tolist() == expected.argmax(1).tolist()  # type: ignore[union-attr]
 
@@ -71,7 +71,7 @@ def test_classes_are_those_of_the_data_set_not_of_the_test_labels(
 ) -> None:
     only_red = replace(colours, test=colours.test.subset(np.flatnonzero(colours.test.labels == 0).tolist()))
     task = knn.TASKS[0].resolved(only_red, ctx)
-    assert task.run(tiny, only_red, seed=0, limit=None, ctx=ctx).metrics["top1"] > 90
+    assert task.run(tiny, only_red, seed=0, limit=None, ctx=ctx).values["top1"] > 90
 
 
 def test_a_limit_takes_that_many_of_both_splits(
@@ -102,11 +102,13 @@ def test_the_recipes_are_dinos_and_instdiscs(colours: Classification, ctx: Conte
 def test_one_search_gives_the_whole_grid(tiny: Backbone, colours: Classification, ctx: Context) -> None:
     task = replace(EXACT, ks=(1, 3), temperatures=(0.05, 0.5)).resolved(colours, ctx)
     outcome = task.run(tiny, colours, seed=0, limit=None, ctx=ctx)
-    grid = outcome.effective["test_top1_by_k_and_T"]
-    assert list(grid) == [f"k {k}, T {t}" for k in (1, 3, 20) for t in (0.05, 0.5)]
+    [sweep] = outcome.sweeps
+    grid = {(k, t): value for k, t, value in sweep.points}
+    assert list(grid) == [(k, t) for k in (1, 3, 20) for t in (0.05, 0.5)]
+    assert sweep.own == (20, task.temperature) and not sweep.chosen
     for k, t in ((1, 0.05), (3, 0.5)):
         alone = replace(task, k=k, temperature=t).run(tiny, colours, seed=0, limit=None, ctx=ctx)
-        assert grid[f"k {k}, T {t}"] == pytest.approx(alone.metrics["top1"], abs=1e-3)
+        assert grid[k, t] == pytest.approx(alone.values["top1"], abs=1e-3)
 
 
 def test_k_and_t_are_chosen_on_the_bank_leaving_each_image_out(
@@ -128,7 +130,8 @@ def test_k_and_t_are_chosen_on_the_bank_leaving_each_image_out(
     chosen = outcome.effective["chosen"]
     assert outcome.effective["leave_one_out_top1"] == pytest.approx(max(right.values()), abs=1e-3)
     assert right[chosen] == max(right.values())
-    assert outcome.metrics["chosen_top1"] == outcome.effective["test_top1_by_k_and_T"][chosen]
+    grid = {f"k {k:g}, T {t:g}": value for k, t, value in outcome.sweeps[0].points}
+    assert outcome.values["chosen_top1"] == grid[chosen]
 
 
 def test_a_query_is_no_neighbour_of_itself_even_among_copies() -> None:
@@ -141,5 +144,5 @@ def test_a_bank_of_one_image_has_nothing_to_choose_by(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
     outcome = EXACT.resolved(colours, ctx).run(tiny, colours, seed=0, limit=1, ctx=ctx)
-    assert "chosen_top1" not in outcome.metrics
-    assert outcome.metrics["top1"] in (0.0, 100.0)
+    assert "chosen_top1" not in outcome.values
+    assert outcome.values["top1"] in (0.0, 100.0)

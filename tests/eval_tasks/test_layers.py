@@ -43,13 +43,13 @@ def test_every_layer_has_both_numbers_and_the_main_one_is_the_deepest(
     small: Backbone, colours: Classification, ctx: Context
 ) -> None:
     found = ran(small, colours, ctx, cs=(1.0, 10.0))
-    layers = [name for name in found.metrics if "/" in name]
+    layers = [name for name in found.values if "/" in name]
     assert layers == [f"{name}/{metric}" for name in RESNET for metric in ("top1", "knn_top1")]
-    assert found.metrics["top1"] == found.metrics["stage4/top1"]
-    assert found.metrics["knn_top1"] == found.metrics["stage4/knn_top1"]
+    assert found.values["top1"] == found.values["stage4/top1"]
+    assert found.values["knn_top1"] == found.values["stage4/knn_top1"]
     assert isinstance(found.examples, ClassificationOutcomes)
     right = found.examples.prediction == found.examples.label
-    assert right.mean() * 100 == pytest.approx(found.metrics["top1"])
+    assert right.mean() * 100 == pytest.approx(found.values["top1"])
     assert found.effective["features"] == {
         "stem": 8 * 64, "stage1": 8 * 36, "stage2": 16 * 16, "stage3": 32 * 4, "stage4": 64,
     }  # fmt: skip
@@ -95,9 +95,9 @@ def test_the_layer_that_knows_is_told_from_the_one_that_does_not(hand_made: Back
     images = ImageSet(ArrayImages(pixels), labels, ("a", "b", "c"), tuple(map(str, range(120))))
     data = Classification("made", images.subset(range(90)), images.subset(range(90, 120)), 8, 8)
     found = ran(hand_made, data, ctx)
-    assert found.metrics["stage2/top1"] == found.metrics["stage2/knn_top1"] == 100
-    assert found.metrics["stage1/top1"] < 70
-    assert found.metrics["stage1/knn_top1"] < 70
+    assert found.values["stage2/top1"] == found.values["stage2/knn_top1"] == 100
+    assert found.values["stage1/top1"] < 70
+    assert found.values["stage1/knn_top1"] < 70
 
 
 def test_the_deepest_layer_of_a_vision_transformer_is_its_own_features(
@@ -107,14 +107,14 @@ def test_the_deepest_layer_of_a_vision_transformer_is_its_own_features(
     found = ran(vit, colours, ctx, cs=(10.0,))
     logistic = replace(LOGISTICS[0], cs=(10.0,)).resolved(colours, ctx).run(vit, colours, 0, None, ctx)
     knn = KNNS[0].resolved(colours, ctx).run(vit, colours, 0, None, ctx)
-    assert found.metrics["block2/top1"] == logistic.metrics["top1"]
-    assert found.metrics["block2/knn_top1"] == knn.metrics["top1"]
+    assert found.values["block2/top1"] == logistic.values["top1"]
+    assert found.values["block2/knn_top1"] == knn.values["top1"]
 
 
 def test_some_layers_can_be_asked_for(small: Backbone, colours: Classification, ctx: Context) -> None:
     found = ran(small, colours, ctx, cs=(1.0,), layers=("stem", "stage2"))
-    assert [name for name in found.metrics if name.endswith("/top1")] == ["stem/top1", "stage2/top1"]
-    assert found.metrics["top1"] == found.metrics["stage2/top1"]
+    assert [name for name in found.values if name.endswith("/top1")] == ["stem/top1", "stage2/top1"]
+    assert found.values["top1"] == found.values["stage2/top1"]
 
 
 def test_what_has_no_such_layers_is_skipped_with_the_reason(small: Backbone) -> None:

@@ -71,7 +71,7 @@ def test_a_recipe_has_its_papers_numbers_and_batch_rule(
     assert task.trust == (0.001 if recipe == "simsiam" else 0.0)
     assert RECIPES[recipe].prints in task.protocol
     assert "arXiv" in task.protocol
-    assert task.changed() == {}
+    assert task.departures() == {}
 
 
 def test_on_fewer_images_than_a_batch_the_rate_follows_the_real_batch(
@@ -85,7 +85,7 @@ def test_on_fewer_images_than_a_batch_the_rate_follows_the_real_batch(
 
 def test_a_departure_from_the_recipe_is_said() -> None:
     task = replace(MOCO, epochs=10, precision="bfloat16")
-    assert task.changed() == {"epochs": 10}
+    assert task.departures() == {"epochs": 10}
     assert "Not as in the recipe: epochs 10." in task.protocol
     assert "(eval mode, bfloat16; references: float32)" in task.protocol
     assert "Not as in the recipe" not in MOCO.protocol
@@ -121,9 +121,9 @@ def test_the_published_rate_equals_a_plain_loop_of_mocos_script(
     assert np.allclose(scores(found), logits.max(1).values, atol=1e-4)
     assert isinstance(found.examples, ClassificationOutcomes)
     assert found.examples.prediction.tolist() == logits.argmax(1).tolist()
-    assert found.curves["published_top1"] == pytest.approx(accuracy)
-    assert found.metrics["published_last"] == pytest.approx(accuracy[-1])
-    assert found.metrics["published_best"] == pytest.approx(max(accuracy))
+    assert found.courses["published_top1"].values == pytest.approx(accuracy)
+    assert found.values["published_last"] == pytest.approx(accuracy[-1])
+    assert found.values["published_best"] == pytest.approx(max(accuracy))
 
 
 def test_the_trunk_runs_once_per_image_whatever_the_number_of_heads(
@@ -150,11 +150,11 @@ def test_it_learns_what_can_be_learnt_and_leaves_the_trunk_alone(
 ) -> None:
     tiny.module.train()  # as a caller in a training loop may hand it over
     outcome = run(TASK, tiny, colours, ctx)
-    assert outcome.metrics["top1"] > 90
+    assert outcome.values["top1"] > 90
     assert outcome.effective["lr"] in (0.3, *TASK.lrs)
-    assert outcome.metrics["oracle"] >= outcome.metrics["top1"]
-    assert outcome.curves["train_loss"][-1] < outcome.curves["train_loss"][0]
-    assert len(outcome.curves["train_loss"]) == 5
+    assert outcome.values["oracle"] >= outcome.values["top1"]
+    assert outcome.courses["train_loss"].values[-1] < outcome.courses["train_loss"].values[0]
+    assert len(outcome.courses["train_loss"].values) == 5
     assert_unchanged(tiny)
 
 
@@ -172,8 +172,8 @@ def test_a_diverging_head_is_reported_and_the_number_is_anothers(
     assert both.effective["diverged"] == ["lr 1e+06, wd 1"]
     assert both.effective["lr"] == 0.1
     assert np.allclose(scores(both), scores(alone), atol=1e-5)
-    assert "published_last" not in both.metrics
-    assert both.metrics["oracle"] == both.metrics["top1"]
+    assert "published_last" not in both.values
+    assert both.values["oracle"] == both.values["top1"]
 
 
 def test_features_that_are_no_numbers_are_refused(
@@ -194,7 +194,7 @@ def test_with_one_image_a_class_the_published_setting_is_taken(
 ) -> None:
     outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=3, ctx=ctx)
     assert (outcome.effective["lr"], outcome.effective["held_out_images"]) == (0.3, 0)
-    assert outcome.metrics["top1"] == outcome.metrics["published_last"]
+    assert outcome.values["top1"] == outcome.values["published_last"]
     assert not outcome.effective["as_published"]
 
 

@@ -48,9 +48,9 @@ def test_it_learns_with_its_defaults_and_leaves_the_trunk_alone(
     tiny: Backbone, colours: Classification, ctx: Context
 ) -> None:
     outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=None, ctx=ctx)
-    assert outcome.metrics["top1"] > 90
-    assert set(outcome.metrics) == {"top1", "top5", "oracle"}  # no published number has this protocol
-    assert len(outcome.curves["train_loss"]) == 100
+    assert outcome.values["top1"] > 90
+    assert set(outcome.values) == {"top1", "top5", "oracle"}  # no published number has this protocol
+    assert len(outcome.courses["train_loss"].values) == 100
     assert_unchanged(tiny)
 
 

@@ -77,7 +77,7 @@ def test_c_is_that_of_the_best_mean_accuracy_over_the_folds(
     outcome = TASK.resolved(colours, ctx).run(tiny, colours, seed=0, limit=None, ctx=ctx)
     right = outcome.effective["validated_top1"]
     assert outcome.effective["C"] == float(max(right, key=lambda c: right[c]))
-    assert outcome.metrics["top1"] > 90
+    assert outcome.values["top1"] > 90
     assert outcome.effective["fits_not_converged"] == 0
     assert_unchanged(tiny)
 

@@ -28,6 +28,10 @@ TASK = TASKS[0]
 CLASSES = 3
 
 
+def draws(outcome: Outcome, name: str) -> tuple[float, ...]:
+    return next(metric.draws for metric in outcome.metrics if metric.name == name)
+
+
 def ran(task: LowShot, backbone: Backbone, data: Classification, ctx: Context) -> Outcome:
     return task.resolved(data, ctx).run(backbone, data, seed=0, limit=None, ctx=ctx)
 
@@ -72,7 +76,7 @@ def test_a_run_gives_scikit_learns_accuracy_on_the_features_as_they_are(
     model = LogisticRegression(C=len(rows), tol=1e-8, max_iter=10_000)
     model.fit(scaler.transform(train.features[rows].numpy()), train.labels[rows].numpy())
     expected = 100 * model.score(scaler.transform(test.numpy()), truth.numpy())
-    assert found.metrics["logistic_k4"] == pytest.approx(expected)
+    assert found.values["logistic_k4"] == pytest.approx(expected)
 
 
 def test_a_feature_without_spread_says_nothing(clouds: tuple[FeatureSet, Tensor]) -> None:
@@ -124,16 +128,16 @@ def test_numbers_are_means_over_draws_and_the_main_one_over_the_numbers_of_image
 ) -> None:
     found = ran(replace(TASK, shots=(1, 4, 12, 96)), tiny, colours, ctx)
     assert found.effective["shots"] == [1, 4, 12]  # a class has 12 images
-    assert list(found.metrics) == [
+    assert list(found.values) == [
         "logistic", "svm", "logistic_k1", "logistic_k4", "logistic_k12", "svm_k1", "svm_k4", "svm_k12",
     ]  # fmt: skip
     for name in ("logistic", "svm"):
-        by_shot = [found.metrics[f"{name}_k{k}"] for k in (1, 4, 12)]
-        assert found.metrics[name] == pytest.approx(fmean(by_shot))
-        assert found.metrics[name] == pytest.approx(fmean(found.curves[f"draws/{name}"]))
-        assert len(found.curves[f"draws/{name}_k4"]) == 5
-        assert found.metrics[f"{name}_k4"] == pytest.approx(fmean(found.curves[f"draws/{name}_k4"]))
-    assert len(set(found.curves["draws/logistic_k12"])) == 1  # all images there are: nothing to draw
+        by_shot = [found.values[f"{name}_k{k}"] for k in (1, 4, 12)]
+        assert found.values[name] == pytest.approx(fmean(by_shot))
+        assert found.values[name] == pytest.approx(fmean(draws(found, name)))
+        assert len(draws(found, f"{name}_k4")) == 5
+        assert found.values[f"{name}_k4"] == pytest.approx(fmean(draws(found, f"{name}_k4")))
+    assert len(set(draws(found, "logistic_k12"))) == 1  # all images there are: nothing to draw
 
 
 def test_the_same_images_are_drawn_for_every_backbone_and_again(
@@ -188,7 +192,7 @@ def test_one_image_of_each_class_is_enough_where_classes_are_one_hot(ctx: Contex
     module = Hot().eval()
     hot = Backbone("hot", "hot", module, 10, Preprocess(), weights_hash(module), Source(path="", format=""))
     found = ran(replace(TASK, shots=(1, 2)), hot, data, ctx)
-    assert set(found.metrics.values()) == {100.0}
+    assert set(found.values.values()) == {100.0}
 
 
 def test_the_main_metric_is_the_first_classifiers() -> None:

@@ -30,7 +30,7 @@ def data(labels: list[int], classes: int) -> Classification:
 def test_metrics_and_outcomes_tell_the_same_story(tmp_path: Path) -> None:
     scores = torch.tensor([[5.0, 4, 3, 2, 1, 0], [0.0, 1, 2, 3, 4, 5], [5.0, 4, 3, 2, 1, 0]])
     outcome = scored(data([0, 1, 5], 6), scores)
-    assert outcome.metrics == {"top1": pytest.approx(100 / 3), "top5": pytest.approx(200 / 3)}
+    assert outcome.values == {"top1": pytest.approx(100 / 3), "top5": pytest.approx(200 / 3)}
     examples = outcome.examples
     assert isinstance(examples, outcomes.ClassificationOutcomes)
     assert examples.prediction.tolist() == [0, 5, 0]
@@ -45,11 +45,11 @@ def test_of_equal_scores_the_lowest_class_is_the_prediction() -> None:
     outcome = scored(data([0, 1], 6), torch.zeros(2, 6))
     assert outcome.examples is not None
     assert outcome.examples.prediction.tolist() == [0, 0]  # type: ignore[union-attr]
-    assert outcome.metrics["top1"] == 50.0
+    assert outcome.values["top1"] == 50.0
 
 
 def test_two_classes_have_a_top5_of_100() -> None:
-    assert scored(data([0, 1], 2), torch.tensor([[0.0, 1], [0, 1]])).metrics["top5"] == 100.0
+    assert scored(data([0, 1], 2), torch.tensor([[0.0, 1], [0, 1]])).values["top5"] == 100.0
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -43,7 +43,7 @@ def test_confident_guesses_join_the_labelled_images(
     assert outcome.effective["labelled_images"] == 6
     assert outcome.effective["guessed_images"] == 30
     assert outcome.effective["guessed_right"] > 80
-    assert outcome.metrics["top1"] > 90
+    assert outcome.values["top1"] > 90
     assert_unchanged(tiny)
 
 

@@ -92,7 +92,7 @@ def test_it_equals_a_plain_loop_of_torch(tiny: Backbone, colours: Classification
             if step == 8:
                 break
             loss = cross_entropy(net(x), y)
-            assert found.curves["train_loss"][step] == pytest.approx(loss.item(), rel=1e-3)
+            assert found.courses["train_loss"].values[step] == pytest.approx(loss.item(), rel=1e-3)
             sgd.zero_grad()
             loss.backward()
             sgd.step()
@@ -113,7 +113,7 @@ def test_workers_change_no_number(tiny: Backbone, colours: Classification, ctx: 
 
 def test_it_learns_and_works_on_a_copy(tiny: Backbone, colours: Classification, ctx: Context) -> None:
     outcome = run(replace(TASK, steps=40), tiny, colours, ctx)
-    assert outcome.metrics["top1"] > 90
+    assert outcome.values["top1"] > 90
     assert outcome.effective["labelled_images"] == 18
     assert outcome.effective["epochs"] == pytest.approx(13.33)
     assert_unchanged(tiny)
@@ -156,7 +156,7 @@ def test_batch_norm_takes_a_batch_of_one(
     task = replace(ONE, subset=str(tmp_path / "one.txt"), steps=2, rates=((0.0, 0.1),))
     outcome = run(task, wrap(trunk), colours, ctx)
     assert outcome.effective["labelled_images"] == 1
-    assert len(outcome.curves["train_loss"]) == 2
+    assert len(outcome.courses["train_loss"].values) == 2
     run(replace(ONE, batch=1, steps=2, rates=((0.02, 0.1),)), wrap(trunk), colours, ctx)
 
 
@@ -232,7 +232,7 @@ def test_a_published_epoch_has_its_smaller_last_batch(
 ) -> None:
     task = replace(TASK, budget="published", epochs=2, batch=7)  # 18 labelled images
     outcome = run(task, tiny, colours, ctx)
-    assert len(outcome.curves["train_loss"]) == 6
+    assert len(outcome.courses["train_loss"].values) == 6
     assert outcome.effective["rates"] == "trunk 0.01, head 0.2"
     assert outcome.effective["epochs"] == 2
 

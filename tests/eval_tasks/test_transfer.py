@@ -86,10 +86,10 @@ def test_both_classifiers_have_both_metrics_as_scikit_learn_takes_them(
 
     assert isinstance(outcome.examples, ClassificationOutcomes)
     told = outcome.examples.label, outcome.examples.prediction
-    assert outcome.metrics["mean_per_class"] == pytest.approx(100 * balanced_accuracy_score(*told))
-    assert outcome.metrics["top1"] == pytest.approx(100 * accuracy_score(*told))
-    assert outcome.metrics["top1"] != pytest.approx(outcome.metrics["mean_per_class"], abs=1)
-    assert set(outcome.metrics) == {
+    assert outcome.values["mean_per_class"] == pytest.approx(100 * balanced_accuracy_score(*told))
+    assert outcome.values["top1"] == pytest.approx(100 * accuracy_score(*told))
+    assert outcome.values["top1"] != pytest.approx(outcome.values["mean_per_class"], abs=1)
+    assert set(outcome.values) == {
         "top1", "top5", "mean_per_class", "knn_top1", "knn_mean_per_class",
     }  # fmt: skip
     assert_unchanged(tiny)
@@ -104,9 +104,9 @@ def test_the_vote_is_that_of_knn_on_the_same_features(
     own = replace(knn.TASKS[0], k=7, precision="float32").resolved(data, ctx).run(tiny, data, 0, None, ctx)
 
     assert isinstance(own.examples, ClassificationOutcomes)
-    assert found.metrics["knn_top1"] == own.metrics["top1"]
+    assert found.values["knn_top1"] == own.values["top1"]
     by_class = 100 * balanced_accuracy_score(own.examples.label, own.examples.prediction)
-    assert found.metrics["knn_mean_per_class"] == pytest.approx(by_class)
+    assert found.values["knn_mean_per_class"] == pytest.approx(by_class)
     assert found.effective["k"] == 7
     assert tiny.module.seen == seen  # type: ignore[union-attr]  # features were on file
 

@@ -62,7 +62,7 @@ def test_a_run_leaves_metrics_outcomes_and_picture(small_backbone: Backbone, ctx
 
     outcome = QUICK.run(small_backbone, data, 0, None, ctx)
 
-    assert set(outcome.metrics) == {"bbox/AP", "bbox/AP50", "bbox/AP75"}
+    assert set(outcome.values) == {"bbox/AP", "bbox/AP50", "bbox/AP75"}
     assert isinstance(outcome.examples, DetectionOutcomes)
     assert str(outcome.examples.interpolation) == "voc07"
     assert outcome.examples.example.tolist() == [f"VOC2007/JPEGImages/00001{i}.jpg" for i in range(3)]

@@ -21,6 +21,7 @@ from hsa_bench.core.results.average_precision import IOU_50, average_precision, 
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, make_plan
+from hsa_bench.core.runs.task import Outcome
 from reports.statistics.bootstrap import Measured, measure
 from tests.support.plain_svm import plain_area, plain_svm
 from tests.support.voc_layout import Named, write_voc
@@ -30,6 +31,10 @@ FEW_VISSL, FEW_PCL = voc_lowshot.TASKS
 QUICK = {"image_size": 64, "costs": (0.1, 1.0)}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def draws(outcome: Outcome, name: str) -> tuple[float, ...]:
+    return next(metric.draws for metric in outcome.metrics if metric.name == name)
 
 
 def write_devkit(root: Path) -> None:
@@ -58,8 +63,8 @@ def test_vissl_measures_two_layers_and_leaves_difficult_images_out(
     task = replace(VISSL, **QUICK).resolved(voc, ctx)
     outcome = task.run(small_backbone, voc, 0, None, ctx)
 
-    assert set(outcome.metrics) == {"mAP", "stage3/mAP", "stage4/mAP"}
-    assert outcome.metrics["mAP"] == outcome.metrics["stage4/mAP"]
+    assert set(outcome.values) == {"mAP", "stage3/mAP", "stage4/mAP"}
+    assert outcome.values["mAP"] == outcome.values["stage4/mAP"]
     assert set(outcome.effective["C"]["stage3"]) == {"cat", "dog", "person"}
     assert len(outcome.effective["classes_left_out"]) == 17
     assert isinstance(outcome.examples, DetectionOutcomes)
@@ -80,7 +85,7 @@ def test_vissl_measures_two_layers_and_leaves_difficult_images_out(
         asked = voc.test_labels[:, c] != IGNORED
         scores = svm.decision_function(test).astype(np.float32)[asked]
         expected.append(plain_area(scores, voc.test_labels[asked, c] == PRESENT))
-    assert outcome.metrics["mAP"] == pytest.approx(np.mean(expected))
+    assert outcome.values["mAP"] == pytest.approx(np.mean(expected))
 
 
 def test_pcl_counts_difficult_images_as_negatives(
@@ -89,7 +94,7 @@ def test_pcl_counts_difficult_images_as_negatives(
     task = replace(PCL, image_size=64).resolved(voc, ctx)
     outcome = task.run(small_backbone, voc, 0, None, ctx)
 
-    assert set(outcome.metrics) == {"mAP"}
+    assert set(outcome.values) == {"mAP"}
     assert isinstance(outcome.examples, DetectionOutcomes)
     assert not outcome.examples.bbox_ignored.any()
     assert len(outcome.examples.bbox_score) == 3 * 30
@@ -110,14 +115,14 @@ def test_the_report_finds_the_number_in_the_outcomes(
         None,
         bench.ctx,
     )
-    (cell,) = plan.cells
+    (cell,) = plan.runs
 
     result = execute(cell, bench)
 
     assert result.status == "ok"
     found = measure([result], bench.store.path(cell.label, cell.spec.task, cell.spec.key).parent)
     assert isinstance(found, Measured)
-    assert found.score == pytest.approx(result.metrics["mAP"], abs=1e-9)
+    assert found.score == pytest.approx(result.values["mAP"], abs=1e-9)
     assert found.on(np.random.default_rng(0).multinomial(30, [1 / 30] * 30, size=4)).shape == (4,)
 
 
@@ -149,15 +154,15 @@ def test_vissls_few_images_say_that_test_chose_the_cost(
     outcome = task.run(small_backbone, voc, 0, None, ctx)
 
     assert task.main_metric == "oracle_mAP"
-    assert set(outcome.metrics) == {
+    assert set(outcome.values) == {
         "oracle_mAP", "oracle_mAP_k1", "stage3/oracle_mAP", "stage4/oracle_mAP"
     }  # fmt: skip
-    assert set(outcome.curves) == {f"draws/{name}" for name in outcome.metrics}
-    for name, value in outcome.metrics.items():
-        assert len(outcome.curves[f"draws/{name}"]) == 2
-        assert value == pytest.approx(np.mean(outcome.curves[f"draws/{name}"]))
+    assert all(metric.draws for metric in outcome.metrics)
+    for name, value in outcome.values.items():
+        assert len(draws(outcome, name)) == 2
+        assert value == pytest.approx(np.mean(draws(outcome, name)))
     tried = outcome.effective["test_mAP_by_k_and_C"]["stage4"]
-    assert outcome.metrics["oracle_mAP_k1"] == pytest.approx(max(tried.values()), abs=1e-4)
+    assert outcome.values["oracle_mAP_k1"] == pytest.approx(max(tried.values()), abs=1e-4)
     assert outcome.effective["ks_left_out"] == [16]
     assert replace(task, costs=(1.0,)).main_metric == "mAP"
 
@@ -166,10 +171,10 @@ def test_pcls_few_images_train_every_class(small_backbone: Backbone, voc: VocLab
     task = replace(FEW_PCL, image_size=64, ks=(2, 4), draws=3).resolved(voc, ctx)
     outcome = task.run(small_backbone, voc, 0, None, ctx)
 
-    assert set(outcome.metrics) == {"mAP", "mAP_k2", "mAP_k4"}
-    draws = np.array([outcome.curves[f"draws/mAP_k{k}"] for k in (2, 4)])
-    assert outcome.curves["draws/mAP"] == pytest.approx(draws.mean(axis=0).tolist())
-    assert outcome.metrics["mAP"] == pytest.approx(draws.mean())
+    assert set(outcome.values) == {"mAP", "mAP_k2", "mAP_k4"}
+    by_draw = np.array([draws(outcome, f"mAP_k{k}") for k in (2, 4)])
+    assert draws(outcome, "mAP") == pytest.approx(by_draw.mean(axis=0).tolist())
+    assert outcome.values["mAP"] == pytest.approx(by_draw.mean())
 
     x, test = (
         unit(extract(small_backbone, images, task.view, ctx, task.precision).rows().numpy())
@@ -184,7 +189,7 @@ def test_pcls_few_images_train_every_class(small_backbone: Backbone, voc: VocLab
         )
         for c in named
     ]
-    assert draws[1, 1] == pytest.approx(np.mean(expected))
+    assert by_draw[1, 1] == pytest.approx(np.mean(expected))
 
 
 def test_a_limit_takes_that_many_images(small_backbone: Backbone, voc: VocLabels, ctx: Context) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eval_tasks._detection.engine import Found
+from eval_tasks._detection.engine import Detections
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.torchvision.detector import TorchvisionDetector, torchvision_detector
 from eval_tasks.coco import TASKS
@@ -143,7 +143,7 @@ def _head_tensor(name: str, tensor: Tensor) -> Tensor:
     return tensor[4:] if "box_predictor.bbox_pred" in name else tensor
 
 
-def summary(maps: dict[str, Tensor], proposals: Tensor, found: Found) -> dict[str, NDArray[Any]]:
+def summary(maps: dict[str, Tensor], proposals: Tensor, found: Detections) -> dict[str, NDArray[Any]]:
     """What is kept of a run; maps by their first numbers, mean and size."""
     assert found.masks is not None
     kept = {
@@ -171,7 +171,7 @@ def ours(case: str) -> dict[str, NDArray[Any]]:
     batch = _padded([image()], whole.divisor)
     maps = whole.body(batch.tensors)
     proposals, _ = whole.rpn(batch, maps)
-    (found,) = whole.found([image()], [ORIGINAL])
+    (found,) = whole.detect([image()], [ORIGINAL])
     return summary(dict(zip(_names(case), maps.values(), strict=True)), proposals[0], found)
 
 

@@ -45,7 +45,7 @@ def theirs(case: str) -> dict[str, NDArray[Any]]:
         images = there.network.preprocess_image([{"image": image()}])
         maps = there.network.backbone(images.tensor)
         proposals, _ = there.network.proposal_generator(images, maps, None)
-    (found,) = there.found([image()], [ORIGINAL])
+    (found,) = there.detect([image()], [ORIGINAL])
     return summary(dict(maps), proposals[0].proposal_boxes.tensor, found)
 
 

@@ -69,7 +69,7 @@ def test_a_file_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"mine.yaml, field architecture: unknown; did you mean arch"):
         read_preset(str(path))
     path.write_text("image_size:")
-    with pytest.raises(ValueError, match=r"mine.yaml, field image_size: None is not of type int"):
+    with pytest.raises(ValueError, match=r"mine.yaml, field image_size: Input should be a valid integer"):
         read_preset(str(path))
     path.write_text("- a")
     with pytest.raises(ValueError, match=r"mine.yaml: a preset is a mapping of arch, dataset"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hsa_bench.core.results import outcomes
+from hsa_bench.core.results import outcomes, schema2
 from hsa_bench.core.results.average_precision import average_precision, ranked
 from hsa_bench.core.results.result import (
     BackboneId,
@@ -14,7 +14,7 @@ from hsa_bench.core.results.result import (
     DataId,
     Failure,
     PlanFile,
-    PlannedCell,
+    PlannedRun,
     Provenance,
     RunSpec,
     Source,
@@ -56,7 +56,10 @@ def provenance(**changed: Any) -> Provenance:
 
 
 def result(label: str, task: str, **changed: Any) -> TaskResult:
-    """A result record; seed, weights, arch, settings, version, limit and data are those of its spec."""
+    """A result record; seed, weights, arch, settings, version, limit and data are those of its spec.
+
+    Metrics, curves and grids may be given by bare names, as in schema 2, whose words then describe them.
+    """
     main = "bbox/AP" if task == "coco" else "loss" if task == "pretrain" else "top1"
     spec = RunSpec(
         task=task,
@@ -84,7 +87,10 @@ def result(label: str, task: str, **changed: Any) -> TaskResult:
         "peak_memory_mb": 812.0,
         "provenance": provenance(),
     }
-    return TaskResult(**{**facts, **changed})
+    facts |= changed
+    if isinstance(facts["metrics"], tuple):
+        return TaskResult(**facts)
+    return TaskResult.model_validate(schema2.upgraded({**facts, "spec": spec.model_dump()}))
 
 
 def write(out: Path, one: TaskResult, kept: outcomes.Outcomes | None = None) -> TaskResult:
@@ -154,7 +160,7 @@ def demo(out: Path) -> Path:
     rng = np.random.default_rng(0)
     hardness = rng.standard_normal(IMAGES)
     written: list[TaskResult] = []
-    blocked = [PlannedCell(label="hsa", task="voc", seed=0, blocked="VOC2007: no such folder below data/")]
+    blocked = [PlannedRun(label="hsa", task="voc", seed=0, blocked="VOC2007: no such folder below data/")]
     scenes = {"data": DataId(name="digit-scenes", fingerprint="fedcba9876543210")}
     for label in ("hsa", "moco", "simclr"):
         curve = [4.0 / (1 + 0.2 * e) + STRENGTH[label] for e in range(15)]
@@ -196,7 +202,7 @@ def demo(out: Path) -> Path:
                 ap = average_precision(ranked(found, "bbox"), np.ones((1, SCENES), np.int64))[0]
                 metrics = {"bbox/AP": float(ap.mean()), "bbox/AP50": float(ap[0]), "bbox/AP75": float(ap[5])}
                 written.append(write(out, result(label, "coco", metrics=metrics, **own), found))
-    cells = [PlannedCell(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in written]
+    cells = [PlannedRun(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in written]
     plan = PlanFile(
         title="hsa_bench demo",
         preset="demo",
@@ -204,7 +210,7 @@ def demo(out: Path) -> Path:
         baselines=("moco", "simclr"),
         controls=("random", "pixels"),
         command="python -m hsa_bench.run --preset demo",
-        cells=tuple(cells + blocked),
+        runs=tuple(cells + blocked),
     )
     Store(out).write_plan(plan)
     return out

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from reports.figures.pretraining import draw_pretraining, epochs_of
+from reports.figures.pretraining import draw_pretraining
 from reports.figures.progress import draw_progress
 from tests.reports.figure_cases import caught, costing, draw, lines, panels, points, pretrained
 from tests.reports.report_folder import result
@@ -36,9 +36,9 @@ def test_each_method_runs_over_epochs_and_over_what_they_cost(drawn: list[Figure
 
 def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
     odd = pretrained("hsa", [1.0, 2.0, 3.0], settings={"epochs": 5, "knn_every": 2})
-    assert epochs_of(odd, "knn") == [2, 4, 5]
-    assert epochs_of(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5, "knn_every": 2}), "knn") == []
-    assert epochs_of(pretrained("hsa", [1.0, 2.0], settings={"epochs": 5}), "knn") == []
+    assert odd.courses["knn"].at == (2, 4, 5)
+    for settings in ({"epochs": 5, "knn_every": 2}, {"epochs": 5}):
+        assert pretrained("hsa", [1.0, 2.0], settings=settings).courses["knn"].along == ""
 
 
 def test_unknown_cost_and_a_single_pretraining_give_no_figure(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_curves_of_the_first_run_are_shown_by_epoch_step_or_iteration(
 
     loss, top1, fine_tuned, detector = panels(drawn[0])
     assert points(lines(loss)["hsa"]) == [[1, 3], [2, 2], [3, 1]] and loss.get_xlabel() == "epoch"
-    assert top1.get_ylabel() == "top-1, %"
+    assert top1.get_ylabel() == "published top-1, %"
     assert fine_tuned.get_xlabel() == "step"
     assert points(lines(fine_tuned)["hsa"])[:2] == [[3, 1], [6, 4]]  # means of three
     assert points(lines(detector)["hsa"]) == [[200, 3], [400, 2], [600, 1]]
@@ -174,7 +174,7 @@ def test_of_many_curves_every_task_has_its_first_one(drawn: list[Figure], tmp_pa
     picture = draw(draw_training, tmp_path, *results)
 
     titles = [ax.get_title(loc="left") for ax in panels(drawn[0])]
-    assert len(titles) == 9 and titles[4:6] == ["linear: train loss", "linear: published top-1"]
+    assert len(titles) == 9 and titles[4:6] == ["linear: training loss", "linear: published top-1"]
     assert titles[0] == "coco: loss 0" and titles[6] == "semisup-1: loss 0"
     assert picture and "11 further curves" in picture.caption
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import Coverage, DataId, Failure, PlannedCell, Source, TaskResult
+from hsa_bench.core.results.result import Coverage, DataId, Failure, PlannedRun, Source, TaskResult
 from reports.report import examine, write_report
 from reports.run_folder.collected import Collected
 from reports.sections.checks import checks_table
@@ -80,7 +80,7 @@ def test_what_a_reader_should_look_at_is_marked(
 
 
 def test_missing_and_foreign_files_are_marked(tmp_path: Path) -> None:
-    waiting = PlannedCell(label="hsa", task="linear", seed=0)
+    waiting = PlannedRun(label="hsa", task="linear", seed=0)
     own = measured(tmp_path, "moco", 0.7)
 
     assert outcomes_of(tmp_path, own, absent=(waiting,))["complete"] == "look"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.metric import top1
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.results.result import DataId, TaskResult
 from reports.run_folder.collected import collect
@@ -134,7 +135,7 @@ def test_several_seeds_are_compared_by_the_images_mean_and_shown_paired_by_seed(
     gaps = [mask(0.66, seed=s) * 1.0 - mask(0.6, seed=s) for s in range(3)]
     error = 100 * np.mean(gaps, axis=0).std(ddof=1) / np.sqrt(N)
     assert (found.interval.high - found.interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
-    values = [[run.metrics["top1"] for run in runs] for runs in (better, base)]
+    values = [[run.values["top1"] for run in runs] for runs in (better, base)]
     assert found.by_seed is not None
     assert found.by_seed.interval == paired(*values)[0] and found.by_seed.seeds == 3
 
@@ -152,7 +153,7 @@ def test_several_pretrainings_of_each_are_compared_unpaired(tmp_path: Path) -> N
 
     found = between(tmp_path, one, other)
 
-    interval, p = welch(*[[run.metrics["top1"] for run in runs] for runs in (one, other)])
+    interval, p = welch(*[[run.values["top1"] for run in runs] for runs in (one, other)])
     assert isinstance(found, Difference)
     assert (found.noise, found.counts) == ("pretrainings", (5, 5))
     assert found.interval == interval and found.test == Significance("Welch's t", p)
@@ -224,7 +225,7 @@ def test_classes_count_alike_in_a_mean_over_classes(tmp_path: Path) -> None:
 
     assert isinstance(found, Difference) and isinstance(found.test, Significance)
     assert found.test.name == "paired bootstrap"  # McNemar's test counts images, not classes
-    assert found.value == pytest.approx(runs[0].metrics["mean_per_class"] - runs[1].metrics["mean_per_class"])
+    assert found.value == pytest.approx(runs[0].values["mean_per_class"] - runs[1].values["mean_per_class"])
     gaps = [np.subtract(*(load_right(tmp_path, run)[label == c] for run in runs)) for c in (0, 1)]
     error = 50 * np.sqrt(sum(g.std() ** 2 / len(g) for g in gaps))  # two independent strata, half each
     assert (found.interval.high - found.interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
@@ -362,7 +363,7 @@ def test_numbers_on_file_are_not_computed_again_and_new_runs_are(
     again = compare(collected, grid, ["moco"], (), known)
 
     assert again == fresh
-    newer = collected.results[3].model_copy(update={"metrics": {"top1": 1.0}})
+    newer = collected.results[3].model_copy(update={"metrics": (top1(1.0),)})
     changed = replace(collected, results=(*collected.results[:3], newer, *collected.results[4:]))
     with pytest.raises(pytest.fail.Exception, match="measured again"):
         compare(changed, lay_out(changed), ["moco"], (), known)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlanFile, PlannedCell
+from hsa_bench.core.results.result import Failure, PlanFile, PlannedRun
 from hsa_bench.core.results.store import Store
 from reports.run_folder.frame import collect, locate, tidy
 from tests.reports.report_folder import provenance, result, write
@@ -82,16 +82,16 @@ def test_a_result_under_another_backbones_name_is_left_out(tmp_path: Path) -> No
     assert "mine" in collected.unreadable[0] and "moco/knn" in collected.unreadable[0]
 
 
-def plan_of(*cells: PlannedCell) -> PlanFile:
-    return PlanFile(title="t", preset="p", baselines=("moco",), command="c", cells=cells)
+def plan_of(*cells: PlannedRun) -> PlanFile:
+    return PlanFile(title="t", preset="p", baselines=("moco",), command="c", runs=cells)
 
 
 def test_the_report_is_on_the_plan_in_its_order_not_on_all_that_lies_there(tmp_path: Path) -> None:
     old, new = (write(tmp_path, result("moco", "knn", version=v)) for v in (1, 2))
     first = write(tmp_path, result("simclr", "knn"))
-    cells = [PlannedCell(label=r.label, task="knn", seed=0, key=r.spec.key) for r in (first, new)]
-    missing = PlannedCell(label="hsa", task="knn", seed=0, key="ffffffffffffffff")
-    blocked = PlannedCell(label="hsa", task="coco", seed=0, blocked="no data")
+    cells = [PlannedRun(label=r.label, task="knn", seed=0, key=r.spec.key) for r in (first, new)]
+    missing = PlannedRun(label="hsa", task="knn", seed=0, key="ffffffffffffffff")
+    blocked = PlannedRun(label="hsa", task="coco", seed=0, blocked="no data")
     Store(tmp_path).write_plan(plan_of(*cells, missing, blocked))
 
     collected = collect(tmp_path)

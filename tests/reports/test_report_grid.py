@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import DataId, PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import DataId, PlanFile, PlannedRun, TaskResult
 from reports.run_folder.frame import Collected
 from reports.run_folder.grid import Grid, lay_out
 from tests.reports.report_folder import result
 
 
-def laid_out(*results: TaskResult, absent: tuple[PlannedCell, ...] = ()) -> Grid:
+def laid_out(*results: TaskResult, absent: tuple[PlannedRun, ...] = ()) -> Grid:
     return lay_out(Collected(Path(), None, results, absent, ()))
 
 
@@ -73,7 +73,7 @@ def test_pretraining_is_no_column() -> None:
 
 
 def test_a_planned_cell_without_a_result_keeps_its_place() -> None:
-    blocked = PlannedCell(label="hsa", task="coco", seed=0, blocked="no data")
+    blocked = PlannedRun(label="hsa", task="coco", seed=0, blocked="no data")
     grid = laid_out(result("moco", "knn"), absent=(blocked,))
 
     assert grid.at("hsa", "coco").absent == (blocked,)
@@ -83,8 +83,8 @@ def test_a_planned_cell_without_a_result_keeps_its_place() -> None:
 def test_rows_and_columns_follow_the_plan() -> None:
     results = [result("b", "linear"), result("a", "linear"), result("a", "knn")]
     planned = (("a", "knn"), ("a", "linear"), ("b", "knn"), ("b", "linear"))
-    cells = tuple(PlannedCell(label=label, task=task, seed=0) for label, task in planned)
-    plan = PlanFile(title="t", preset="p", baseline="a", command="c", cells=cells)
+    cells = tuple(PlannedRun(label=label, task=task, seed=0) for label, task in planned)
+    plan = PlanFile(title="t", preset="p", baseline="a", command="c", runs=cells)
 
     grid = lay_out(Collected(Path(), plan, tuple(results), (cells[2],), ()))
 

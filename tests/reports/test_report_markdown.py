@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsa_bench.core.results.result import PlanFile, PlannedCell
+from hsa_bench.core.results.result import PlanFile, PlannedRun
 from hsa_bench.core.results.store import Store
 from reports.report import write_report
 from reports.run_folder.collected import collect
@@ -65,7 +65,7 @@ def test_the_csv_has_every_number_of_the_plan(report: Path, demo_run: Path) -> N
     with report.with_name("results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
 
-    expected = sum(max(1, len(r.metrics)) for r in collect(demo_run).results)
+    expected = sum(max(1, len(r.values)) for r in collect(demo_run).results)
     assert len(rows) == expected
     assert {row["status"] for row in rows} == {"ok", "failed", "skipped"}
 
@@ -79,8 +79,8 @@ def test_a_limited_run_says_so_at_the_top(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_which_nothing_ran_still_gives_a_report(tmp_path: Path) -> None:
-    cell = PlannedCell(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
-    plan = PlanFile(title="t", preset="p", baselines=("hsa",), command="c", cells=(cell,))
+    cell = PlannedRun(label="hsa", task="linear", seed=0, blocked="its pretraining failed")
+    plan = PlanFile(title="t", preset="p", baselines=("hsa",), command="c", runs=(cell,))
     Store(tmp_path).write_plan(plan)
 
     text = write_report(tmp_path).read_text()
@@ -129,7 +129,7 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_the_contracts_of_results_need_no_torch() -> None:
-    names = ("result", "store", "outcomes", "average_precision")
+    names = ("result", "metric", "schema2", "store", "outcomes", "average_precision")
     done = start_code(";".join(f"import hsa_bench.core.results.{name}" for name in names), without=TORCH)
 
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, TaskResult
 from reports.published.beside import anchors
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import lay_out
@@ -17,7 +17,7 @@ from tests.reports.report_folder import classified, provenance, result, write
 def noted(
     out: Path,
     *results: TaskResult,
-    absent: tuple[PlannedCell, ...] = (),
+    absent: tuple[PlannedRun, ...] = (),
     plan: PlanFile | None = None,
     **more: object,
 ) -> dict[str, tuple[str, ...]]:
@@ -52,8 +52,8 @@ def test_failures_are_named_with_their_reason_and_file(tmp_path: Path) -> None:
 def test_skipped_blocked_unreadable_and_unplanned_are_named(tmp_path: Path) -> None:
     skipped = result("pixels", "linear", status="skipped", metrics={}, reason="nothing to fine-tune")
     absent = (
-        PlannedCell(label="hsa", task="coco", seed=0, blocked="its pretraining failed: out of memory"),
-        PlannedCell(label="moco", task="coco", seed=1, key="0" * 16),
+        PlannedRun(label="hsa", task="coco", seed=0, blocked="its pretraining failed: out of memory"),
+        PlannedRun(label="moco", task="coco", seed=1, key="0" * 16),
     )
 
     found = noted(tmp_path, skipped, absent=absent, unreadable=("results/x.json: broken",), unplanned=1)
@@ -145,7 +145,7 @@ def test_mixed_origins_and_uncommitted_changes_are_named(tmp_path: Path) -> None
 
 
 def test_the_presets_departures_are_repeated(tmp_path: Path) -> None:
-    plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), command="", cells=())
+    plan = PlanFile(title="t", preset="p", notes=("SGD instead of LARS",), command="", runs=())
 
     assert noted(tmp_path, plan=plan)["Departures and remarks of the preset"] == ("SGD instead of LARS",)
 

@@ -51,7 +51,7 @@ def test_a_folder_of_one_broken_file_gives_a_report_that_names_it(tmp_path: Path
 
 
 def test_a_plan_without_cells_gives_a_report(tmp_path: Path) -> None:
-    Store(tmp_path).write_plan(PlanFile(title="Nothing", preset="", command="", cells=()))
+    Store(tmp_path).write_plan(PlanFile(title="Nothing", preset="", command="", runs=()))
 
     assert write_report(tmp_path).read_text().startswith("# Nothing")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlannedCell, RunSpec, TaskResult
+from hsa_bench.core.results.result import Failure, PlannedRun, RunSpec, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.compare_runs import across_table
 from reports.report import write_report
@@ -98,7 +98,7 @@ def test_contradicting_numbers_are_named_and_the_first_is_kept(tmp_path: Path) -
     assert done.returncode == 1
     assert "conflict: results/hsa/knn/" in done.stderr and "top1 70.00 in a, 60.00 in b" in done.stderr
     kept = {r.label: r for r in collect(tmp_path / "all").results}
-    assert kept["hsa"].metrics == {"top1": 70.0} and kept["moco"] == same
+    assert kept["hsa"].values == {"top1": 70.0} and kept["moco"] == same
     assert "one specification must give one number" in write_report(tmp_path / "all").read_text()
 
 
@@ -169,7 +169,7 @@ def test_the_documented_file_is_a_result_and_its_key_is_computed_as_documented(t
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(example))
     (found,) = collect(tmp_path).results
-    assert found.metrics["top1"] == 67.4
+    assert found.values["top1"] == 67.4
     assert "67.4" in write_report(tmp_path).read_text()
 
 
@@ -185,7 +185,7 @@ def test_a_copy_of_a_result_is_named_and_not_averaged(tmp_path: Path) -> None:
 
 def test_a_plan_of_before_there_were_several_baselines_is_read(tmp_path: Path) -> None:
     own = measured(tmp_path, "hsa", 0.7)
-    cell = PlannedCell(label="hsa", task="knn", seed=0, key=own.spec.key).model_dump()
+    cell = PlannedRun(label="hsa", task="knn", seed=0, key=own.spec.key).model_dump()
     old = {"title": "t", "preset": "p", "baseline": "hsa", "command": "c", "cells": [cell]}
     (tmp_path / "plan.json").write_text(json.dumps(old))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlannedCell, Source, TaskResult
+from hsa_bench.core.results.result import Failure, PlannedRun, Source, TaskResult
 from reports.run_folder.collected import Collected, collect
 from reports.run_folder.grid import Cell, Grid, lay_out
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table
@@ -19,7 +19,7 @@ from tests.reports.report_folder import result
 
 
 def cell(*results: TaskResult, absent: int = 0) -> Cell:
-    waiting = PlannedCell(label="moco", task="linear", seed=9)
+    waiting = PlannedRun(label="moco", task="linear", seed=9)
     return Cell("moco", "linear", results, (waiting,) * absent)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedCell, TaskResult
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.figures.transfer import draw_transfer
 from reports.report import write_report
@@ -42,13 +42,11 @@ def table(out: Path, name: str) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def report(out: Path, results: list[TaskResult], *blocked: PlannedCell) -> str:
+def report(out: Path, results: list[TaskResult], *blocked: PlannedRun) -> str:
     for one in results:
         write(out, one)
-    planned = [PlannedCell(label=r.label, task=r.spec.task, seed=0, key=r.spec.key) for r in results]
-    plan = PlanFile(
-        title="t", preset="p", baselines=("moco",), command="c", cells=tuple([*planned, *blocked])
-    )
+    planned = [PlannedRun(label=r.label, task=r.spec.task, seed=0, key=r.spec.key) for r in results]
+    plan = PlanFile(title="t", preset="p", baselines=("moco",), command="c", runs=tuple([*planned, *blocked]))
     Store(out).write_plan(plan)
     return write_report(out).read_text()
 
@@ -82,7 +80,7 @@ def test_each_data_set_is_a_row_with_its_metric_and_an_average_only_where_all_ar
 def test_a_blocked_data_set_takes_every_backbones_average(tmp_path: Path) -> None:
     missing = "data: no folder stanford_cars in it"
     blocked = [
-        PlannedCell(label=label, task="transfer-cars", seed=0, blocked=missing) for label in ("hsa", "moco")
+        PlannedRun(label=label, task="transfer-cars", seed=0, blocked=missing) for label in ("hsa", "moco")
     ]
     results = [*three_sets(), measured("moco", "dtd", 51.0, 41.0)]
     text = report(tmp_path, results, *blocked)
@@ -185,7 +183,8 @@ def test_the_figure_has_a_marker_for_each_number_in_the_rows_of_the_table(
 
     assert picture is not None and picture.caption.endswith("not the distances.")
     by_line, by_vote = panels(drawn[0])
-    assert [text.get_text() for text in by_line.get_yticklabels()] == ["cifar10", "dtd", "pets, per class"]
+    names = [text.get_text() for text in by_line.get_yticklabels()]
+    assert names == ["cifar10", "dtd", "pets, mean per class"]
     assert [x for x, _ in points(lines(by_line)["hsa"])] == [80.0, 50.0, 65.0]
     assert [round(y) for _, y in points(lines(by_line)["moco"])] == [0, 2]  # it has no number on dtd
     assert [x for x, _ in points(lines(by_vote)["moco"])] == [71.0, 50.0]

@@ -44,7 +44,7 @@ def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) ->
     done = command(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     tuned, final = collect(tmp_path / "tuning"), collect(tmp_path / "final")
-    judged = {r.label: r.metrics["top1"] for r in tuned.results if r.spec.task == "knn"}
+    judged = {r.label: r.values["top1"] for r in tuned.results if r.spec.task == "knn"}
     assert len(judged) == 4
     best = json.loads((tmp_path / "chosen.json").read_text())
     for row, settings in best.items():
@@ -141,7 +141,11 @@ def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None
 def test_the_exploratory_row_has_the_settings_of_the_comparison_but_the_epochs() -> None:
     ablation = read_ablation("cifar10")
     row = make_job(str(ROOT / "docs/results/cifar10-exploratory.yaml"), {}, [])
-    assert (row.dataset, row.tasks, row.set) == (ablation.dataset, ablation.tasks, dict(ablation.set))
+    assert (row.dataset, row.tasks, row.settings) == (
+        ablation.dataset,
+        ablation.tasks,
+        dict(ablation.settings),
+    )
     assert row.pretrain.arch == ablation.arch
     assert row.pretrain.settings == {**ablation.shared, "epochs": 30}
     (own,) = row.pretrain.backbones.values()

@@ -99,15 +99,15 @@ def call(app: Typer, *arguments: object, cwd: Path = ROOT, worker: bool = False)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(cwd))
         if not worker:
-            stack.enter_context(cells_run_here())
+            stack.enter_context(runs_done_here())
         done = CliRunner().invoke(app, given)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return subprocess.CompletedProcess(given, done.exit_code, done.stdout, done.stderr)
 
 
-def cells_run_here() -> contextlib.AbstractContextManager[object]:
-    """Run cells in this process: the worker's own loop without the second import of torch."""
+def runs_done_here() -> contextlib.AbstractContextManager[object]:
+    """Do runs in this process: the worker's own loop without the second import of torch."""
     from hsa_bench.core.runs import runner
 
     return mock.patch.object(runner, "_Worker", _Here)
@@ -119,11 +119,11 @@ class _Here:
 
     bench: Any
 
-    def run(self, cell: Any, watch: Callable[..., None]) -> Any:
+    def do(self, run: Any, watch: Callable[..., None]) -> Any:
         from hsa_bench.core.runs.execute import execute
 
-        ctx = replace(self.bench.ctx, progress=lambda *told: watch(cell, *told))
-        return execute(cell, replace(self.bench, ctx=ctx))
+        ctx = replace(self.bench.ctx, progress=lambda *told: watch(run, *told))
+        return execute(run, replace(self.bench, ctx=ctx))
 
     def stop(self) -> None:
         """Nothing is left behind."""

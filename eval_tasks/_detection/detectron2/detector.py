@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eval_tasks._detection.detectron2.config import ROI_HEADS, detectron2_config
 from eval_tasks._detection.detectron2_trunks import depth
-from eval_tasks._detection.engine import Detector, Found, Size, Target
+from eval_tasks._detection.engine import Detections, Detector, Size, Target
 from eval_tasks._detection.settings import DetectionTask
 from hsa_bench.core.checkpoints.detectron2_names import to_detectron2, to_torchvision
 
@@ -46,7 +46,7 @@ class Detectron2Detector(Detector):
         with _quiet(), EventStorage():  # its losses write statistics into one
             return {LOSSES[name]: value for name, value in self.network(inputs).items()}
 
-    def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
+    def detect(self, images: list[Tensor], sizes: list[Size]) -> list[Detections]:
         inputs = [
             {"image": image, "height": height, "width": width}
             for image, (height, width) in zip(images, sizes, strict=True)
@@ -54,7 +54,7 @@ class Detectron2Detector(Detector):
         with _quiet():
             every = [one["instances"] for one in self.network(inputs)]
         return [
-            Found(
+            Detections(
                 boxes=one.pred_boxes.tensor,
                 labels=one.pred_classes,
                 scores=one.scores,

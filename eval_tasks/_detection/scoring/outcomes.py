@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eval_tasks._detection.prediction import Findings
+from eval_tasks._detection.prediction import StoredDetections
 from eval_tasks._detection.scoring.voc_matching import Detections, Interpolation, Objects, match
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
 from hsa_bench.core.results.outcomes import DetectionOutcomes
@@ -15,7 +15,7 @@ FROM_ONE = np.array([1.0, 1.0, 0.0, 0.0])
 
 
 def outcomes(
-    findings: list[Findings], split: DetectionSplit, interpolation: Interpolation
+    findings: list[StoredDetections], split: DetectionSplit, interpolation: Interpolation
 ) -> DetectionOutcomes:
     """Match findings, rounded as Detectron2's evaluator writes them: scores to 3 decimals, boxes to 1."""
     label = {category.id: i for i, category in enumerate(split.categories)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from eval_tasks._detection.engine import Detector, Found, Size, Target
+from eval_tasks._detection.engine import Detections, Detector, Size, Target
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.torchvision import proposals
 from eval_tasks._detection.torchvision.head_parts import c4_parts, pyramid_parts
 from eval_tasks._detection.torchvision.proposals import Proposals
-from eval_tasks._detection.torchvision.region_heads import RegionHeads, Regions
+from eval_tasks._detection.torchvision.region_heads import RegionHeads, ResizedDetections
 from eval_tasks._detection.torchvision.region_masks import pasted
 from eval_tasks._detection.torchvision.trunk_maps import COARSEST, Pyramid, UpToThirdStage, strides
 from hsa_bench.core.models.batch_norm import group_batch_norm
@@ -42,7 +42,7 @@ class TorchvisionDetector(Detector):
             **self.heads.losses(maps, regions, from_1),
         }
 
-    def found(self, images: list[Tensor], sizes: list[Size]) -> list[Found]:
+    def detect(self, images: list[Tensor], sizes: list[Size]) -> list[Detections]:
         batch = _padded(images, self.divisor)
         maps = self.body(batch.tensors)
         regions, _ = self.rpn(batch, maps)
@@ -104,11 +104,11 @@ def _padded(images: list[Tensor], divisor: int) -> ImageList:
     return ImageList(batch, [(image.shape[1], image.shape[2]) for image in images])
 
 
-def _in_original(regions: Regions, seen: Size, original: Size) -> Found:
+def _in_original(resized: ResizedDetections, seen: Size, original: Size) -> Detections:
     height, width = original
-    scale = regions.boxes.new_tensor([width / seen[1], height / seen[0]] * 2)
-    boxes = regions.boxes * scale
+    scale = resized.boxes.new_tensor([width / seen[1], height / seen[0]] * 2)
+    boxes = resized.boxes * scale
     boxes = boxes.clamp(boxes.new_zeros(4), boxes.new_tensor([width, height] * 2))
     real = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
-    masks = None if regions.masks is None else pasted(regions.masks[real], boxes[real], original)
-    return Found(boxes[real], regions.labels[real] - 1, regions.scores[real], masks)
+    masks = None if resized.masks is None else pasted(resized.masks[real], boxes[real], original)
+    return Detections(boxes[real], resized.labels[real] - 1, resized.scores[real], masks)

@@ -20,8 +20,8 @@ Maps = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Detections in one image, px of the image the network saw."""
+class ResizedDetections:
+    """An image's detections in px of its resized self, as the network sees it."""
 
     boxes: Tensor
     """[n, 4]."""
@@ -77,12 +77,12 @@ class RegionHeads(RoIHeads):
             losses["loss_mask"] = mask_loss(self.mask_head(cut), found, masks, objects, label[positive] - 1)
         return losses
 
-    def detect(self, maps: Maps, proposals: list[Tensor], sizes: list[Size]) -> list[Regions]:
+    def detect(self, maps: Maps, proposals: list[Tensor], sizes: list[Size]) -> list[ResizedDetections]:
         """The best regions of each image."""
         logits, offsets = self.box_predictor(self.box_head(self.box_roi_pool(maps, proposals)))
         boxes, scores, labels = self.postprocess_detections(logits, offsets, proposals, sizes)
         masks = self._masks(maps, boxes, labels)
-        return [Regions(*one) for one in zip(boxes, labels, scores, masks, strict=True)]
+        return [ResizedDetections(*one) for one in zip(boxes, labels, scores, masks, strict=True)]
 
     def has_mask(self) -> bool:
         """Whether the base class should ask targets for masks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hsa_bench.core.checkpoints.layout import Converted
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.infer_arch import infer_arch
 from hsa_bench.core.models.user_module import is_own
 
@@ -18,7 +19,7 @@ def choose_arch(converted: Converted, asked: str = "") -> str:
         asked: The user's `--arch`; empty for none.
 
     Raises:
-        ValueError: The file states a Python function or no name at all, or the shapes do not tell.
+        UsageError: The file states a Python function or no name at all, or the shapes do not tell.
     """
     if asked:
         return asked
@@ -26,11 +27,11 @@ def choose_arch(converted: Converted, asked: str = "") -> str:
     if not stated:
         return infer_arch(converted.state)
     if not isinstance(stated, str):
-        raise ValueError(
+        raise UsageError(
             f"the file states an arch that is a {type(stated).__name__}, not a name; give --arch"
         )
     if is_own(stated):
-        raise ValueError(
+        raise UsageError(
             f"the file states the arch {stated}, a Python function; what a file names is not imported. "
             f"Where you know and trust that code, give --arch {stated}"
         )

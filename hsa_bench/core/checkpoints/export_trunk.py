@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hsa_bench.core.checkpoints.detectron2_names import to_detectron2
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.models.architectures import ResNetTrunk
 from hsa_bench.core.models.backbone import Backbone
@@ -45,18 +46,18 @@ def export_trunk(backbone: Backbone, out: Path, names: Names | None = None) -> N
         The names that were used.
 
     Raises:
-        ValueError: Name and suffix disagree, the trunk has no such names, or the file is there already.
+        UsageError: Name and suffix disagree, the trunk has no such names, or the file is there already.
     """
     if out.suffix not in {".safetensors", ".pkl"}:
-        raise ValueError(f"--export {out}: end its name with .safetensors, or with .pkl for Detectron2")
+        raise UsageError(f"--export {out}: end its name with .safetensors, or with .pkl for Detectron2")
     if out.exists():
-        raise ValueError(f"--export {out}: is there already and would be lost; choose another name")
+        raise UsageError(f"--export {out}: is there already and would be lost; choose another name")
     vit = is_vit(backbone.arch)
     chosen: Names = names or ("detectron2" if out.suffix == ".pkl" else "timm" if vit else "torchvision")
     if chosen not in get_args(Names):
-        raise ValueError(f"--names {chosen}: there are {', '.join(get_args(Names))}")
+        raise UsageError(f"--names {chosen}: there are {', '.join(get_args(Names))}")
     if (out.suffix == ".pkl") != (chosen == "detectron2"):
-        raise ValueError(f"--export {out}: Detectron2's names go into a .pkl file, others into .safetensors")
+        raise UsageError(f"--export {out}: Detectron2's names go into a .pkl file, others into .safetensors")
     state = _named(backbone, chosen)
     with whole_file(out) as file:
         if chosen == "detectron2":
@@ -73,13 +74,13 @@ def _named(backbone: Backbone, names: Names) -> dict[str, Tensor]:
     if isinstance(backbone.module, ResNetTrunk):
         return to_detectron2(state) if names == "detectron2" else state
     if not is_vit(backbone.arch) or names == "detectron2":
-        raise ValueError(
+        raise UsageError(
             f"--export: {backbone.arch} has no {names} names; ViTs have timm's and torchvision's"
         )
     if names == "timm":
         return state
     if set(backbone.arch.split("-")[1:]) & {"ls", "reg4", "swiglu"}:
-        raise ValueError(f"--export: torchvision has no ViT like {backbone.arch}; use --names timm")
+        raise UsageError(f"--export: torchvision has no ViT like {backbone.arch}; use --names timm")
     for pattern, new in _TORCHVISION_VIT:
         state = {re.sub(pattern, new, name): tensor for name, tensor in state.items()}
     return state

@@ -16,7 +16,7 @@ from hsa_bench.core.checkpoints.match import COUNTER, Match, match
 from hsa_bench.core.checkpoints.reading.safe_read import hashes, read_metadata, safe_read
 from hsa_bench.core.checkpoints.recognise import advice, by_name, name_of, recognise
 from hsa_bench.core.checkpoints.request import BackboneRequest
-from hsa_bench.core.errors import CheckpointError, Mismatch, ReadError
+from hsa_bench.core.errors import CheckpointError, HsaBenchError, Mismatch, ReadError
 from hsa_bench.core.models.architectures import blank
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.infer_arch import inferred
@@ -87,10 +87,15 @@ def _converted(form: ModuleType, payload: Payload, branch: str) -> Converted:
     try:
         return form.convert(payload, branch)
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
-        told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        told = str(error) if _plain(error) else f"{type(error).__name__}: {error}"
         raise ValueError(
             f"not loaded as {name_of(form)}: {told}. {advice(payload, but=name_of(form))}"
         ) from error
+
+
+def _plain(error: Exception) -> bool:
+    """Return whether an error's message is meant for the user as it is."""
+    return isinstance(error, HsaBenchError) or type(error) is ValueError
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Match:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.errors import UsageError
+
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 BESIDE = ("config.json", "preprocessor_config.json")
 
@@ -34,7 +36,7 @@ def published(name: str) -> Published:
     """The file of a published model, fetched if no cache has it.
 
     Raises:
-        ValueError: No such model, or not to be had; the message says what to do.
+        UsageError: No such model, or not to be had; the message says what to do.
     """
     source, _, model = name.partition(":")
     return _SOURCES[source](model)
@@ -45,10 +47,10 @@ def _timm(name: str) -> Published:
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.', maxsplit=1)[0]}*")[:3]
-        raise ValueError(f"timm:{name}: timm has no such model; {_near(near)}")
+        raise UsageError(f"timm:{name}: timm has no such model; {_near(near)}")
     config = timm.models.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
-        raise ValueError(
+        raise UsageError(
             f"timm:{name}: timm publishes no weights of it as a file; name others, as in timm:NAME.TAG"
         )
     repository = config.hf_hub_id + (name if config.hf_hub_id.endswith("/") else "")
@@ -76,14 +78,14 @@ def _torchvision(name: str) -> Published:
         all_weights = torchvision.models.get_model_weights(model)
         weights = all_weights[tag] if tag else all_weights.DEFAULT
     except (ValueError, KeyError) as error:
-        raise ValueError(f"torchvision:{name}: no such model or weights ({error})") from error
+        raise UsageError(f"torchvision:{name}: no such model or weights ({error})") from error
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=path.stem.rsplit("-")[-1])
         except (OSError, RuntimeError) as error:
-            raise ValueError(f"torchvision:{name}: cannot be fetched ({error}); put it at {path}") from error
+            raise UsageError(f"torchvision:{name}: cannot be fetched ({error}); put it at {path}") from error
     preset = weights.transforms()
     arch = "" if model.startswith("vit_") or model in _PLAIN else model
     return Published(path, arch, card={"mean": preset.mean, "std": preset.std})
@@ -95,7 +97,7 @@ _PLAIN = {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
 def _hf(name: str) -> Published:
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1:
-        raise ValueError(f"hf:{name}: write hf:ORG/NAME, or hf:ORG/NAME@REVISION")
+        raise UsageError(f"hf:{name}: write hf:ORG/NAME, or hf:ORG/NAME@REVISION")
     return Published(_from_hub(f"hf:{name}", repository, revision))
 
 
@@ -124,7 +126,7 @@ def _from_hub(name: str, repository: str, revision: str) -> Path:
             return fetch(file)
         except (EntryNotFoundError, *unreachable) as error:
             reasons.append(f"{file}: {str(error).splitlines()[0][:150]}")
-    raise ValueError(f"{name}: no weights to be had in {repository} ({'; '.join(reasons)})")
+    raise UsageError(f"{name}: no weights to be had in {repository} ({'; '.join(reasons)})")
 
 
 def _near(names: list[str]) -> str:

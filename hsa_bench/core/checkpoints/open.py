@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 from hsa_bench.core.checkpoints.load import load_checkpoint
 from hsa_bench.core.checkpoints.model_source import is_published, published
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -88,4 +88,4 @@ def _reset(module: nn.Module, arch: str, seed: int) -> None:
 
 
 def _digest(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+    return digest(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes(), length=WHOLE)

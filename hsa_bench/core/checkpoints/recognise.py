@@ -14,6 +14,7 @@ from hsa_bench.core.checkpoints.choose_arch import choose_arch
 from hsa_bench.core.checkpoints.find_trunks import find_trunks, flat
 from hsa_bench.core.checkpoints.layout import CLASSIFIERS, Payload, split
 from hsa_bench.core.checkpoints.match import few, match
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.architectures import blank
 
 FORMATS = "hsa_bench.core.checkpoints.formats"
@@ -28,12 +29,12 @@ def by_name(name: str) -> ModuleType:
     """One format, of this suite or by dotted path.
 
     Raises:
-        ValueError: No such format.
+        UsageError: No such format.
     """
     if "." in name:
         return registry.load(FORMATS, name)
     if name not in registry.files(FORMATS):
-        raise ValueError(f"--format {name}: unknown; there are {', '.join(registry.files(FORMATS))}")
+        raise UsageError(f"--format {name}: unknown; there are {', '.join(registry.files(FORMATS))}")
     return importlib.import_module(f"{FORMATS}.{name.replace('-', '_')}")
 
 
@@ -46,7 +47,7 @@ def recognise(payload: Payload) -> ModuleType:
     """The one format that matches; generic ones are asked only where no other does.
 
     Raises:
-        ValueError: None or several do.
+        UsageError: None or several do.
     """
     forms = formats()
     found = {name: form for name, form in forms.items() if form.matches(payload)}
@@ -54,9 +55,9 @@ def recognise(payload: Payload) -> ModuleType:
     if len(left := special or found) == 1:
         return next(iter(left.values()))
     if left:
-        raise ValueError(f"could be any of {', '.join(left)}; choose with --format")
+        raise UsageError(f"could be any of {', '.join(left)}; choose with --format")
     keys = few([str(key) for key in payload])
-    raise ValueError(f"no known format (its keys: {keys}). {advice(payload)} Known are {', '.join(forms)}")
+    raise UsageError(f"no known format (its keys: {keys}). {advice(payload)} Known are {', '.join(forms)}")
 
 
 def advice(payload: Payload, arch: str = "", but: str = "", beyond: float = 0.0) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from hsa_bench.core.results.result import Record
+from hsa_bench.core.results.record import Record
 
 
 class BackboneRequest(Record):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hsa_bench.core.data.images import Images
+from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.seed import generator
 
@@ -59,11 +59,12 @@ class ImageSet:
 
     def fingerprint(self) -> str:
         """Hash over pictures, labels, names and the rows chosen."""
-        total = hashlib.sha256(self.images.digest().encode())
-        total.update(np.ascontiguousarray(self.labels).tobytes())
-        total.update("\0".join((*self.classes, "", *self.examples)).encode())
-        total.update(repr(self.indices).encode())
-        return total.hexdigest()[:16]
+        return digest(
+            self.images.digest(),
+            np.ascontiguousarray(self.labels).tobytes(),
+            "\0".join((*self.classes, "", *self.examples)),
+            repr(self.indices),
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Classification:
 
     def fingerprint(self) -> str:
         """Hash over both splits."""
-        return hashlib.sha256((self.train.fingerprint() + self.test.fingerprint()).encode()).hexdigest()[:16]
+        return digest(self.train.fingerprint(), self.test.fingerprint())
 
     def limited(self, limit: int | None) -> Classification:
         """A class-balanced draw of `limit` training and `limit` test images, for quick looks."""
@@ -169,7 +170,7 @@ def listed_subset(examples: Sequence[str], path: Path) -> list[int]:
 
 def subset_hash(examples: Sequence[str], chosen: Sequence[int]) -> str:
     """Identity of a drawn subset, for the result."""
-    return hashlib.sha256("\0".join(examples[i] for i in chosen).encode()).hexdigest()[:16]
+    return digest("\0".join(examples[i] for i in chosen))
 
 
 def _permutation(n: int, seed: int, *purpose: str | int) -> NDArray[np.int64]:

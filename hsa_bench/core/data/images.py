@@ -15,6 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
 
 
@@ -59,7 +60,7 @@ class ArrayImages:
 
     @cached_property
     def _digest(self) -> str:
-        return hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+        return digest(np.ascontiguousarray(self.pixels).tobytes(), length=WHOLE)
 
 
 HASHED_BYTES = 2**30

@@ -8,6 +8,7 @@ from pathlib import Path
 from hsa_bench.core import registry
 from hsa_bench.core.data.datasets import _imagefolder
 from hsa_bench.core.data.image_set import Classification, DatasetSpec
+from hsa_bench.core.errors import UsageError
 
 PACKAGE = "hsa_bench.core.data.datasets"
 
@@ -22,14 +23,14 @@ def open_dataset(name: str, root: Path) -> Classification:
 
     Raises:
         DataError: Files are missing or broken.
-        ValueError: No such data set; the message suggests one.
+        UsageError: No such data set; the message suggests one.
     """
     if name.startswith("imagefolder:"):
         return _imagefolder.load(Path(name.removeprefix("imagefolder:")).expanduser(), name)
     if name == "imagefolder":
-        raise ValueError(f"{name}: write imagefolder:DIR, a folder with train/ and test/ or val/")
+        raise UsageError(f"{name}: write imagefolder:DIR, a folder with train/ and test/ or val/")
     module = registry.load(PACKAGE, name)
     spec = getattr(module, "DATASET", None)
     if not isinstance(spec, DatasetSpec):
-        raise ValueError(f"--dataset {name}: {module.__name__} defines no DATASET: DatasetSpec")
+        raise UsageError(f"--dataset {name}: {module.__name__} defines no DATASET: DatasetSpec")
     return spec.load(root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from torch import Tensor
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view, resizes
+from hsa_bench.core.digest import digest_of
 from hsa_bench.core.features.forward import BATCH, layered_batches
 from hsa_bench.core.files import whole_file, write_text
 from hsa_bench.core.models.backbone import Backbone
@@ -108,7 +108,7 @@ def extract(
     precision = chosen(precision, ctx.device)
     wanted = tuple(dict.fromkeys((LAST, *layers)))
     identities = {name: _identity(backbone, images, view, precision, storage, name) for name in wanted}
-    files = {name: ctx.cache / "features" / f"{_key(identities[name])}.npy" for name in wanted}
+    files = {name: ctx.cache / "features" / f"{digest_of(identities[name])}.npy" for name in wanted}
     if not from_first(files[layers[0]].exists()):
         missing = from_first([name for name in wanted if not files[name].exists()])
         if rank() == 0:
@@ -145,10 +145,6 @@ def _identity(
         "storage": storage,
         "layer": layer,
     }
-
-
-def _key(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,21 @@ from hsa_bench.core.features.image_hashes import image_hashes, shared
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.models.backbone import Backbone, Hashes
 from hsa_bench.core.processes import rank
+from hsa_bench.core.results.result import Overlap
 
-SEEN = "test_images_in_pretraining"
 
-
-def leakage(backbone: Backbone, data: Any, ctx: Context) -> dict[str, str]:
-    """How many test images the backbone was pretrained on, "7 of 500", for a result's `effective`.
+def overlap(backbone: Backbone, data: Any, ctx: Context) -> Overlap | None:
+    """Count the test images that the backbone was pretrained on; None where its file holds no hashes.
 
     Args:
-        backbone: Its file may hold no hashes; then there is nothing to say.
+        backbone: What is measured.
         data: A data set for classification or detection.
         ctx: Hashes of a test split are kept in its cache.
     """
     if backbone.seen is None or rank() > 0:
-        return {}
+        return None
     tested = _hashes(data, ctx)
-    return {SEEN: f"{shared(tested, backbone.seen):,} of {len(tested):,}"}
+    return Overlap(shared=shared(tested, backbone.seen), tested=len(tested))
 
 
 def _hashes(data: Any, ctx: Context) -> Hashes:

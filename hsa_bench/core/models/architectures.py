@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 import torch
 from torch import Tensor, nn
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.preprocess import Tokens
 from hsa_bench.core.models.user_module import build_own, feature_dim, is_own
 from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
+from hsa_bench.core.suggest import did_you_mean
 
 _OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?(-pad2)?(-samepool)?")
 
@@ -96,10 +97,10 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
         tokens: What a vision transformer pools; its class token if empty.
 
     Raises:
-        ValueError: No such architecture; the message suggests one.
+        UsageError: No such architecture; the message suggests one.
     """
     if tokens and not is_vit(arch):
-        raise ValueError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
+        raise UsageError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
     if arch == PIXELS:
         return Pixels().eval()
     if is_own(arch):
@@ -166,6 +167,5 @@ def _by_name(arch: str) -> nn.Module:
         net = timm.create_model(arch, pretrained=False, num_classes=0)  # its own pooling, no stages
         net.dim = feature_dim(net, arch)  # type: ignore[assignment]  # a plain number, no buffer
         return net
-    near = difflib.get_close_matches(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known], n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise ValueError(f"--arch {arch}: no such architecture in torchvision, timm or here{hint}")
+    hint = did_you_mean(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known])
+    raise UsageError(f"--arch {arch}: no such architecture in torchvision, timm or here; {hint}")

@@ -10,6 +10,11 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.name_value import split_pair
+from hsa_bench.core.settings import explain
+from hsa_bench.core.suggest import did_you_mean
+
 Tokens = Literal["", "cls", "mean", "cls+mean"]
 
 
@@ -54,19 +59,19 @@ def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
     """The card with some fields changed.
 
     Raises:
-        ValueError: It has no such field, or the field does not take that value.
+        UsageError: It has no such field, or the field does not take that value.
     """
     known = [f.name for f in fields(Preprocess)]
     for name, value in changes.items():
         if name not in known:
-            raise ValueError(f"--card {name}: no such field; there are {', '.join(known)}")
+            raise UsageError(f"--card {name}: no such field; {did_you_mean(name, known)}")
         try:
             card = replace(card, **{name: value})
         except ValidationError as error:
             three = "; write three numbers: 0.5,0.5,0.5" if name in {"mean", "std"} else ""
-            raise ValueError(f"--card {name}={value}: {error.errors()[0]['msg']}{three}") from error
+            raise UsageError(f"--card {name}={value}: {explain(error).reason}{three}") from error
     if min(card.std) <= 0 or card.value_range <= 0:
-        raise ValueError("--card: std and value_range must be above 0")
+        raise UsageError("--card: std and value_range must be above 0")
     return card
 
 
@@ -74,19 +79,17 @@ def parse_card(texts: list[str]) -> dict[str, dict[str, Any]]:
     """`field=value` or `NAME.field=value` to changes by backbone; "" stands for all of them.
 
     Raises:
-        ValueError: Another form.
+        UsageError: Another form.
     """
     changes: dict[str, dict[str, Any]] = {}
     for text in texts:
-        name, found, value = text.partition("=")
+        name, value = split_pair(text, "--card", "field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
         label, _, field = name.rpartition(".")
-        if not found or not field:
-            raise ValueError(f"--card {text}: write field=value, for example mean=0.5,0.5,0.5 or tokens=mean")
         try:
             parsed = (
                 [float(p) for p in value.strip("[]").split(",")] if "," in value else yaml.safe_load(value)
             )
         except (ValueError, yaml.YAMLError):
-            raise ValueError(f"--card {text}: write one value, or numbers as in mean=0.5,0.5,0.5") from None
+            raise UsageError(f"--card {text}: write one value, or numbers as in mean=0.5,0.5,0.5") from None
         changes.setdefault(label, {})[field] = parsed
     return changes

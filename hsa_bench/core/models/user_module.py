@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.seed import forked
 
 PROBED = (64, 224)
@@ -27,22 +28,22 @@ def build_own(arch: str, seed: int) -> nn.Module:
     detection and per-layer tasks use them.
 
     Raises:
-        ValueError: Not to be imported or called, or no module of that kind.
+        UsageError: Not to be imported or called, or no module of that kind.
     """
     name, _, function = arch.partition(":")
     try:
         maker: Any = getattr(importlib.import_module(name), function)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"--arch {arch}: cannot be imported ({error})") from error
+        raise UsageError(f"--arch {arch}: cannot be imported ({error})") from error
     with forked(seed, "init", arch):
         try:
             module = maker()
         except TypeError as error:
-            raise ValueError(f"--arch {arch}: must be callable without arguments ({error})") from error
+            raise UsageError(f"--arch {arch}: must be callable without arguments ({error})") from error
     if not isinstance(module, nn.Module):
-        raise ValueError(f"--arch {arch}: gave a {type(module).__name__}, not a torch.nn.Module")
+        raise UsageError(f"--arch {arch}: gave a {type(module).__name__}, not a torch.nn.Module")
     if hasattr(module, "stages") != hasattr(module, "stage_dims"):
-        raise ValueError(f"--arch {arch}: a module with stages needs stage_dims too, and the other way round")
+        raise UsageError(f"--arch {arch}: a module with stages needs stage_dims too, and the other way round")
     feature_dim(module, arch)
     return module.eval()
 
@@ -51,7 +52,7 @@ def feature_dim(module: nn.Module, arch: str) -> int:
     """Length of a module's features, found by trying it.
 
     Raises:
-        ValueError: It does not give [B, D].
+        UsageError: It does not give [B, D].
     """
     known = getattr(module, "dim", None)
     if isinstance(known, int):
@@ -68,6 +69,6 @@ def feature_dim(module: nn.Module, arch: str) -> int:
             module.train(was)
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != 2:
-            raise ValueError(f"{arch}: gives {shape} for [2, 3, {side}, {side}]; wanted is [2, D]")
+            raise UsageError(f"{arch}: gives {shape} for [2, 3, {side}, {side}]; wanted is [2, D]")
         return int(shape[1])
-    raise ValueError(f"{arch}: fails on a picture ({'; '.join(tried)})")
+    raise UsageError(f"{arch}: fails on a picture ({'; '.join(tried)})")

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-SCHEMA = 2
+from hsa_bench.core.results.curve import Curve, Sweep
+from hsa_bench.core.results.metric import Metric, values
+from hsa_bench.core.results.record import Record
+
+SCHEMA = 3
 """Version of the record. Older files still load; newer ones are refused."""
 
 KEY = 1
 """Version of the key algorithm. Raising it makes every cell run again."""
 
 Status = Literal["ok", "failed", "skipped"]
-
-
-class Record(BaseModel):
-    """A frozen piece of a result file; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BackboneId(Record):
@@ -119,6 +117,14 @@ class Failure(Record):
     traceback: str = ""
 
 
+class Overlap(Record):
+    """How many test images a backbone was pretrained on, by the hashes in its file. Schema 3."""
+
+    shared: int = Field(ge=0)
+    tested: int = Field(ge=0)
+    """All test images."""
+
+
 class Provenance(Record):
     """What the number was made with; does not enter the key."""
 
@@ -148,9 +154,16 @@ class TaskResult(Record):
     """Whether the numbers describe and do not rank: no difference of them is tested. Schema 2."""
     protocol: str
     """The task's protocol in prose, with its source."""
-    metrics: dict[str, float] = Field(default_factory=dict)
-    """In percent unless the name says otherwise."""
-    curves: dict[str, list[float]] = Field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    """The numbers with their descriptions, one of them by the name of `main_metric`. Since schema 3."""
+    curves: tuple[Curve, ...] = ()
+    """Quantities over a training. Since schema 3."""
+    sweeps: tuple[Sweep, ...] = ()
+    """What other settings would have given. Schema 3."""
+    step: int | None = None
+    """Step or epoch of a training at which the checkpoint was taken; not in the key. Schema 3."""
+    overlap: Overlap | None = None
+    """Test images that the backbone was pretrained on; empty where its file does not tell. Schema 3."""
     effective: dict[str, Any] = Field(default_factory=dict)
     """What was decided during the run, e.g. the chosen learning rate."""
     examples: str = ""
@@ -163,16 +176,37 @@ class TaskResult(Record):
     peak_memory_mb: float
     images: int = 0
     """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""
-    changed: tuple[str, ...] = ()
-    """Settings unlike the task's own, so that its number is not the recipe's. Schema 2."""
+    changed: tuple[str, ...] | None = ()
+    """Settings unlike the task's own, so that its number is not the recipe's; null: not known, as in files
+    of schema 1."""
     failure: Failure | None = None
     reason: str = ""
     """Why a run was skipped."""
     provenance: Provenance
 
+    @property
+    def values(self) -> dict[str, float]:
+        """The bare numbers by name."""
+        return values(self.metrics)
 
-class PlannedCell(Record):
-    """One cell of a run's plan, as the report sees it."""
+    @property
+    def courses(self) -> dict[str, Curve]:
+        """The curves by name."""
+        return {curve.name: curve for curve in self.curves}
+
+    @property
+    def main(self) -> Metric:
+        """The metric that tables show; the run must have a number."""
+        return next(metric for metric in self.metrics if metric.name == self.main_metric)
+
+    @model_validator(mode="after")
+    def _one_name_one_number(self) -> Self:
+        values(self.metrics)
+        return self
+
+
+class PlannedRun(Record):
+    """The promise of a run in plan.json, as the report sees it."""
 
     label: str
     task: str
@@ -196,13 +230,17 @@ class PlanFile(Record):
     """By backbone: the published pretraining that its file is said to be, e.g. moco-v2-200."""
     limited: bool = False
     command: str
-    cells: tuple[PlannedCell, ...]
+    runs: tuple[PlannedRun, ...]
 
     @model_validator(mode="before")
     @classmethod
-    def _single_baseline(cls, given: Any) -> Any:
-        """Plans of before there could be several baselines."""
-        if isinstance(given, dict) and "baseline" in given:
-            given = {**given, "baselines": [b for b in [given["baseline"]] if b]}
-            del given["baseline"]
-        return given
+    def _older(cls, given: Any) -> Any:
+        """Read plans of before there could be several baselines, and of when runs were called cells."""
+        if not isinstance(given, dict):
+            return given
+        plan = dict(given)
+        if "baseline" in plan:
+            plan["baselines"] = [label for label in [plan.pop("baseline")] if label]
+        if "cells" in plan:
+            plan["runs"] = plan.pop("cells")
+        return plan

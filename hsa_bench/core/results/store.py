@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from hsa_bench.core.errors import UnreadableResult
 from hsa_bench.core.files import write_text
+from hsa_bench.core.results import schema2
 from hsa_bench.core.results.result import SCHEMA, PlanFile, TaskResult
 
 
 def read_result(path: Path) -> TaskResult:
-    """Read one result file.
+    """Read one result file; one of schema 1 or 2 becomes a record of this one.
 
     Raises:
         UnreadableResult: Broken, foreign or written by a newer version; the message names the file.
@@ -27,6 +28,8 @@ def read_result(path: Path) -> TaskResult:
                 f"{path}: written with result schema {found}, this version reads up to {SCHEMA}; "
                 "update hsa_bench"
             )
+        if isinstance(found, int) and found <= schema2.LAST:
+            payload = schema2.upgraded(payload)
         return TaskResult.model_validate(payload)
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         first = str(error).splitlines()[0]

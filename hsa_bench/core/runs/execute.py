@@ -1,4 +1,4 @@
-"""Run one cell and leave its record, whatever happens inside."""
+"""Run one run and leave its record, whatever happens inside."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Any
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import SCRATCH, Context
-from hsa_bench.core.features.leakage import leakage
+from hsa_bench.core.features.leakage import overlap
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.processes import rank, world
 from hsa_bench.core.results import outcomes
-from hsa_bench.core.results.result import Failure, Provenance, Status, TaskResult
+from hsa_bench.core.results.result import Failure, Overlap, Provenance, Status, TaskResult
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.image_count import counted
 from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
-from hsa_bench.core.runs.plan import Cell, default_task
+from hsa_bench.core.runs.plan import Run, default_task
 from hsa_bench.core.runs.task import Outcome, Task
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where cells run: the store, the context and what to write down about the machine."""
+    """Where runs run: the store, the context and what to write down about the machine."""
 
     store: Store
     ctx: Context
     provenance: Provenance
 
 
-def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
-    """Run a cell, write its result, and return it. An exception becomes a failed result.
+def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
+    """Run a run, write its result, and return it. An exception becomes a failed result.
 
     Args:
-        cell: What to run.
+        run: What to run.
         bench: Where.
-        backbone: If it is in memory already; otherwise the cell's request is loaded.
+        backbone: If it is in memory already; otherwise the run's request is loaded.
     """
-    task = cell.task()
-    if cell.skipped:
-        return _write(record(cell, bench, "skipped", reason=cell.skipped), bench)
-    path = bench.store.path(cell.label, cell.spec.task, cell.spec.key)
+    task = run.task()
+    if run.skipped:
+        return _write(record(run, bench, "skipped", reason=run.skipped), bench)
+    path = bench.store.path(run.label, run.spec.task, run.spec.key)
     ctx = replace(bench.ctx, artefacts=path.with_suffix(""))
     reset_peak()
     start = time.perf_counter()
     try:
-        loaded = backbone or open_backbone(cell.backbone)
+        loaded = backbone or open_backbone(run.backbone)
         with counted(loaded.module) as passes:
-            outcome, further = _measure(cell, task, loaded, ctx)
+            outcome, further = _measure(run, task, loaded, ctx)
         if task.frozen:
             assert_unchanged(loaded)
         if outcome.examples is not None and rank() == 0:
@@ -61,14 +61,16 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
             traceback=traceback.format_exc(),
         )
         seconds = time.perf_counter() - start
-        return _write(record(cell, bench, "failed", failure=failure, seconds=seconds), bench)
+        return _write(record(run, bench, "failed", failure=failure, seconds=seconds), bench)
     result = record(
-        cell,
+        run,
         bench,
         "ok",
-        metrics=dict(outcome.metrics),
-        curves=dict(outcome.curves),
-        effective={**outcome.effective, **further.leaked},
+        metrics=outcome.metrics,
+        curves=outcome.curves,
+        sweeps=outcome.sweeps,
+        effective=dict(outcome.effective),
+        overlap=further.overlap,
         changed=further.changed,
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
@@ -83,18 +85,18 @@ def execute(cell: Cell, bench: Bench, backbone: Backbone | None = None) -> TaskR
     return result
 
 
-def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult:
-    """The result record of a cell; what is not given is empty."""
-    task = cell.task()
+def record(run: Run, bench: Bench, status: Status, **found: Any) -> TaskResult:
+    """The result record of a run; what is not given is empty."""
+    task = run.task()
     return TaskResult(
-        label=cell.label,
-        spec=cell.spec,
+        label=run.label,
+        spec=run.spec,
         status=status,
         main_metric=task.main_metric,
         seeded=task.seeded,
         diagnostic=task.diagnostic,
         protocol=task.protocol,
-        source=cell.source,
+        source=run.source,
         provenance=bench.provenance,
         **{"seconds": 0.0, "peak_memory_mb": 0.0, **found},
     )
@@ -104,24 +106,24 @@ def record(cell: Cell, bench: Bench, status: Status, **found: Any) -> TaskResult
 class _Beside:
     """What the run's surroundings say of an outcome."""
 
-    leaked: dict[str, str]
+    overlap: Overlap | None
     changed: tuple[str, ...]
 
 
-def _measure(cell: Cell, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
-    if backbone.weights != cell.spec.backbone.weights:
+def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
+    if backbone.weights != run.spec.backbone.weights:
         raise RuntimeError(
-            f"{cell.backbone.path or cell.label}: the weights have changed since the run was planned"
+            f"{run.backbone.path or run.label}: the weights have changed since the run was planned"
         )
-    data = task.data(cell.dataset, ctx)
-    if data.fingerprint() != cell.spec.data.fingerprint:
+    data = task.data(run.dataset, ctx)
+    if data.fingerprint() != run.spec.data.fingerprint:
         raise RuntimeError(f"{data.name}: the data have changed since the run was planned")
-    outcome = task.run(backbone, data, cell.spec.seed, cell.spec.limit, ctx)
+    outcome = task.run(backbone, data, run.spec.seed, run.spec.limit, ctx)
     missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
-    assert task.main_metric in outcome.metrics, f"{task.name} gave no {task.main_metric}"
+    assert task.main_metric in outcome.values, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
-    usual = default_task(cell.module, cell.spec.task)
-    return outcome, _Beside(leakage(backbone, data, ctx), task.unlike(usual, data, ctx))
+    usual = default_task(run.module, run.spec.task)
+    return outcome, _Beside(overlap(backbone, data, ctx), task.unlike(usual, data, ctx))
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

@@ -1,4 +1,4 @@
-"""Backbones x tasks x seeds to cells: every number that is wanted, specified before work starts."""
+"""Backbones x tasks x seeds to runs: every number that is wanted, specified before work starts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.results.result import DataId, PlannedCell, Record, RunSpec, Source
+from hsa_bench.core.results.record import Record
+from hsa_bench.core.results.result import DataId, PlannedRun, RunSpec, Source
 from hsa_bench.core.runs.task import Task
 
 
-class Cell(Record):
+class Run(Record):
     """One number to get, as JSON: a worker needs nothing else."""
 
     module: str
@@ -36,9 +37,9 @@ class Cell(Record):
         plain = default_task(self.module, self.spec.task)
         return replace(plain, **self.spec.settings)
 
-    def planned(self) -> PlannedCell:
+    def planned(self) -> PlannedRun:
         """As the report sees it."""
-        return PlannedCell(label=self.label, task=self.spec.task, seed=self.spec.seed, key=self.spec.key)
+        return PlannedRun(label=self.label, task=self.spec.task, seed=self.spec.seed, key=self.spec.key)
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class LoadedBackbone:
 class Plan:
     """What there is to do, and what cannot be done."""
 
-    cells: tuple[Cell, ...]
-    blocked: tuple[PlannedCell, ...] = field(default=())
+    runs: tuple[Run, ...]
+    blocked: tuple[PlannedRun, ...] = field(default=())
 
 
 def default_task(module: str, name: str) -> Task:
@@ -119,17 +120,15 @@ def plan_runs(
         seeds: A task whose number does not depend on the seed runs once, with seed 0.
         limit: Training and test images to draw, or None.
     """
-    cells: list[Cell] = []
-    blocked: list[PlannedCell] = []
+    runs: list[Run] = []
+    blocked: list[PlannedRun] = []
     for opened in tasks:
-        task, runs = opened.task, seeds if opened.task.seeded else [0]
+        task, drawn = opened.task, seeds if opened.task.seeded else [0]
         for backbone in backbones:
-            for seed in runs:
+            for seed in drawn:
                 label = backbone.request.label
                 if opened.data is None:
-                    blocked.append(
-                        PlannedCell(label=label, task=task.name, seed=seed, blocked=opened.blocked)
-                    )
+                    blocked.append(PlannedRun(label=label, task=task.name, seed=seed, blocked=opened.blocked))
                     continue
                 spec = RunSpec(
                     task=task.name,
@@ -140,8 +139,8 @@ def plan_runs(
                     seed=seed,
                     limit=limit,
                 )
-                cells.append(
-                    Cell(
+                runs.append(
+                    Run(
                         module=opened.module,
                         backbone=backbone.request,
                         dataset=opened.dataset,
@@ -150,7 +149,7 @@ def plan_runs(
                         skipped=task.unsupported(backbone.backbone),
                     )
                 )
-    return Plan(tuple(cells), tuple(blocked))
+    return Plan(tuple(runs), tuple(blocked))
 
 
 def make_plan(

@@ -1,4 +1,4 @@
-"""Run cells one after the other in a worker process that is replaced when it dies."""
+"""Do runs one after the other, in a worker process that is replaced when it dies."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from typing import IO
 from hsa_bench.core.processes import alone, from_first, rank
 from hsa_bench.core.results.result import Failure, TaskResult
 from hsa_bench.core.runs.execute import Bench, execute, record
-from hsa_bench.core.runs.plan import Cell
+from hsa_bench.core.runs.plan import Run
 
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """Waiting threads sleep: on shared cores, spinning slows small networks three to nine times."""
 
-Watch = Callable[[Cell, str, int, int], None]
-"""Called as (cell, description, done, total) while a cell runs."""
+Watch = Callable[[Run, str, int, int], None]
+"""Called as (run, description, done, total) while a run goes on."""
 
 
-def finished(cell: Cell, bench: Bench) -> TaskResult | None:
-    """The result on file, if the cell need not run again: failed cells do."""
-    result = bench.store.get(cell.label, cell.spec.task, cell.spec.key)
+def finished(run: Run, bench: Bench) -> TaskResult | None:
+    """Return the result on file, if the run need not be done again: failed ones are."""
+    result = bench.store.get(run.label, run.spec.task, run.spec.key)
     return result if result is not None and result.status != "failed" else None
 
 
-def run_cells(cells: Iterable[Cell], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
-    """Run cells in order, each written to the store before the next begins.
+def run_in_worker(runs: Iterable[Run], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
+    """Do runs in order, each written to the store before the next begins.
 
-    A cell that raises, or whose process dies, is one failed result; the others go on.
+    A run that raises, or whose process dies, is one failed result; the others go on.
     """
     worker = _Worker(bench)
     try:
-        for cell in cells:
-            yield worker.run(cell, watch)
+        for run in runs:
+            yield worker.do(run, watch)
     finally:
         worker.stop()
 
 
-def run_together(cells: Iterable[Cell], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
-    """Run cells in the processes that torchrun started, without workers: it ends them all when one dies.
+def run_together(runs: Iterable[Run], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
+    """Do runs in the processes that torchrun started, without workers: it ends them all when one dies.
 
     Tasks that cannot be shared are run by the first process while the others wait.
     """
-    for cell in cells:
+    for run in runs:
 
-        def progress(description: str, done: int, total: int, cell: Cell = cell) -> None:
-            watch(cell, description, done, total)
+        def progress(description: str, done: int, total: int, run: Run = run) -> None:
+            watch(run, description, done, total)
 
         own = replace(bench, ctx=replace(bench.ctx, progress=progress))
         result: TaskResult | None = None
-        if cell.task().together:
-            result = execute(cell, own)
+        if run.task().together:
+            result = execute(run, own)
         elif rank() == 0:
             with alone():
-                result = execute(cell, own)
+                result = execute(run, own)
         yield from_first(result)
 
 
@@ -69,22 +69,22 @@ class _Worker:
     bench: Bench
     process: subprocess.Popen[str] | None = field(default=None)
 
-    def run(self, cell: Cell, watch: Watch) -> TaskResult:
+    def do(self, run: Run, watch: Watch) -> TaskResult:
         process = self.process or self._start()
         try:
-            _say(process, cell.model_dump_json())
+            _say(process, run.model_dump_json())
             for line in _output(process):
                 event = json.loads(line)
                 if event["event"] == "done":
-                    result = self.bench.store.get(cell.label, cell.spec.task, cell.spec.key)
-                    assert result is not None, "a worker reports a cell done only after writing it"
+                    result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
+                    assert result is not None, "a worker reports a run done only after writing it"
                     return result
-                watch(cell, event["description"], event["done"], event["total"])
+                watch(run, event["description"], event["done"], event["total"])
         except BrokenPipeError:
-            pass  # it died before it could read the cell
+            pass  # it died before it could read the run
         failure = Failure(kind="killed", message=_how_it_ended(process.wait()))
         self.stop()
-        result = record(cell, self.bench, "failed", failure=failure)
+        result = record(run, self.bench, "failed", failure=failure)
         self.bench.store.put(result)
         return result
 

@@ -16,6 +16,8 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View, eval_view
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.curve import Curve, Sweep
+from hsa_bench.core.results.metric import Metric, values
 from hsa_bench.core.results.outcomes import Outcomes
 
 SETTINGS = ConfigDict(extra="forbid", validate_default=True)
@@ -43,11 +45,13 @@ class Data(Protocol):
 class Outcome:
     """What a run gives back."""
 
-    metrics: Mapping[str, float]
-    """Percent unless the name says otherwise; holds the task's `main_metric`."""
+    metrics: tuple[Metric, ...]
+    """One of them by the name of the task's `main_metric`."""
     examples: Outcomes | None = None
     """Per-example outcomes for the head behind `main_metric`."""
-    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    """What other settings would have given."""
     artefacts: Mapping[str, Path] = field(default_factory=dict)
     """Files written with `Context.artefact`, by what they are."""
     effective: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +61,22 @@ class Outcome:
     forward passes."""
     earlier_seconds: float = 0.0
     """Spent before this process, where a killed run went on from its scratch file."""
+
+    def __post_init__(self) -> None:
+        bare = [metric for metric in self.metrics if not isinstance(metric, Metric)]
+        if bare:
+            raise TypeError(f"metrics are records of `Metric`, each with unit and direction, not {bare[0]!r}")
+        values(self.metrics)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The bare numbers by name."""
+        return values(self.metrics)
+
+    @property
+    def courses(self) -> dict[str, Curve]:
+        """The curves by name."""
+        return {curve.name: curve for curve in self.curves}
 
 
 @settings_dataclass(frozen=True, kw_only=True, config=SETTINGS)

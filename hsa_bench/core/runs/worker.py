@@ -1,6 +1,6 @@
-"""The process that cells run in: reads cells as lines of JSON, kept alive between them.
+"""The process that runs run in: reads runs as lines of JSON, kept alive between them.
 
-Spoken over standard input (cells) and the original standard output (events); anything a library prints
+Spoken over standard input (runs) and the original standard output (events); anything a library prints
 goes to the log. When the parent goes away, so does the worker, at once.
 """
 
@@ -23,7 +23,7 @@ from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.result import Provenance
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench, execute
-from hsa_bench.core.runs.plan import Cell
+from hsa_bench.core.runs.plan import Run
 
 PROGRESS_SECONDS = 0.2
 """At least this long between two progress events."""
@@ -37,8 +37,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(lines, orders), daemon=True).start()
     bench = _bench(json.loads(orders.get()), events)
     while True:
-        cell = Cell.model_validate_json(orders.get())
-        result = execute(cell, bench, None if cell.skipped else _loaded(cell.backbone))
+        run = Run.model_validate_json(orders.get())
+        result = execute(run, bench, None if run.skipped else _loaded(run.backbone))
         _emit(events, event="done", status=result.status)
         if result.status == "failed":
             _loaded.cache_clear()
@@ -65,7 +65,7 @@ def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:
 
 @lru_cache(maxsize=1)
 def _loaded(request: BackboneRequest) -> Backbone | None:
-    """The backbone of the cell, kept for the next one; None lets `execute` report why it fails."""
+    """The backbone of the run, kept for the next one; None lets `execute` report why it fails."""
     try:
         return open_backbone(request)
     except Exception:

@@ -10,28 +10,28 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
-from hsa_bench.core.runs.plan import Cell, ChosenTask, LoadedBackbone, default_task, make_plan
-from hsa_bench.core.runs.runner import finished, run_cells
-from tests.support.command import cells_run_here
+from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
+from hsa_bench.core.runs.runner import finished, run_in_worker
+from tests.support.command import runs_done_here
 
 PLUGIN = "my_lab.my_eval"
 
 
-def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Cell, ...]:
+def cells(bench: Bench, names: Sequence[str], flag: Path, seeds: Sequence[int] = (0,)) -> tuple[Run, ...]:
     request = BackboneRequest(label="random", arch="resnet18-w16")
     tasks = [ChosenTask(PLUGIN, replace(default_task(PLUGIN, name), flag=str(flag))) for name in names]
     return make_plan(
         tasks, [LoadedBackbone(request, open_backbone(request))], "digits", seeds, None, bench.ctx
-    ).cells
+    ).runs
 
 
-def run(todo: Sequence[Cell], bench: Bench) -> list[TaskResult]:
+def run(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
     """In the worker process."""
-    return list(run_cells(todo, bench, watch=lambda *_: None))
+    return list(run_in_worker(todo, bench, watch=lambda *_: None))
 
 
-def run_here(todo: Sequence[Cell], bench: Bench) -> list[TaskResult]:
-    with cells_run_here():
+def run_here(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
+    with runs_done_here():
         return run(todo, bench)
 
 
@@ -74,7 +74,7 @@ def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), 100, bench.ctx
     )
-    [result] = run(plan.cells, with_loaders)
+    [result] = run(plan.runs, with_loaders)
     assert result.status == "ok"
 
 
@@ -105,7 +105,7 @@ def test_an_unsupported_backbone_is_skipped_with_the_reason(bench: Bench) -> Non
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "digits", (0,), None, bench.ctx
     )
-    [result] = run_here(plan.cells, bench)
+    [result] = run_here(plan.runs, bench)
     assert (result.status, result.reason) == ("skipped", "nothing to move in pixels")
 
 
@@ -115,7 +115,7 @@ def test_missing_data_blocks_the_cells_and_says_where_it_was_looked_for(bench: B
     plan = make_plan(
         [task], [LoadedBackbone(request, open_backbone(request))], "cifar10", (0,), None, bench.ctx
     )
-    assert plan.cells == ()
+    assert plan.runs == ()
     assert str(bench.ctx.data_root) in plan.blocked[0].blocked
 
 
@@ -128,4 +128,4 @@ def test_a_task_that_does_not_depend_on_the_seed_runs_once(
     request = BackboneRequest(label="pixels", arch="pixels")
     backbones = [LoadedBackbone(request, open_backbone(request))]
     plan = make_plan([ChosenTask(PLUGIN, task)], backbones, "digits", (3, 4), None, bench.ctx)
-    assert [cell.spec.seed for cell in plan.cells] == ([3, 4] if seeded else [0])
+    assert [cell.spec.seed for cell in plan.runs] == ([3, 4] if seeded else [0])

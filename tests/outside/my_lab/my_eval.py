@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.metric import top1
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 
@@ -60,7 +61,7 @@ class Norm(ClassificationTask):
             score=np.ones(rows, dtype=np.float32),
             top5=np.ones(rows, dtype=np.bool_),
         )
-        return Outcome(metrics={"top1": float(long.double().mean() * 100)}, examples=outcomes)
+        return Outcome(metrics=(top1(float(long.double().mean() * 100)),), examples=outcomes)
 
     def misbehave(self, backbone: Backbone) -> None:
         if self.name == "raises":

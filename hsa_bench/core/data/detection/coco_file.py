@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.settings import explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,11 @@ def read_annotations(path: Path) -> AnnotationFile:
     try:
         file = TypeAdapter(AnnotationFile).validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        fault = explain(error)
         remedy = (
             "expected COCO's instances format: images, categories, annotations with bbox and segmentation"
         )
-        raise DataError(f"{path}: {where}: {first['msg']}; {remedy}") from error
+        raise DataError(f"{path}: {fault.field or 'the file'}: {fault.reason}; {remedy}") from error
     for kind, rows in (("image", file.images), ("category", file.categories)):
         if not rows:
             raise DataError(f"{path}: lists no {kind}")

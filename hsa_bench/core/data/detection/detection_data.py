@@ -11,7 +11,6 @@ test and ends at the edge in training.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
 from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.seed import generator
 
@@ -92,9 +92,7 @@ class DetectionSplit:
 
     def fingerprint(self) -> str:
         """Hash over the annotation file and the pictures of the split."""
-        total = hashlib.sha256(self.annotations.encode())
-        total.update(self.images.digest().encode())
-        return total.hexdigest()[:16]
+        return digest(self.annotations, self.images.digest())
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class DetectionData:
 
     def fingerprint(self) -> str:
         """Hash over both splits."""
-        return hashlib.sha256((self.train.fingerprint() + self.val.fingerprint()).encode()).hexdigest()[:16]
+        return digest(self.train.fingerprint(), self.val.fingerprint())
 
     def limited(self, limit: int | None) -> DetectionData:
         """A fixed draw of `limit` pictures of each split, for quick looks."""
@@ -150,7 +148,7 @@ def _open_split(root: Path, split: str) -> DetectionSplit:
     objects, dropped = usable(path, photos, sorted(file.annotations, key=_order))
     return DetectionSplit(
         annotation_file=path,
-        annotations=hashlib.sha256(path.read_bytes()).hexdigest(),
+        annotations=digest(path.read_bytes(), length=WHOLE),
         images=FileImages(folder, tuple(photo.file_name for photo in photos)),
         photos=tuple(photos),
         objects=objects,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
 from hsa_bench.core.data.detection.voc_folder import CLASSES, image_list
 from hsa_bench.core.data.image_set import Classification, ImageSet, Labels, balanced
 from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import DataError
 
 YEAR = "VOC2007"
@@ -43,10 +43,8 @@ class VocLabels(Classification):
 
     def fingerprint(self) -> str:
         """Hash over pictures and labels."""
-        total = hashlib.sha256(super().fingerprint().encode())
-        for labels in (self.train_labels, self.test_labels):
-            total.update(np.ascontiguousarray(labels).tobytes())
-        return total.hexdigest()[:16]
+        labels = (np.ascontiguousarray(part).tobytes() for part in (self.train_labels, self.test_labels))
+        return digest(super().fingerprint(), *labels)
 
     def limited(self, limit: int | None) -> VocLabels:
         """A fixed draw of `limit` pictures of each split, for quick looks."""

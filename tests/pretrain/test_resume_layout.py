@@ -1,0 +1,85 @@
+"""Resume files outlive the version that wrote them: their layout is frozen here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsa_bench.core.checkpoints.open import open_backbone
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
+from hsa_bench.core.data.views import View
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.models.backbone import weights_hash
+from pretrain.loop import Training
+from pretrain.settings import Settings
+
+SETTINGS = Settings(
+    method="hsa", epochs=2, batch=16, queue=32, augment="digits", head_bn="hidden", k=3, refresh=2
+)
+
+PARTS = {"identity", "method", "optimiser", "progress", "neighbours"}
+IDENTITY = {"settings", "weights", "data", "view", "seed"}
+PROGRESS = {
+    "epoch": 0,
+    "seconds": 7.0,
+    "flops": 5.0,
+    "step_flops": 3.0,
+    "views": 0.0,
+    "curves": {},
+    "warnings": ["said before"],
+}
+
+
+def training(ctx: Context) -> Training:
+    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w16"))
+    images = open_dataset("digits", Path()).limited(64).train
+    return Training(SETTINGS, backbone, images, View(32, 32), 0, ctx)
+
+
+def by_hand(work: Training) -> dict[str, object]:
+    """A file as version 0.1 wrote it, before the first epoch."""
+    return {
+        "identity": {
+            "settings": asdict(SETTINGS),
+            "weights": work.backbone.weights,
+            "data": work.images.fingerprint(),
+            "view": {"size": 32, "resize": 32, "interpolation": "bilinear", "squash": False},
+            "seed": 0,
+        },
+        "method": work.method.state_dict(),
+        "optimiser": work.optimiser.state_dict(),
+        "progress": dict(PROGRESS),
+        "neighbours": None,
+    }
+
+
+def test_a_resume_file_of_an_earlier_version_is_taken_up(ctx: Context, tmp_path: Path) -> None:
+    undisturbed, resumed = training(ctx), training(ctx)
+    undisturbed.run(tmp_path / "new")
+    torch.save(by_hand(resumed), tmp_path / "old")
+    resumed.run(tmp_path / "old")
+    assert weights_hash(resumed.method) == weights_hash(undisturbed.method)
+    assert resumed.progress.curves == undisturbed.progress.curves
+    assert resumed.earlier_seconds == 7 < resumed.progress.seconds
+    assert resumed.progress.flops == undisturbed.progress.flops + 5
+    assert resumed.progress.warnings[0] == "said before"
+
+    written = torch.load(tmp_path / "new", weights_only=True)
+    assert set(written) == PARTS
+    assert set(written["identity"]) == IDENTITY
+    assert set(written["progress"]) == set(PROGRESS)
+    assert written["neighbours"].shape == (64, 3)
+
+
+def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path: Path) -> None:
+    work = training(ctx)
+    file = by_hand(work)
+    file["progress"] = {**PROGRESS, "lap": 1.0}
+    torch.save(file, tmp_path / "other")
+    with pytest.raises(PretrainingError, match=r"other: is no resume file .*; remove it to start anew"):
+        work.run(tmp_path / "other")
