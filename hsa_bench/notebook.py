@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import nn
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.architectures import ResNetTrunk, build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -147,6 +147,6 @@ def _known_arch(trunk: nn.Module) -> str:
 
 def _described(module: nn.Module) -> str:
     """A module's class, and a hash of its printed structure, where strides and the like stand."""
-    structure = hashlib.sha256(repr(module).encode()).hexdigest()[:8]
+    structure = digest(repr(module), length=8)
     path = f"{type(module).__module__}.{type(module).__qualname__}"
     return f"{KEYED_AS.get(path, path)}-{structure}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure  # not pyplot: no window system, no global state
 
+from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.files import whole_file
 from reports.figures.style import STYLE
 from reports.run_folder.collected import Collected
@@ -96,16 +96,13 @@ def _forget(name: str, kept: Path) -> None:
 
 def _digest(key: object) -> str:
     shown = json.dumps([_source(), matplotlib.__version__, key], sort_keys=True, default=_plain)
-    return hashlib.sha256(shown.encode()).hexdigest()[:16]
+    return digest(shown)
 
 
 @once
 def _source() -> str:
     """Hash of this package's source, so that no changed drawing is taken for the old one."""
-    total = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        total.update(file.read_bytes())
-    return total.hexdigest()
+    return digest(*(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))), length=WHOLE)
 
 
 def _plain(value: object) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hsa_bench.core.digest import digest
 from hsa_bench.core.results.curve import Curve, Sweep
 from hsa_bench.core.results.metric import Metric, values
 from hsa_bench.core.results.record import Record
@@ -55,7 +55,7 @@ class RunSpec(Record):
     def key(self) -> str:
         """16 hex digits that change if and only if the specification does."""
         text = json.dumps({"key": KEY, **self.model_dump(mode="json")}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest(text)
 
 
 class Coverage(Record):
