@@ -14,7 +14,7 @@ from torch import Tensor
 from eval_tasks._shared.embedding import leave_embedding
 from eval_tasks._shared.frozen import FrozenTask
 from eval_tasks._shared.nearest import lengths, nearest
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, listed, trunk
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
@@ -102,7 +102,7 @@ class KNN(FrozenTask):
         scores = cast_votes(found.first(own), labels, classes, self.temperature)
         sensitivity = self._grid(found, labels, features.test.labels, classes, ks)
         chosen, effective = self._chosen(features.train, length, ks, classes, ctx.device)
-        outcome = scored(
+        outcome = score_test_images(
             data,
             scores,
             effective={"k": own, "recipe": self.recipe, **effective},

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eval_tasks._logistic.task import RegressionTask
 from eval_tasks._shared.nearest import voted
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, trunk
 from eval_tasks.knn import Temperature
 from hsa_bench.core.context import Context
@@ -95,7 +95,7 @@ class Layers(RegressionTask):
             what = f"{name} of {backbone.label}"
             found[name] = self._measured(self.features(backbone, data, ctx, name, *names), ctx, what)
         deepest = found[names[-1]]
-        return scored(
+        return score_test_images(
             data,
             deepest.scores,
             {

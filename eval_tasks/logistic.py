@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._logistic.task import RegressionTask
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, trunk
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
@@ -51,7 +51,7 @@ class Logistic(RegressionTask):
         data = data.limited(limit)
         features = self.features(backbone, data, ctx)
         found = self.regressed(features, ctx, f"{self.name} on {backbone.label}")
-        return scored(data, found.scores, found.effective)
+        return score_test_images(data, found.scores, found.effective)
 
 
 TASKS = (Logistic(),)

@@ -15,7 +15,7 @@ from eval_tasks._finetune.finetune import Rates, fine_tune, logits, with_head
 from eval_tasks._finetune.rates import best_rates
 from eval_tasks._finetune.recipes import recipe_of, settings_of
 from eval_tasks._finetune.settings import SemisupSettings
-from eval_tasks._shared.outcome import scored, training_loss
+from eval_tasks._shared.outcome import score_test_images, training_loss
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import (
     Classification,
@@ -133,7 +133,7 @@ class Semisup(SemisupSettings):
             **further,
         }
         scores = self.scores(fitted.network, data.test, backbone, ctx)
-        return scored(data, scores, effective, (training_loss(fitted.losses, "step"),))
+        return score_test_images(data, scores, effective, (training_loss(fitted.losses, "step"),))
 
     def fitted(
         self, backbone: Backbone, train: ImageSet, rows: list[int], rates: Rates, seed: int, ctx: Context

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eval_tasks._logistic.task import RegressionTask
 from eval_tasks._shared.nearest import voted
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, trunk
 from eval_tasks.knn import Temperature
 from hsa_bench.core.context import Context
@@ -118,7 +118,7 @@ class Transfer(RegressionTask):
         k = min(self.k, len(data.train))
         by_class = mean_per_class(_mean_per_class(linear.scores, features))
         further = (by_class, *self._voted(features, k, ctx.device))
-        return scored(data, linear.scores, {**linear.effective, "k": k}, further=further)
+        return score_test_images(data, linear.scores, {**linear.effective, "k": k}, further=further)
 
     def _voted(self, features: Features, k: int, device: str) -> tuple[Metric, Metric]:
         """Both accuracies of the neighbours' vote."""

@@ -7,7 +7,7 @@ whole example of each kind.
 from __future__ import annotations
 
 from eval_tasks._shared.frozen import FrozenTask
-from eval_tasks._shared.outcome import scored
+from eval_tasks._shared.outcome import score_test_images
 from hsa_bench.core.checkpoints.layout import Converted, Payload, has, split, state_in, take
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, DatasetSpec, ImageSet
@@ -55,7 +55,7 @@ __all__ = [
     "has",
     "number",
     "percent",
-    "scored",
+    "score_test_images",
     "split",
     "state_in",
     "take",

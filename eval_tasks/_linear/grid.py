@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from eval_tasks._linear.heads import Heads
-from eval_tasks._shared.outcome import scored, training_loss
+from eval_tasks._shared.outcome import score_test_images, training_loss
 from hsa_bench.core.data.image_set import Classification, Labels, label_subset
 from hsa_bench.core.features.accuracy import ranks
 from hsa_bench.core.features.extract import FeatureSet
@@ -148,7 +148,7 @@ class Grid:
         chosen = slice(choice.head, choice.head + 1)
         logits = torch.cat([x[:, 0].cpu() for _, x in self.heads.logits_in_parts(features.features, chosen)])
         every = self.judged(features, slice(len(self.points))).top1
-        return scored(
+        return score_test_images(
             data,
             logits,
             {**choice.effective, **(effective or {})},

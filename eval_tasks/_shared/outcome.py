@@ -17,7 +17,7 @@ from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.runs.task import Outcome
 
 
-def scored(
+def score_test_images(
     data: Classification,
     scores: Tensor,
     effective: Mapping[str, Any] | None = None,
@@ -25,7 +25,7 @@ def scored(
     further: tuple[Metric, ...] = (),
     sweeps: tuple[Sweep, ...] = (),
 ) -> Outcome:
-    """Top-1 and top-5 in percent, and what was said of each image.
+    """Score the test images: top-1 and top-5 in percent, and what was said of each image.
 
     Args:
         data: With the test images in data set order.
