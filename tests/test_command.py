@@ -74,9 +74,11 @@ def test_wrong_usage_ends_with_2_and_the_remedy_and_leaves_nothing(
 def test_a_run_is_reported_reused_and_repaired(tmp_path: Path) -> None:
     torch.save(build("resnet18-w16", seed=7).state_dict(), tmp_path / "mine.pth")
     (tmp_path / "flag").touch()
+    (tmp_path / "one.yaml").write_text("random_controls: 1\npixels_control: false\n")  # each costs a worker
     arguments = (
         "--tasks", "knn,my_lab.my_eval", "--checkpoint", "mine=mine.pth", "--dataset", "digits",
-        "--out", "out", "--set", f"my_lab.my_eval.flag={tmp_path / 'flag'}",
+        "--preset", "one.yaml", "--limit", "300", "--out", "out",
+        "--set", f"my_lab.my_eval.flag={tmp_path / 'flag'}",
     )  # fmt: skip
     first = start("hsa_bench.run", *arguments, cwd=tmp_path)
     assert first.returncode == 1, first.stdout + first.stderr
