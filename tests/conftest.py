@@ -20,17 +20,20 @@ from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.provenance import provenance
-from tests import unit
+from tests import order, unit
 
 REAL = "HSA_BENCH_DATA"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the unit tests: of the files listed, without what is long or starts processes."""
+    """Mark the unit tests, of the files listed, and let the long files begin in each process."""
     for item in items:
         apart = item.get_closest_marker("long") or item.get_closest_marker("processes")
         if unit.listed(item.path) and not apart:
             item.add_marker(pytest.mark.unit)
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        items[:] = order.long_first(items, lambda item: item.path, processes)
 
 
 @pytest.fixture(autouse=True)
