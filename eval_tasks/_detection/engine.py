@@ -1,4 +1,4 @@
-"""What a detector can do, whoever built it: losses of a batch in training, detections in test images."""
+"""The interface of a detector: losses of a batch in training, detections in test images."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Solver:
     warmup: int
     decay_at: tuple[int, ...]
     shape: Literal["steps", "cosine"] = "steps"
-    """How the learning rate falls after the warm-up."""
+    """Course of the learning rate after the warm-up."""
     decay: float = 0.1
     """Factor at each of `decay_at`, for steps."""
 

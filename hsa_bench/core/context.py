@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SCRATCH = ".part"
-"""How the names of files end that are of no use once a result is written."""
+"""Suffix of files that are of no use once a result is written."""
 
 
 def _no_progress(description: str, done: int, total: int) -> None:
@@ -19,7 +19,7 @@ def _no_progress(description: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """What may differ from machine to machine without changing a number."""
+    """Paths, device and loader processes: all that may differ between machines without changing a number."""
 
     data_root: Path
     """Folder below which data sets are looked for."""

@@ -87,9 +87,9 @@ def _converted(form: ModuleType, payload: Payload, branch: str) -> Converted:
     try:
         return form.convert(payload, branch)
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError) as error:
-        told = str(error) if _plain(error) else f"{type(error).__name__}: {error}"
+        reason = str(error) if _plain(error) else f"{type(error).__name__}: {error}"
         raise ValueError(
-            f"not loaded as {name_of(form)}: {told}. {advice(payload, but=name_of(form))}"
+            f"not loaded as {name_of(form)}: {reason}. {advice(payload, but=name_of(form))}"
         ) from error
 
 

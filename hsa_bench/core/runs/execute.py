@@ -1,4 +1,4 @@
-"""Run one run and leave its record, whatever happens inside."""
+"""Do one run and leave its record, whatever happens inside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hsa_bench.core.runs.task import Outcome, Task
 
 @dataclass(frozen=True)
 class Bench:
-    """Where runs run: the store, the context and what to write down about the machine."""
+    """Where runs are done: the store, the context and what to write down about the machine."""
 
     store: Store
     ctx: Context
@@ -32,10 +32,10 @@ class Bench:
 
 
 def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
-    """Run a run, write its result, and return it. An exception becomes a failed result.
+    """Do a run, write its result, and return it. An exception becomes a failed result.
 
     Args:
-        run: What to run.
+        run: What to do.
         bench: Where.
         backbone: If it is in memory already; otherwise the run's request is loaded.
     """
@@ -86,7 +86,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
 
 
 def record(run: Run, bench: Bench, status: Status, **found: Any) -> TaskResult:
-    """The result record of a run; what is not given is empty."""
+    """Make the result record of a run; what is not given is empty."""
     task = run.task()
     return TaskResult(
         label=run.label,
