@@ -11,6 +11,7 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError, UsageError
+from hsa_bench.core.models.user_module import is_own
 from hsa_bench.core.processes import world
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.row_names import usual_baselines
@@ -72,8 +73,6 @@ class Prepared:
 
     def pretrained(self, results: Sequence[TaskResult], display: Display) -> list[LoadedBackbone]:
         """Load the backbones that came out of pretraining."""
-        from hsa_bench.core.models.user_module import is_own
-
         loaded = []
         for result in results:
             if result.status == "ok":
