@@ -11,6 +11,7 @@ HsaBenchError             the message says what was wanted, what was found, and 
 │   └── UnsafePickle      a pickle that is damaged, or made to exhaust memory or time
 │       └── ForbiddenClass  a pickle that names more than arrays and plain values
 ├── UnreadableResult      a file in the results folder that is not a result
+│   └── NewerResult       one of a newer version
 └── Diverged              a training whose numbers are no longer finite
 
 All are ValueErrors, so that a caller who knows none of them can catch that.
@@ -73,6 +74,10 @@ class ForbiddenClass(UnsafePickle):
 
 class UnreadableResult(HsaBenchError):
     """A file in the results folder that is not a result of this or an older schema."""
+
+
+class NewerResult(UnreadableResult):
+    """A result that a newer version wrote; it is left as it is."""
 
 
 class Diverged(HsaBenchError):

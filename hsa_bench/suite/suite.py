@@ -54,6 +54,9 @@ def _results(runs: Sequence[Run], bench: Bench, display: Display, overwrite: boo
     done = from_first([not overwrite and finished(run, bench) is not None for run in runs])
     todo = [run for run, on_file in zip(runs, done, strict=True) if not on_file]
     todo.sort(key=lambda run: not run.task().broad)
+    for run in todo if rank() == 0 else ():
+        if said := bench.store.set_aside(bench.store.path(run.label, run.spec.task, run.spec.key)):
+            display.say(said)
     kept = len(runs) - len(todo)
     if kept:
         display.say(f"{kept} of {len(runs)} runs are on file and are re-used")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsa_bench.core.errors import UnreadableResult, UsageError
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
-from hsa_bench.core.results.store import Store, read_result
+from hsa_bench.core.results.store import Store
 
 PRETRAINING = "pretrain"
 """Task name of pretraining cells; their metrics are no transfer results."""
@@ -66,14 +65,14 @@ def collect(out: Path, whole: bool = False) -> Collected:
     unreadable = []
     for path in store.paths():
         try:
-            read[path] = _own(store, path)
+            read[path] = store.read(path)
         except UnreadableResult as error:
             unreadable.append(str(error))
     try:
         plan = store.read_plan()
-    except ValueError as error:  # what pydantic raises
+    except UnreadableResult as error:
         plan = None
-        unreadable.append(f"{out / 'plan.json'}: not a plan of this version ({str(error).splitlines()[0]})")
+        unreadable.append(f"{error}; the report is of all results in the folder")
     if plan is None or whole:
         return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
     places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.runs if cell.key}
@@ -86,19 +85,3 @@ def collect(out: Path, whole: bool = False) -> Collected:
         unreadable=tuple(unreadable),
         unplanned=len(read) - len(wanted),
     )
-
-
-def _own(store: Store, path: Path) -> TaskResult:
-    """Read a result and refuse one that stands where it does not belong."""
-    try:
-        result = read_result(path)
-    except OSError as error:
-        raise UnreadableResult(f"{path}: cannot be read ({error.strerror})") from error
-    if result.status == "ok" and not math.isfinite(result.values.get(result.main_metric, math.nan)):
-        raise UnreadableResult(f"{path}: says ok, but has no number for its main metric {result.main_metric}")
-    belongs = store.path(result.label, result.spec.task, result.spec.key)
-    if path != belongs:
-        raise UnreadableResult(
-            f"{path}: its content belongs to {belongs.relative_to(store.results)}; copied or edited"
-        )
-    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hsa_bench.core.results.metric import top1
 from hsa_bench.core.results.result import BackboneId, DataId, Provenance, RunSpec, Source, TaskResult
 
 
@@ -34,6 +35,7 @@ def record(**changes: Any) -> TaskResult:
         "main_metric": "top1",
         "seeded": False,
         "protocol": "Weighted kNN.",
+        "metrics": (top1(50.0),),
         "source": Source(path="mine.pth", format="own"),
         "seconds": 1.0,
         "peak_memory_mb": 1.0,

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from hsa_bench.core.results.metric import Better, Described
+from hsa_bench.core.results.metric import Better, Described, Value
 
 Along = Literal["", "epoch", "step", "iteration", "place"]
 """What a curve's points are counted in; "place" for a sorted row, which is no course in time."""
@@ -15,10 +15,10 @@ Along = Literal["", "epoch", "step", "iteration", "place"]
 class Curve(Described):
     """A quantity again and again: over a training, or largest first."""
 
-    values: tuple[float, ...]
+    values: tuple[Value, ...]
     along: Along = ""
     """What the points are counted in; empty: only their order is known."""
-    at: tuple[float, ...] = ()
+    at: tuple[Value, ...] = ()
     """Where each point stands; empty: at 1, 2, 3 ..."""
     better: Better = ""
     """Which values are better, where trainings may be ranked by it."""
@@ -42,9 +42,9 @@ class Sweep(Described):
 
     settings: tuple[str, ...]
     """The settings in a reader's words."""
-    points: tuple[tuple[float, ...], ...]
+    points: tuple[tuple[Value, ...], ...]
     """Values of the settings, in their order, and last what they gave."""
-    own: tuple[float, ...]
+    own: tuple[Value, ...]
     """The settings whose number is reported."""
     chosen: bool
     """Whether this sweep chose them; else they are the recipe's."""

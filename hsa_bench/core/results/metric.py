@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from hsa_bench.core.results.record import Record
+from hsa_bench.core.results.sound import NUMBER
 
 Better = Literal["higher", "lower", ""]
 """Which values are better; empty for a diagnostic, which ranks nothing."""
@@ -24,6 +25,10 @@ Recompute = Literal[
     "segm/AP75",
 ]
 """How a metric follows from the per-example outcomes beside the result."""
+
+
+Value = Annotated[float, Field(gt=-NUMBER, lt=NUMBER)]
+"""A finite number whose square is one, too."""
 
 
 class Described(Record):
@@ -65,7 +70,7 @@ class Metric(Described):
     classifier. Their names differ, their titles do not say the place.
     """
 
-    value: float
+    value: Value
     unit: str
     """As above; to be given, if only as empty."""
     better: Better
@@ -80,7 +85,7 @@ class Metric(Described):
     """Training images per class that it was learnt from; 0 where that is not the question."""
     category: str = ""
     """Class of the data that it is of; empty: of all."""
-    draws: tuple[float, ...] = ()
+    draws: tuple[Value, ...] = ()
     """Its value at each draw of training images, the same draws for every backbone."""
     recompute: Recompute = ""
     """How it follows from the outcomes of single images; empty: it does not, and is not resampled."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,9 @@ KEY = 1
 """Version of the key algorithm. Raising it makes every cell run again."""
 
 Status = Literal["ok", "failed", "skipped"]
+
+Beside = Annotated[str, Field(pattern=r"^[^/\\\x00]*$")]
+"""Name of a file in the same folder, which leads to no other."""
 
 
 class BackboneId(Record):
@@ -49,7 +52,7 @@ class RunSpec(Record):
     backbone: BackboneId
     data: DataId
     seed: int
-    limit: int | None = None
+    limit: int | None = Field(default=None, ge=0)
 
     @property
     def key(self) -> str:
@@ -61,9 +64,9 @@ class RunSpec(Record):
 class Coverage(Record):
     """How completely a checkpoint filled its trunk. Anything but complete is refused on loading."""
 
-    matched: int
+    matched: int = Field(ge=0)
     """Trunk tensors that came from the file."""
-    total: int
+    total: int = Field(ge=0)
     """Trunk tensors there are."""
     dropped: tuple[str, ...] = ()
     """Keys of the file that its format drops by rule: heads, queues, the other branch."""
@@ -74,14 +77,14 @@ class Budget(Record):
 
     method: str
     dataset: str
-    epochs: int
-    images: int
+    epochs: int = Field(ge=0)
+    images: int = Field(ge=0)
     """Training images drawn: epochs x set size, less dropped last batches."""
-    views: float
+    views: float = Field(ge=0)
     """Views of each drawn image that pass through the trunk, query and key branch together."""
-    seconds: float
+    seconds: float = Field(ge=0)
     seed: int
-    flops: float = 0.0
+    flops: float = Field(default=0.0, ge=0)
     """Multiplications and additions of all forward and backward passes and of mining; 0 if not counted."""
     warnings: tuple[str, ...] = ()
     """What was remarked before and during training, e.g. a queue large for the data, or collapse."""
@@ -105,7 +108,7 @@ class Source(Record):
     """Of the file, by which some authors name what they published. Schema 2."""
     assumed: tuple[str, ...] = ()
     """What neither file nor format says and was taken for granted, e.g. the preprocessing."""
-    images_known: int = 0
+    images_known: int = Field(default=0, ge=0)
     """Pictures of its pretraining whose hashes the file holds."""
 
 
@@ -160,21 +163,21 @@ class TaskResult(Record):
     """Quantities over a training. Since schema 3."""
     sweeps: tuple[Sweep, ...] = ()
     """What other settings would have given. Schema 3."""
-    step: int | None = None
+    step: int | None = Field(default=None, ge=0)
     """Step or epoch of a training at which the checkpoint was taken; not in the key. Schema 3."""
     overlap: Overlap | None = None
     """Test images that the backbone was pretrained on; empty where its file does not tell. Schema 3."""
     effective: dict[str, Any] = Field(default_factory=dict)
     """What was decided during the run, e.g. the chosen learning rate."""
-    examples: str = ""
+    examples: Beside = ""
     """Name of the per-example outcomes beside this file, or empty."""
-    artefacts: dict[str, str] = Field(default_factory=dict)
+    artefacts: dict[str, Beside] = Field(default_factory=dict)
     """Further files beside this one: checkpoints, pictures."""
     source: Source
-    seconds: float
+    seconds: float = Field(ge=0)
     """What it took; of a run that went on after a stop, with the part that its checkpoint kept."""
-    peak_memory_mb: float
-    images: int = 0
+    peak_memory_mb: float = Field(ge=0)
+    images: int = Field(default=0, ge=0)
     """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""
     changed: tuple[str, ...] | None = ()
     """Settings unlike the task's own, so that its number is not the recipe's; null: not known, as in files

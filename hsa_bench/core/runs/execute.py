@@ -127,6 +127,4 @@ def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Ou
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:
-    if rank() == 0:
-        bench.store.put(result)
-    return result
+    return bench.store.settle(result) if rank() == 0 else result

@@ -75,6 +75,8 @@ class _Worker:
             _say(process, run.model_dump_json())
             for line in _output(process):
                 event = json.loads(line)
+                if event["event"] == "failed":  # not from the store, where a number may stand
+                    return TaskResult.model_validate_json(event["result"])
                 if event["event"] == "done":
                     result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
                     assert result is not None, "a worker reports a run done only after writing it"
@@ -84,9 +86,7 @@ class _Worker:
             pass  # it died before it could read the run
         failure = Failure(kind="killed", message=_how_it_ended(process.wait()))
         self.stop()
-        result = record(run, self.bench, "failed", failure=failure)
-        self.bench.store.put(result)
-        return result
+        return self.bench.store.settle(record(run, self.bench, "failed", failure=failure))
 
     def _start(self) -> subprocess.Popen[str]:
         log = self.bench.store.out / "logs" / "worker.log"

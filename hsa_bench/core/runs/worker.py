@@ -39,9 +39,11 @@ def main() -> None:
     while True:
         run = Run.model_validate_json(orders.get())
         result = execute(run, bench, None if run.skipped else _loaded(run.backbone))
-        _emit(events, event="done", status=result.status)
         if result.status == "failed":
+            _emit(events, event="failed", result=result.model_dump_json())
             _loaded.cache_clear()
+        else:
+            _emit(events, event="done")
 
 
 def _private_streams() -> tuple[IO[str], IO[str]]:

@@ -67,6 +67,19 @@ def test_the_next_run_tries_the_failed_cells_only_and_gives_the_undisturbed_numb
     assert [f.metrics for f in found if f] == [e.metrics for e in expected]
 
 
+def test_a_run_that_fails_again_leaves_the_number_on_file_and_says_so(bench: Bench, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    planned = cells(bench, ["raises", "killed"], flag)
+    good = run_here(planned, bench)
+    flag.touch()
+
+    results = run(planned, bench)
+
+    assert [r.status for r in results] == ["failed", "failed"]
+    assert all(r.failure and r.failure.message.endswith("; the number on file stays") for r in results)
+    assert [finished(one, bench) for one in planned] == good
+
+
 def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:
     request = BackboneRequest(label="pixels", arch="pixels")
     task = ChosenTask("eval_tasks.knn", default_task("eval_tasks.knn", "knn"))
