@@ -16,6 +16,7 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import fault_of, shown
 from hsa_bench.core.models.architectures import ResNetTrunk, build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.infer_arch import infer_arch
@@ -84,6 +85,8 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     Raises:
         ValueError: Wrong usage, or a task's data is missing.
     """
+    if fault := fault_of(label):
+        raise UsageError(f"label {shown(label)} {fault}")
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     chosen = choose_tasks(names, settings, image_size)
     bench = open_bench(Path(out), Path(data), device, workers)

@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import shown
 from hsa_bench.core.suggest import did_you_mean
 
 S = TypeVar("S")
+
+LONGEST = 100
+"""Letters of a value or a name that a message shows."""
 
 
 def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
@@ -63,7 +67,8 @@ def explain(error: ValidationError, known: Iterable[str] = ()) -> Fault:
         known: Fields of the outermost record; near ones are suggested for an unknown field of it.
     """
     first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
+    loc = [str(part) for part in first["loc"] if part != "[key]"]
+    field = ".".join(part if part.isprintable() and len(part) <= LONGEST else shown(part) for part in loc)
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         reason = f"unknown; {did_you_mean(field, known)}" if known and len(first["loc"]) == 1 else "unknown"

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import checked
 from hsa_bench.core.presets import find_preset, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import TaskResult
-from hsa_bench.core.results.row_names import USUAL
+from hsa_bench.core.results.row_names import USUAL, is_control
 from hsa_bench.core.settings import explain
 from hsa_bench.suite.job import Job, Pretraining
 
@@ -51,7 +52,7 @@ class Ablation(Record):
     arch: str
     shared: dict[str, Any]
     """Settings of pretraining that all methods share."""
-    methods: dict[str, dict[str, Any]]
+    methods: dict[Annotated[str, AfterValidator(checked)], dict[str, Any]]
     """By row: `method` and what sets it apart."""
     tuning: Tuning
     seeds: dict[str, tuple[int, ...]]
@@ -72,6 +73,9 @@ class Ablation(Record):
             raise ValueError(f"{lost[0]} is no row of methods")
         if missing := sorted(rows - set(self.seeds)):
             raise ValueError(f"seeds: {missing[0]} has none")
+        for name in (*rows, *(trial.label for trial in trials(self)), *(row + LONGER for row in rows)):
+            if is_control(checked(name)):
+                raise ValueError(f"methods: {name} is the name of a control; call this row something else")
         return self
 
 

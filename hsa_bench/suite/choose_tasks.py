@@ -7,6 +7,7 @@ from typing import Any
 
 from hsa_bench.core import registry
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import fault_of, shown
 from hsa_bench.core.runs.plan import ChosenTask
 from hsa_bench.core.runs.task import ClassificationTask, Task
 from hsa_bench.core.settings import changed
@@ -53,6 +54,8 @@ def choose_tasks(
             changes = {k.rpartition(".")[2]: v for k, v in {**wide, **own}.items()}
             if image_size and isinstance(task, ClassificationTask):
                 changes.setdefault("image_size", image_size)
+            if fault := fault_of(task.name):
+                raise UsageError(f"--tasks {name}: its task's name {shown(task.name)} {fault}")
             chosen.append(ChosenTask(module.__name__, with_settings(task, changes)))
     different = list({c.task.name: c for c in chosen}.values())
     unused = {name: value for name, value in settings.items() if name not in used}

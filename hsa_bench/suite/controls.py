@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.label import valid
 from hsa_bench.core.results.row_names import PIXELS, RANDOM
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, OpenedTask
 from hsa_bench.suite.job import Job
@@ -46,4 +47,4 @@ def _label(shape: tuple[str, str], shapes: Sequence[tuple[str, str]]) -> str:
         return RANDOM
     arch, tokens = shape
     alike = [s for s in shapes if s[0] == arch]
-    return f"{RANDOM} {arch}" + (f" {tokens}" if len(alike) > 1 else "")
+    return valid(f"{RANDOM} {arch}" + (f" {tokens}" if len(alike) > 1 else ""))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import checked, valid
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
@@ -30,7 +31,7 @@ class Pretraining(Record):
 
     arch: str = ""
     """Architecture of all of them."""
-    backbones: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    backbones: dict[Annotated[str, AfterValidator(checked)], dict[str, Any]] = Field(default_factory=dict)
     """By label: settings of the pretraining task, its `method` first; and `seeds`, where they are its own."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings that all of them share."""
@@ -86,7 +87,7 @@ class Job(Record):
 
         requests = [request.model_copy(update=self._said_of(request)) for request in self.checkpoints]
         if not requests and not self.pretrain.backbones and is_own(self.arch):
-            label = self.arch.partition(":")[2]
+            label = valid(self.arch.partition(":")[2])
             own = BackboneRequest(label=label, path=self.arch)
             requests = [own.model_copy(update={**self._said_of(own), "arch": ""})]
         return requests

@@ -9,7 +9,9 @@ from typing import Any
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import fault_of, shown, valid
 from hsa_bench.core.name_value import parse_settings, split_pair
+from hsa_bench.core.user_path import user_path
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""
@@ -25,21 +27,34 @@ def words(given: Any) -> Any:
 def parse_checkpoint(text: str) -> BackboneRequest:
     """Parse `NAME=PATH`, where the path may also be timm:NAME and the like, or `package.module:function`.
 
+    A file that is there may stand alone, whatever its name holds, as in epoch=9-step=500.ckpt; the backbone
+    is then called as the file.
+
     Raises:
         UsageError: Another form.
     """
     example = "NAME=PATH, for example mine=runs/mine.pth"
+    if is_file(text):
+        return BackboneRequest(label=valid(Path(text).stem), path=str(user_path(text).absolute()))
     label, path = split_pair(text, "--checkpoint", example)
-    if not path or "/" in label:
+    if not path:
         raise UsageError(f"--checkpoint {text}: write {example}")
-    return BackboneRequest(
-        label=label, path=path if is_name(path) else str(Path(path).expanduser().absolute())
-    )
+    if fault := fault_of(label):
+        raise UsageError(f"--checkpoint {text}: the name {shown(label)} {fault}; write {example}")
+    return BackboneRequest(label=label, path=path if is_name(path) else str(user_path(path).absolute()))
+
+
+def is_file(text: str) -> bool:
+    """Return whether this is the path of a file that is there."""
+    try:
+        return user_path(text).is_file()
+    except (OSError, UsageError):  # too long for a name, or nobody's home
+        return False
 
 
 def is_name(path: str) -> bool:
     """Return whether this names a published model or a function, and not a file that is there."""
-    return bool(NAMED.fullmatch(path)) and not Path(path).expanduser().exists()
+    return bool(NAMED.fullmatch(path)) and not user_path(path).exists()
 
 
 def parse_task_settings(texts: Iterable[str]) -> dict[str, Any]:
@@ -69,7 +84,7 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
 
 def by_name(text: str) -> dict[str, str]:
     """Parse `NAME=word,NAME=word`; empty for one word that is meant for all."""
-    return dict(part.strip().partition("=")[::2] for part in text.split(",")) if "=" in text else {}
+    return dict(part.strip().rpartition("=")[::2] for part in text.split(",")) if "=" in text else {}
 
 
 def word_for(label: str, text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsa_bench.core.errors import UnreadableResult, UsageError
+from hsa_bench.core.label import folder_fault
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 
@@ -75,7 +76,11 @@ def collect(out: Path, whole: bool = False) -> Collected:
         unreadable.append(f"{error}; the report is of all results in the folder")
     if plan is None or whole:
         return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
-    places = {cell: store.path(cell.label, cell.task, cell.key) for cell in plan.runs if cell.key}
+    places = {
+        cell: store.path(cell.label, cell.task, cell.key)
+        for cell in plan.runs
+        if cell.key and not any(map(folder_fault, (cell.label, cell.task, cell.key)))
+    }
     wanted = dict.fromkeys(path for path in places.values() if path in read)
     return Collected(
         out=out,

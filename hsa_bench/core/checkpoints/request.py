@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from hsa_bench.core.label import checked
 from hsa_bench.core.results.record import Record
 
 
 class BackboneRequest(Record):
     """A checkpoint file, a published model, a module of one's own, or a control (random weights, pixels)."""
 
-    label: str
+    label: Annotated[str, AfterValidator(checked)]
     """Name in tables. Several requests under one label are several pretrainings of one thing."""
     path: str = ""
     """Checkpoint file, `timm:NAME`, `torchvision:NAME`, `hf:ORG/NAME`, or `package.module:function` of a

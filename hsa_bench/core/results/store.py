@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hsa_bench.core.errors import NewerResult, UnreadableResult
+from hsa_bench.core.errors import NewerResult, UnreadableResult, UsageError
 from hsa_bench.core.files import write_text
+from hsa_bench.core.label import folder_fault, shown
 from hsa_bench.core.results import schema2
 from hsa_bench.core.results.result import SCHEMA, PlanFile, TaskResult
 from hsa_bench.core.results.sound import first_line, read_json
@@ -55,7 +56,14 @@ class Store:
         return self.out / "results"
 
     def path(self, label: str, task: str, key: str) -> Path:
-        """Where the result of a cell stands, or will stand."""
+        """Where the result of a cell stands, or will stand.
+
+        Raises:
+            UsageError: A name would lead out of the results folder.
+        """
+        for name in (label, task, key):
+            if fault := folder_fault(name):
+                raise UsageError(f"the name {shown(name)} {fault}")
         return self.results / label / task / f"{key}.json"
 
     def get(self, label: str, task: str, key: str) -> TaskResult | None:
@@ -79,7 +87,10 @@ class Store:
             UnreadableResult: Broken, foreign, newer, or a result that belongs elsewhere; names the file.
         """
         result = read_result(path)
-        belongs = self.path(result.label, result.spec.task, result.spec.key)
+        try:
+            belongs = self.path(result.label, result.spec.task, result.spec.key)
+        except UsageError as error:
+            raise UnreadableResult(f"{path}: {error}") from error
         if path != belongs:
             place = "/".join(belongs.parts[-3:])
             raise UnreadableResult(f"{path}: its content belongs to {place}; copied or edited")
