@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 # Before torch. Tests run in a process per core: in networks this small, threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -53,6 +54,22 @@ def real_images() -> Path:
     folder = Path(os.environ[REAL]).absolute()
     assert folder.is_dir(), f"{REAL}={folder}: no such folder"
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with 64 KiB of room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture

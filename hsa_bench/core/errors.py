@@ -12,6 +12,7 @@ HsaBenchError             the message says what was wanted, what was found, and 
 │       └── ForbiddenClass  a pickle that names more than arrays and plain values
 ├── UnreadableResult      a file in the results folder that is not a result
 │   └── NewerResult       one of a newer version
+├── Unwritable            a file or folder that cannot be written, also an OSError
 └── Diverged              a training whose numbers are no longer finite
 
 All are ValueErrors, so that a caller who knows none of them can catch that.
@@ -22,10 +23,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 
 class HsaBenchError(ValueError):
     """The root of all; its message is meant for the user and needs no traceback."""
+
+    exit_code: ClassVar[int] = 2
+    """What a command ends with."""
 
 
 class UsageError(HsaBenchError):
@@ -80,13 +85,19 @@ class NewerResult(UnreadableResult):
     """A result that a newer version wrote; it is left as it is."""
 
 
+class Unwritable(HsaBenchError, OSError):
+    """A file or folder that cannot be written; the message names it and the remedy, and what stays."""
+
+    exit_code = 1
+
+
 class Diverged(HsaBenchError):
     """A training whose loss or weights are no longer finite."""
 
 
 @contextmanager
 def exit_with_its_message(*others: type[Exception]) -> Iterator[None]:
-    """Print an error of the suite and leave with exit code 2, as every command does.
+    """Print an error of the suite and leave with its exit code, 2 or 1, as every command does.
 
     Args:
         others: Further exceptions that are the user's to mend, e.g. OSError.
@@ -98,4 +109,4 @@ def exit_with_its_message(*others: type[Exception]) -> Iterator[None]:
         raise  # nobody reads on: nothing is wrong
     except mended as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(getattr(error, "exit_code", 2)) from None

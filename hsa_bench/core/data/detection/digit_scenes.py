@@ -7,9 +7,6 @@ turn; no two masks overlap. Digits of the test split of `digits` appear in the v
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hsa_bench.core.data.datasets.digits import TEST, glyph
+from hsa_bench.core.files import whole_folder
 from hsa_bench.core.seed import derive
 
 VERSION = 1
@@ -70,18 +68,9 @@ def digit_scenes(cache: Path, seed: int = 0) -> Path:
     root = cache / f"digit-scenes-v{VERSION}-seed{seed}"
     if root.is_dir():
         return root
-    cache.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=cache))
-    try:
+    with whole_folder(root) as building:
         for split in SCENES:
             _write_split(building, split, seed)
-        try:
-            os.rename(building, root)
-        except OSError:
-            if not root.is_dir():  # else another process was faster, and its scenes are the same
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return root
 
 
