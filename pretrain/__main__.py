@@ -65,6 +65,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.checkpoints.open import open_backbone
         from hsa_bench.core.checkpoints.request import BackboneRequest
         from hsa_bench.core.context import Context
+        from hsa_bench.core.data.manifest import keep_in
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
         from hsa_bench.core.settings import changed
@@ -75,6 +76,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         check_destination(out)
         with _bar() as (progress, say):
             ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
+            keep_in(out.parent / "cache")
             images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(
                 settings=changed(Settings(), given, "pretrain"),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.models.user_module import is_own
@@ -149,6 +150,7 @@ def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask]) -> None
         raise UsageError(f"--dataset is needed for {', '.join(need)}; for example --dataset {SHIPPED}")
     try:
         if need:
+            keep_in(bench.ctx.cache)
             open_dataset(job.dataset, bench.ctx.data_root)
     except DataError:
         pass  # planning blocks the runs that need it and says why

@@ -19,6 +19,7 @@ FEATURES = "features"
 KINDS = {
     FEATURES: "features of frozen backbones, a file each for train and test, and for every layer",
     "hashes": "hashes of pictures, to find test images seen in pretraining",
+    "manifests": "what is known of the files in image folders: sizes, times, hashes, whether they decode",
     "report": "figures and resampled numbers of the report",
     "digit-scenes": "generated pictures for detection",
 }

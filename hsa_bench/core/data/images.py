@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from typing import Protocol
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from hsa_bench.core.data.fingerprint import fingerprint
+from hsa_bench.core.data.manifest import content_of, reason, shown
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
 
@@ -63,10 +64,6 @@ class ArrayImages:
         return digest(np.ascontiguousarray(self.pixels).tobytes(), length=WHOLE)
 
 
-HASHED_BYTES = 2**30
-"""Folders up to this size are fingerprinted by content, larger ones by file names and sizes."""
-
-
 @dataclass(frozen=True)
 class FileImages:
     """Pictures that are decoded from files when asked for."""
@@ -80,10 +77,11 @@ class FileImages:
 
     def __getitem__(self, index: int) -> Image.Image:
         path = self.root / self.names[index]
+        content, _ = content_of(path)
         try:
-            return decoded(path.read_bytes())
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
+            return decoded(content)
+        except Exception as error:  # a file that is made to harm can raise anything
+            raise DataError(f"{shown(path)}: {trouble(error)}") from error
 
     @property
     def side(self) -> int:
@@ -94,21 +92,7 @@ class FileImages:
 
     @cached_property
     def _digest(self) -> str:  # once a process: a folder of 60,000 files takes seconds
-        sizes = [self._size(self.root / name) for name in self.names]
-        by_content = sum(sizes) <= HASHED_BYTES
-        total = hashlib.sha256(b"content" if by_content else b"sizes")
-        for name, size in zip(self.names, sizes, strict=True):
-            total.update(f"{name}\0{size}\0".encode())
-            if by_content:
-                total.update((self.root / name).read_bytes())
-        return total.hexdigest()
-
-    @staticmethod
-    def _size(path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except OSError as error:
-            raise DataError(f"{path}: cannot be found ({error}); put it back") from error
+        return fingerprint(self.root, self.names)
 
 
 def decoded(content: bytes) -> Image.Image:
@@ -116,9 +100,39 @@ def decoded(content: bytes) -> Image.Image:
 
     Ordinary JPEG is decoded by simplejpeg, the same pixels in six tenths of the time. Pillow has the last
     word on everything else, and on files that simplejpeg refuses.
+
+    Raises:
+        DataError: Its pixels are numbers of more than 8 bits.
     """
     with Image.open(io.BytesIO(content)) as picture:
+        refuse_depth(picture.mode)
         if picture.format == "JPEG" and picture.mode in {"RGB", "L"}:
             with suppress(ValueError):
                 return Image.fromarray(simplejpeg.decode_jpeg(content, "RGB"))
         return picture.convert("RGB")
+
+
+DEEP = {"I": "whole numbers of more than 8 bits", "F": "floating-point numbers"}
+"""By Pillow's mode; kinds of 16 bits are named I;16 and alike. Colours of 16 bits open as their upper 8."""
+
+
+def refuse_depth(mode: str) -> None:
+    """Refuse grey of more than 8 bits, whichever range it uses: Pillow would cut it off at 255.
+
+    Raises:
+        DataError: With the remedy, without the picture's name.
+    """
+    kind = DEEP.get(mode.partition(";")[0])
+    if kind:
+        raise DataError(
+            f"its pixels are {kind} (mode {mode}), and nothing says which one is white; convert it to 8 bits"
+        )
+
+
+def trouble(error: Exception) -> str:
+    """Why a picture cannot be opened, and what to do."""
+    if isinstance(error, DataError):
+        return str(error)
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"is larger than Pillow opens ({reason(error)}); make it smaller or remove it"
+    return f"cannot be read as an image ({reason(error)}); replace or remove it"

@@ -10,6 +10,7 @@ from typing import Any
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import SCRATCH, Context
+from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.features.leakage import overlap
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.processes import rank, world
@@ -115,6 +116,7 @@ def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Ou
         raise RuntimeError(
             f"{run.backbone.path or run.label}: the weights have changed since the run was planned"
         )
+    keep_in(ctx.cache)
     data = task.data(run.dataset, ctx)
     if data.fingerprint() != run.spec.data.fingerprint:
         raise RuntimeError(f"{data.name}: the data have changed since the run was planned")

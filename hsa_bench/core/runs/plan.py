@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.record import Record
@@ -94,6 +95,7 @@ def open_tasks(tasks: Sequence[ChosenTask], dataset: str, ctx: Context) -> list[
         dataset: The run's labelled image set.
         ctx: Where data is.
     """
+    keep_in(ctx.cache)
     opened = []
     for chosen in tasks:
         try:
