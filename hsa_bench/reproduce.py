@@ -16,6 +16,7 @@ from hsa_bench.suite.open_bench import open_bench
 if TYPE_CHECKING:
     from hsa_bench.core.results.result import TaskResult
     from hsa_bench.core.runs.execute import Bench
+    from hsa_bench.suite.ablation import Ablation
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -26,29 +27,32 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for tuning/ and final/.")] = Path("runs/reproduce"),
     data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
     device: Annotated[str, typer.Option(help="cpu, cuda …; auto takes a GPU where there is one.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Loader processes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    trust: Annotated[
+        bool, typer.Option("--trust-preset", help="Let the YAML file name Python code, which then runs.")
+    ] = False,
 ) -> None:
     """Tune, choose, compare, report. Killed at any point, the same command goes on where it was.
 
     The test pictures are used once, after everything is chosen.
     """
     with exit_with_its_message():
-        ok = _reproduce(ablation, out, data, device, workers)
+        from hsa_bench.suite.ablation import read_ablation
+
+        ok = _reproduce(read_ablation(ablation, trust), out, data, device, workers)
     raise typer.Exit(0 if ok else 1)
 
 
-def _reproduce(name: str, out: Path, data: Path, device: str, workers: int) -> bool:
+def _reproduce(ablation: Ablation, out: Path, data: Path, device: str, workers: int) -> bool:
     from hsa_bench.suite.ablation import (
         chosen,
         final_job,
         flops_per_epoch,
         in_words,
-        read_ablation,
         tuning_job,
     )
     from reports.report import write_report
 
-    ablation = read_ablation(name)
     first, last = (open_bench(out / part, data, device, workers) for part in ("tuning", "final"))
     typer.echo("tuning: the same trials for every method")
     _run(tuning_job(ablation), first)

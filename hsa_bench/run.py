@@ -49,6 +49,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated evaluation seeds.")] = "",
     preset: Annotated[str, typer.Option(help="A preset's name, or a YAML file; see --list.")] = "",
+    trust: Annotated[
+        bool, typer.Option("--trust-preset", help="Let the preset name Python code, which then runs.")
+    ] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="task.field=value; repeatable.")] = None,
     limit: Annotated[
         int, typer.Option(min=0, help="Draw N train and N test images: a quick look, never a result.")
@@ -90,7 +93,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "seeds": parse_numbers(seeds, "--seeds") if seeds else (),
             "limit": limit,
         }
-        job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [])
+        job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [], trust)
         if not preset and job.preset == DEMO:
             typer.echo("nothing to evaluate was named, so this is the demo preset (--preset demo)")
         ok = _run(job, open_bench(out, data, device, workers), dry, overwrite)

@@ -22,6 +22,9 @@ NO_PRESET = Preset()
 @app.command()
 def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     preset: Annotated[str, typer.Option(help="A preset's name or file; other options go over it.")] = "",
+    trust: Annotated[
+        bool, typer.Option("--trust-preset", help="Let the preset name Python code, which then runs.")
+    ] = False,
     show: Annotated[bool, typer.Option("--print", help="Print the preset and stop.")] = False,
     method: Annotated[str, typer.Option(help="hsa, moco or simclr.")] = "",
     arch: Annotated[str, typer.Option(help="Architecture, e.g. resnet50 or resnet18-cifar.")] = "",
@@ -49,7 +52,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         if show:
             typer.echo(text(preset), nl=False)
             return
-        base = read_preset(preset) if preset else NO_PRESET
+        base = read_preset(preset, trust) if preset else NO_PRESET
         given = {**base.settings, **parse_settings(settings or (), "field=value, for example lr=0.06")}
         given |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
         required = {

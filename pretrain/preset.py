@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, NonNegativeInt, ValidationError
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.settings import explain
@@ -25,6 +27,11 @@ class Preset(Record):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Fields of `Settings`."""
 
+    def code(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, name) of the Python code that the preset names."""
+        yield from in_fields({"arch": self.arch, "dataset": self.dataset})
+        yield from in_fields(self.settings, "settings.")
+
 
 def presets() -> dict[str, Path]:
     """Find preset files by name."""
@@ -40,16 +47,24 @@ def text(name: str) -> str:
     return find_preset(name, PRESETS).read_text()
 
 
-def read_preset(name: str) -> Preset:
+def read_preset(name: str, trusted: bool = False) -> Preset:
     """Read a preset by name or by its file's path.
 
+    Args:
+        name: As the user wrote it.
+        trusted: Whether the file may name Python code.
+
     Raises:
-        UsageError: No such preset, not YAML, an unknown field or a value of the wrong kind.
+        UsageError: No such preset, not YAML, an unknown field, a value of the wrong kind, or a file that is
+            not trusted names code.
     """
     path = find_preset(name, PRESETS)
     content = read_mapping(path, ", ".join(Preset.model_fields))
     try:
-        return Preset.model_validate(content)
+        preset = Preset.model_validate(content)
     except ValidationError as error:
         fault = explain(error, Preset.model_fields)
         raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
+    if not trusted:
+        refuse_code(str(path), preset.code())
+    return preset

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.named_code import is_module
 from hsa_bench.core.suggest import did_you_mean
 
 
@@ -60,10 +63,38 @@ def load(package: str, name: str) -> ModuleType:
     plugin = name if name in plugins else names(package).get(name)
     if plugin is not None:
         return importlib.import_module(f"{package}.{plugins[plugin].stem}")
-    if "." in name:
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"{name}: cannot be imported ({error})") from error
+    if is_module(name):
+        return imported(name, name)
     known = sorted({*plugins, *names(package)})
-    raise UsageError(f"{name}: not found in {package}; {did_you_mean(name, known)}")
+    raise UsageError(f"{name}: not found; {did_you_mean(name, known)}, or package.module of one of your own")
+
+
+def imported(module: str, asked: str) -> ModuleType:
+    """Import a module of the user's own, whatever happens in it.
+
+    Args:
+        module: Its dotted name.
+        asked: What the user wrote, for the message.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    with own_code(f"{asked}: cannot be imported"):
+        return importlib.import_module(module)
+
+
+@contextmanager
+def own_code(what: str) -> Iterator[None]:
+    """Run code of the user's; whatever it raises is a refusal, an attempt to end the process too.
+
+    Raises:
+        UsageError: It raised; the message begins with `what`.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(f"{what} ({error})") from error
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # sys.exit too: the user's code may not end our process
+        raise UsageError(f"{what} ({type(error).__name__}: {error})") from error

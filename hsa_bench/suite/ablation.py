@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import checked
+from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import TaskResult
@@ -65,6 +66,15 @@ class Ablation(Record):
     """As a job's."""
     notes: tuple[str, ...] = ()
 
+    def code(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, name) of the Python code that the file names."""
+        yield from in_fields(self.model_dump(include={"arch", "dataset", "tuned_on", "tasks"}))
+        yield from in_fields({"judge": self.tuning.judge}, "tuning.")
+        yield from in_fields(self.shared, "shared.")
+        for row, own in self.methods.items():
+            yield from in_fields(own, f"methods.{row}.")
+        yield from in_fields(self.settings, "set.")
+
     @model_validator(mode="after")
     def _whole(self) -> Ablation:
         rows = set(self.methods)
@@ -98,18 +108,25 @@ class Trial:
         return {"lr": self.lr, "temperature": self.temperature}
 
 
-def read_ablation(name: str) -> Ablation:
+def read_ablation(name: str, trusted: bool = False) -> Ablation:
     """An ablation by name or file.
 
+    Args:
+        name: As the user wrote it.
+        trusted: Whether the file may name Python code.
+
     Raises:
-        UsageError: No such ablation, or a field is wrong.
+        UsageError: No such ablation, a field is wrong, or a file that is not trusted names code.
     """
     path = find_preset(name, ABLATIONS, "ablation")
     try:
-        return Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
+        ablation = Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
     except ValidationError as error:
         fault = explain(error, Ablation.model_fields)
         raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
+    if not trusted:
+        refuse_code(str(path), ablation.code())
+    return ablation
 
 
 def trials(ablation: Ablation) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import checked, valid
+from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
 from hsa_bench.core.settings import explain
-from hsa_bench.suite.options import by_name, parse_task_settings, word_for, words
+from hsa_bench.suite.options import by_name, parse_task_settings, whole_path, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
 DEMO = "demo"
@@ -85,7 +86,10 @@ class Job(Record):
         """
         from hsa_bench.core.models.user_module import is_own
 
-        requests = [request.model_copy(update=self._said_of(request)) for request in self.checkpoints]
+        requests = [
+            request.model_copy(update={**self._said_of(request), "path": whole_path(request.path)})
+            for request in self.checkpoints
+        ]
         if not requests and not self.pretrain.backbones and is_own(self.arch):
             label = valid(self.arch.partition(":")[2])
             own = BackboneRequest(label=label, path=self.arch)
@@ -101,6 +105,17 @@ class Job(Record):
     def labels(self) -> list[str]:
         """Return the names of all backbones but the controls, in the report's order."""
         return list(dict.fromkeys([*self.pretrain.backbones, *(r.label for r in self.requests())]))
+
+    def code(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, name) of the Python code that the job names."""
+        yield from in_fields(self.model_dump(include={"arch", "file_format", "dataset", "tasks"}))
+        for index, request in enumerate(self.checkpoints):
+            yield from in_fields(request.model_dump(), f"checkpoints.{index}.")
+        yield from in_fields({"arch": self.pretrain.arch}, "pretrain.")
+        yield from in_fields(self.pretrain.settings, "pretrain.settings.")
+        for label, own in self.pretrain.backbones.items():
+            yield from in_fields(own, f"pretrain.backbones.{label}.")
+        yield from in_fields(self.settings, "set.")
 
     def _said_of(self, request: BackboneRequest) -> dict[str, Any]:
         return {
@@ -126,27 +141,27 @@ def read_preset(name: str) -> dict[str, Any]:
     return {**fields, "preset": name}
 
 
-def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -> Job:
+def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], trusted: bool = False) -> Job:
     """Lay the command's options over a preset.
 
     Args:
         preset: Name or file; empty for none. The demo's if nothing says what to evaluate.
         options: Fields of `Job` that were given.
         settings: `task.field=value`, each value in YAML notation.
+        trusted: Whether the preset may name Python code.
 
     Raises:
-        UsageError: Something is unknown or of the wrong kind.
+        UsageError: Something is unknown or of the wrong kind, or a preset that is not trusted names code.
     """
     if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
+    said = _validated(base, preset or "options")
+    if not trusted:
+        refuse_code(preset, said.code())
     own = parse_task_settings(settings)
-    fields = {**base, **options, "set": {**base.get("set", {}), **own}, "asked": frozenset(own)}
-    try:
-        job = Job.model_validate(fields)
-    except ValidationError as error:
-        fault = explain(error, Job.model_fields)
-        raise UsageError(f"{preset or 'options'}, field {fault.field}: {fault.reason}") from error
+    fields = {**base, **options, "set": {**said.settings, **own}, "asked": frozenset(own)}
+    job = _validated(fields, preset or "options")
     _check_names(job)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
@@ -156,6 +171,14 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str]) -
     if not (job.checkpoints or job.pretrain.backbones or job.arch):
         raise UsageError("nothing to evaluate: give --checkpoint NAME=PATH, or --arch for the controls alone")
     return job
+
+
+def _validated(fields: Mapping[str, Any], source: str) -> Job:
+    try:
+        return Job.model_validate(fields)
+    except ValidationError as error:
+        fault = explain(error, Job.model_fields)
+        raise UsageError(f"{source}, field {fault.field}: {fault.reason}") from error
 
 
 def _check_names(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,12 @@ def parse_checkpoint(text: str) -> BackboneRequest:
         raise UsageError(f"--checkpoint {text}: write {example}")
     if fault := fault_of(label):
         raise UsageError(f"--checkpoint {text}: the name {shown(label)} {fault}; write {example}")
-    return BackboneRequest(label=label, path=path if is_name(path) else str(user_path(path).absolute()))
+    return BackboneRequest(label=label, path=whole_path(path))
+
+
+def whole_path(path: str) -> str:
+    """Return a file's path as it is from any folder, with a home for `~`; a model's name as it is."""
+    return path if not path or is_name(path) else str(user_path(path).absolute())
 
 
 def is_file(text: str) -> bool:
@@ -54,7 +60,7 @@ def is_file(text: str) -> bool:
 
 def is_name(path: str) -> bool:
     """Return whether this names a published model or a function, and not a file that is there."""
-    return bool(NAMED.fullmatch(path)) and not user_path(path).exists()
+    return bool(NAMED.fullmatch(path)) and not os.path.exists(path)  # which takes any text, however long
 
 
 def parse_task_settings(texts: Iterable[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -78,7 +79,7 @@ class Prepared:
         for result in results:
             if result.status == "ok":
                 folder = self.bench.store.path(result.label, result.spec.task, result.spec.key).parent
-                path = (folder / result.artefacts["checkpoint"]).absolute()
+                path = (folder / Path(result.artefacts["checkpoint"]).name).absolute()
                 arch = self.job.pretrain.arch if is_own(self.job.pretrain.arch) else ""
                 loaded.append(load(BackboneRequest(label=result.label, path=str(path), arch=arch)))
                 display.loaded(result.label, loaded[-1].backbone)

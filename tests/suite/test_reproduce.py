@@ -37,7 +37,7 @@ SMALL = Path(__file__).with_name("ablation.yaml")
 
 
 def command(out: Path, ablation: Path | str = SMALL) -> Done:
-    return call(app, ablation, "--out", out)
+    return call(app, ablation, "--out", out, "--trust-preset")
 
 
 def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) -> None:
@@ -91,20 +91,20 @@ def judged(label: str, top1: float) -> TaskResult:
 
 
 def test_the_best_trial_is_taken_and_of_equal_ones_the_first() -> None:
-    ablation = read_ablation(str(SMALL))
+    ablation = read_ablation(str(SMALL), trusted=True)
     names = [trial.label for trial in trials(ablation)]
     best = chosen(ablation, [judged(n, v) for n, v in zip(names, (10.0, 20.0, 30.0, 30.0), strict=True)])
     assert {row: trial.lr for row, trial in best.items()} == {"moco": 0.05, "hsa": 0.01}
 
 
 def test_a_lost_trial_stops_the_choice_as_methods_would_not_be_tuned_alike() -> None:
-    ablation = read_ablation(str(SMALL))
+    ablation = read_ablation(str(SMALL), trusted=True)
     with pytest.raises(UsageError, match=r"tuning: hsa lr 0\.05 T 0\.2 has no number"):
         chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)[:-1]])
 
 
 def test_equal_compute_is_by_flops() -> None:
-    ablation = read_ablation(str(SMALL))
+    ablation = read_ablation(str(SMALL), trusted=True)
     best = chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)])
     job = final_job(ablation, best, {"moco": 2.0, "hsa": 7.0}, "tuned")
     assert job.pretrain.backbones["moco-longer"]["epochs"] == 7
@@ -128,7 +128,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, message: str)
     )
     (tmp_path / "wrong.yaml").write_text(f"{text}\n{line}\n")
     with pytest.raises(UsageError, match=message):
-        read_ablation(str(tmp_path / "wrong.yaml"))
+        read_ablation(str(tmp_path / "wrong.yaml"), trusted=True)
 
 
 def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
 from torch import nn
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.named_code import is_function
+from hsa_bench.core.registry import imported, own_code
 from hsa_bench.core.seed import forked
 
 PROBED = (64, 224)
@@ -17,8 +18,7 @@ PROBED = (64, 224)
 
 def is_own(arch: str) -> bool:
     """Whether an architecture is named `package.module:function`."""
-    module, found, function = arch.partition(":")
-    return bool(found) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+    return is_function(arch)
 
 
 def build_own(arch: str, seed: int) -> nn.Module:
@@ -31,15 +31,12 @@ def build_own(arch: str, seed: int) -> nn.Module:
         UsageError: Not to be imported or called, or no module of that kind.
     """
     name, _, function = arch.partition(":")
-    try:
-        maker: Any = getattr(importlib.import_module(name), function)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"--arch {arch}: cannot be imported ({error})") from error
-    with forked(seed, "init", arch):
-        try:
-            module = maker()
-        except TypeError as error:
-            raise UsageError(f"--arch {arch}: must be callable without arguments ({error})") from error
+    maker: Any = getattr(imported(name, f"--arch {arch}"), function, None)
+    if not callable(maker):
+        there = "a thing that cannot be called" if maker is not None else f"in {name} nothing by that name"
+        raise UsageError(f"--arch {arch}: cannot be imported; there is {there}")
+    with forked(seed, "init", arch), own_code(f"--arch {arch}: {function}() without arguments fails"):
+        module = maker()
     if not isinstance(module, nn.Module):
         raise UsageError(f"--arch {arch}: gave a {type(module).__name__}, not a torch.nn.Module")
     if hasattr(module, "stages") != hasattr(module, "stage_dims"):
