@@ -44,7 +44,7 @@ def text(name: str) -> str:
     Raises:
         UsageError: No such preset.
     """
-    return find_preset(name, PRESETS).read_text()
+    return find_preset(name, PRESETS).read_text(encoding="utf-8")
 
 
 def read_preset(name: str, trusted: bool = False) -> Preset:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.label import shown
+from hsa_bench.core.yaml_text import parse_yaml
 
 
 def split_pair(text: str, option: str, example: str) -> tuple[str, str]:
@@ -36,8 +36,5 @@ def parse_settings(texts: Iterable[str], example: str) -> dict[str, Any]:
     settings = {}
     for text in texts:
         name, value = split_pair(text, "--set", example)
-        try:
-            settings[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {text}: the value is not YAML ({error})") from error
+        settings[name] = parse_yaml(value, f"--set {shown(text)[1:-1]}")
     return settings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.suggest import did_you_mean
+from hsa_bench.core.user_path import user_path
+from hsa_bench.core.yaml_text import read_yaml_file
 
 
 def presets_in(folder: Path) -> dict[str, Path]:
@@ -28,8 +29,8 @@ def find_preset(name: str, folder: Path, option: str = "--preset") -> Path:
         UsageError: No such preset; the message suggests one.
     """
     known = presets_in(folder)
-    path = known.get(name, Path(name))
-    if path.is_file():
+    path = known.get(name) or user_path(name)
+    if os.path.isfile(path):  # which takes any text, however long
         return path
     raise UsageError(f"{option} {name}: {did_you_mean(name, known)} (or the path of a YAML file)")
 
@@ -42,12 +43,11 @@ def read_mapping(path: Path, fields: str) -> dict[str, Any]:
         fields: What it may hold, for the message.
 
     Raises:
-        UsageError: Not YAML, or not a mapping.
+        UsageError: Not to be read, not YAML, or not a mapping of words; see `read_yaml_file`.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML ({error})") from error
+    found = read_yaml_file(path)
     if not isinstance(found, dict):
         raise UsageError(f"{path}: a preset is a mapping of {fields}")
+    if odd := [name for name in found if not isinstance(name, str)]:
+        raise UsageError(f"{path}, field {odd[0]!r}: a field's name is a word; there are {fields}")
     return found

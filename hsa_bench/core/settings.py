@@ -37,8 +37,17 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         return replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
     except ValidationError as error:
         fault = explain(error)
-        given = f", not {fault.value!r}" if fault.field else ""
+        given = f", not {shown_value(fault.value)}" if fault.field else ""
         raise UsageError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as a message can show it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def departures(settings: object, usual: Mapping[str, Any]) -> dict[str, Any]:

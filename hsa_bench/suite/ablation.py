@@ -8,8 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from hsa_bench.core.bounds import Seeds
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import checked
 from hsa_bench.core.named_code import in_fields, refuse_code
@@ -29,9 +30,9 @@ LONGER = "-longer"
 class Tuning(Record):
     """The trials that every method has."""
 
-    epochs: int
-    lr: tuple[float, ...]
-    temperature: tuple[float, ...]
+    epochs: PositiveInt
+    lr: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    temperature: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     judge: str
     """The task whose main metric, on pictures that are used for nothing else, decides."""
 
@@ -41,7 +42,7 @@ class Longer(Record):
 
     like: str
     methods: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
 
 
 class Ablation(Record):
@@ -56,12 +57,12 @@ class Ablation(Record):
     methods: dict[Annotated[str, AfterValidator(checked)], dict[str, Any]]
     """By row: `method` and what sets it apart."""
     tuning: Tuning
-    seeds: dict[str, tuple[int, ...]]
+    seeds: dict[str, Seeds]
     """Of pretraining, by row."""
     longer: Longer | None = None
-    tasks: tuple[str, ...]
-    evaluation_seeds: tuple[int, ...] = (0,)
-    random_controls: int = 3
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    evaluation_seeds: Seeds = (0,)
+    random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
     settings: dict[str, Any] = Field(default_factory=dict, alias="set")
     """As a job's."""
     notes: tuple[str, ...] = ()
@@ -83,6 +84,13 @@ class Ablation(Record):
             raise ValueError(f"{lost[0]} is no row of methods")
         if missing := sorted(rows - set(self.seeds)):
             raise ValueError(f"seeds: {missing[0]} has none")
+        labels = [trial.label for trial in trials(self)]
+        if alike := next((label for label in labels if labels.count(label) > 1), ""):
+            raise ValueError(f"tuning: two trials are called {alike}; their values differ too little")
+        if self.longer and not isinstance(self.shared.get("epochs"), int):
+            raise ValueError("shared.epochs: needed, a whole number, as `longer` multiplies it")
+        if self.longer and (clash := sorted(rows & {row + LONGER for row in self.longer.methods})):
+            raise ValueError(f"methods: {clash[0]} is how `longer` will call a row; call this one otherwise")
         for name in (*rows, *(trial.label for trial in trials(self)), *(row + LONGER for row in rows)):
             if is_control(checked(name)):
                 raise ValueError(f"methods: {name} is the name of a control; call this row something else")

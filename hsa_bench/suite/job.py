@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from hsa_bench.core.bounds import SEEDS, Limit, Seeds, Side
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import checked, valid
@@ -15,7 +16,7 @@ from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
-from hsa_bench.core.settings import explain
+from hsa_bench.core.settings import explain, shown_value
 from hsa_bench.suite.options import by_name, parse_task_settings, whole_path, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -36,8 +37,24 @@ class Pretraining(Record):
     """By label: settings of the pretraining task, its `method` first; and `seeds`, where they are its own."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings that all of them share."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
     """Several pretrainings of each; shown as one row with its spread."""
+
+    @field_validator("backbones")
+    @classmethod
+    def _own_seeds(cls, backbones: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Check the seeds that stand among a backbone's settings as those of all are checked."""
+        checked_ones = {}
+        for label, own in backbones.items():
+            try:
+                seeds = {"seeds": SEEDS.validate_python(own["seeds"])} if "seeds" in own else {}
+            except ValidationError as error:
+                fault = explain(error)
+                at = f"{label}.seeds" + (f".{fault.field}" if fault.field else "")
+                given = f", not {shown_value(fault.value)}" if fault.field else ""
+                raise ValueError(f"{at}: {fault.reason}{given}") from error
+            checked_ones[label] = {**own, **seeds}
+        return checked_ones
 
 
 class Job(Record):
@@ -58,21 +75,21 @@ class Job(Record):
     """Network of the files."""
     card: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By backbone's name ("": all): fields of the card that are known better than the file says."""
-    image_size: int = 0
+    image_size: Side = 0
     baseline: Names = ()
     """Backbones that the others are compared with; empty: moco and simclr where they are."""
     claims: dict[str, str] = Field(default_factory=dict)
     """By backbone's name ("" with a single one): the published pretraining its file is said to be."""
-    random_controls: int = 3
+    random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
     """Random initialisations of each architecture to measure beside the checkpoints."""
     controls_on: Literal["cheap", "all"] = "cheap"
     """The tasks that controls are measured on: those that take seconds once features are there, or all."""
     pixels_control: bool = True
     pretrain: Pretraining = Pretraining()
     checkpoints: tuple[BackboneRequest, ...] = ()
-    tasks: tuple[str, ...] = ("linear", "knn", "semisup")
-    seeds: tuple[int, ...] = (0,)
-    limit: int | None = None
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("linear", "knn", "semisup")
+    seeds: Seeds = (0,)
+    limit: Limit | None = None
     settings: dict[str, Any] = Field(default_factory=dict, alias="set")
     """`task.field: value`; the task is a plug-in's name (all its variants) or one variant's."""
     asked: frozenset[str] = frozenset()
@@ -138,7 +155,10 @@ def read_preset(name: str) -> dict[str, Any]:
         UsageError: No such preset, or not a mapping.
     """
     fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
-    return {**fields, "preset": name}
+    nothing: dict[str, Any] = (
+        {"set": {}} if fields.get("set", {}) is None else {}
+    )  # `set:` with nothing under it
+    return {**fields, **nothing, "preset": name}
 
 
 def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], trusted: bool = False) -> Job:

@@ -8,10 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from hsa_bench.core.bounds import SEEDS
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import fault_of, shown, valid
 from hsa_bench.core.name_value import parse_settings, split_pair
+from hsa_bench.core.settings import explain
 from hsa_bench.core.user_path import user_path
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -83,9 +87,13 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
         UsageError: Something else.
     """
     try:
-        return tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{option} {text}: write whole numbers, for example 0,1,2") from None
+        raise UsageError(f"{option} {shown(text)[1:-1]}: write whole numbers, for example 0,1,2") from None
+    try:
+        return SEEDS.validate_python(numbers)
+    except ValidationError as error:
+        raise UsageError(f"{option} {shown(text)[1:-1]}: {explain(error).reason}") from error
 
 
 def by_name(text: str) -> dict[str, str]:

@@ -100,7 +100,7 @@ def test_options_go_over_the_preset(tmp_path: Path) -> None:
         (["--set", "levels=[3, 3]", "--set", "method=hsa"], "name each stage once"),
         (["--set", "method=os.path"], "method os.path: has no class Method"),
         (["--set", "method=.moco"], "no such method"),
-        (["--set", "crops=[40"], "the value is not YAML"),
+        (["--set", "crops=[40"], "--set crops=[40: not YAML (line 1"),
         (["--tensorboard", "/dev/null/tb"], "/dev/null/tb"),
         (["--device", "cuda:99"], "device cuda:99, 1 process(es) on this machine: torch sees"),
         (["--arch", "pixels"], "arch pixels: has no stages to train"),

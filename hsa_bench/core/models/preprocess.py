@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal
 
-import yaml
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.name_value import split_pair
 from hsa_bench.core.settings import explain
 from hsa_bench.core.suggest import did_you_mean
+from hsa_bench.core.yaml_text import parse_yaml
 
 Tokens = Literal["", "cls", "mean", "cls+mean"]
 
@@ -87,9 +87,11 @@ def parse_card(texts: list[str]) -> dict[str, dict[str, Any]]:
         label, _, field = name.rpartition(".")
         try:
             parsed = (
-                [float(p) for p in value.strip("[]").split(",")] if "," in value else yaml.safe_load(value)
+                [float(p) for p in value.strip("[]").split(",")]
+                if "," in value
+                else parse_yaml(value, "--card")
             )
-        except (ValueError, yaml.YAMLError):
+        except ValueError:
             raise UsageError(f"--card {text}: write one value, or numbers as in mean=0.5,0.5,0.5") from None
         changes.setdefault(label, {})[field] = parsed
     return changes

@@ -1,0 +1,36 @@
+"""Numbers with the bounds within which they can work, for fields of settings and jobs. Free of torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+MOST_SIDE = 8192
+"""Pixels; one picture of that side is 0.8 GB of numbers."""
+MOST = 2**31 - 1
+"""Of any whole number: what libraries in C take."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Side = Annotated[int, Field(ge=0, le=MOST_SIDE)]
+"""Of a crop, px; 0 leaves it to the data set."""
+Limit = Annotated[int, Field(ge=1, le=MOST)]
+"""Images to draw."""
+
+
+def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return seeds as they are, at least one, each once.
+
+    Raises:
+        ValueError: There are none, or one stands there twice.
+    """
+    if not seeds:
+        raise ValueError("there is none; name at least one, for example 0")
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice; a second run with it would be the first one")
+    return seeds
+
+
+Seeds = Annotated[tuple[Seed, ...], AfterValidator(distinct)]
+"""Of several runs of the same."""
+SEEDS: TypeAdapter[tuple[int, ...]] = TypeAdapter(Seeds)
