@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
@@ -45,6 +46,9 @@ class Pretrain(Settings, ClassificationTask):
     def training(self) -> Settings:
         """The settings without what only a task has."""
         return Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
+
+    def data(self, dataset: str, ctx: Context) -> Classification:
+        return open_dataset(dataset, ctx.data_root)  # without labels, one class is enough
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         check(self.training, len(data.train))

@@ -108,7 +108,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
             load completely; or data without which nothing can be measured.
     """
     chosen = choose_tasks(job.tasks, job.settings_of(pretraining=False), job.image_size, job.asked)
-    _check_dataset(job, bench, chosen)
+    _check_dataset(job, bench, chosen, display)
     pretraining = _pretraining(job, bench)
     checkpoints = []
     for request in job.requests():
@@ -142,7 +142,7 @@ def load(request: BackboneRequest) -> LoadedBackbone:
         raise UsageError(str(error)) from error
 
 
-def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask]) -> None:
+def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask], display: Display) -> None:
     """Refuse a job that needs a data set and names none, or none that there is."""
     need = [c.task.name for c in chosen if isinstance(c.task, ClassificationTask) and not c.task.own_data]
     if job.pretrain.backbones:
@@ -152,7 +152,8 @@ def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask]) -> None
     try:
         if need:
             keep_in(bench.ctx.cache)
-            open_dataset(job.dataset, bench.ctx.data_root)
+            for note in open_dataset(job.dataset, bench.ctx.data_root).notes:
+                display.say(f"note: {note}")
     except DataError:
         pass  # planning blocks the runs that need it and says why
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,8 @@ class Classification:
     """Side of the square the backbone sees unless a task says otherwise, px."""
     resize: int
     """Shorter side before the centre crop at that image size, px; equal to it for small images."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    """What a person should know of the files: what was passed over, classes that one split lacks."""
 
     @property
     def classes(self) -> tuple[str, ...]:

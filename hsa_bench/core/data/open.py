@@ -8,6 +8,7 @@ from pathlib import Path
 from hsa_bench.core import registry
 from hsa_bench.core.data.datasets import _imagefolder
 from hsa_bench.core.data.image_set import Classification, DatasetSpec
+from hsa_bench.core.data.manifest import shown
 from hsa_bench.core.errors import UsageError
 
 PACKAGE = "hsa_bench.core.data.datasets"
@@ -25,6 +26,8 @@ def open_dataset(name: str, root: Path) -> Classification:
         DataError: Files are missing or broken.
         UsageError: No such data set; the message suggests one.
     """
+    if shown(name) != name:
+        raise UsageError(f"{shown(name)}: a path that is not UTF-8; rename the folder, or give a link to it")
     if name.startswith("imagefolder:"):
         return _imagefolder.load(Path(name.removeprefix("imagefolder:")).expanduser(), name)
     if name == "imagefolder":

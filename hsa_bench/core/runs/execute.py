@@ -70,7 +70,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
         metrics=outcome.metrics,
         curves=outcome.curves,
         sweeps=outcome.sweeps,
-        effective=dict(outcome.effective),
+        effective={**outcome.effective, **further.notes},
         overlap=further.overlap,
         changed=further.changed,
         examples=path.with_suffix(".npz").name if outcome.examples is not None else "",
@@ -109,6 +109,8 @@ class _Beside:
 
     overlap: Overlap | None
     changed: tuple[str, ...]
+    notes: dict[str, list[str]]
+    """What a person should know of the data's files, if anything."""
 
 
 def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
@@ -125,7 +127,9 @@ def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Ou
     assert task.main_metric in outcome.values, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
     usual = default_task(run.module, run.spec.task)
-    return outcome, _Beside(overlap(backbone, data, ctx), task.unlike(usual, data, ctx))
+    said = list(getattr(data, "notes", ()))
+    notes = {"data_notes": said} if said else {}
+    return outcome, _Beside(overlap(backbone, data, ctx), task.unlike(usual, data, ctx), notes)
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as settings_dataclass
 
@@ -15,6 +16,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View, eval_view
+from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.curve import Curve, Sweep
 from hsa_bench.core.results.metric import Metric, values
@@ -167,7 +169,14 @@ class ClassificationTask(Task):
     """Shorter side before the centre crop, px; 0 keeps the data set's ratio to `image_size`."""
 
     def data(self, dataset: str, ctx: Context) -> Classification:
-        return open_dataset(dataset, ctx.data_root)
+        data = open_dataset(dataset, ctx.data_root)
+        if len(classes := np.unique(data.train.labels)) < 2:
+            only = data.classes[int(classes[0])]
+            raise DataError(
+                f"{data.name}: all training pictures are of one class ({only}), so nothing can be told "
+                "apart; one folder a class is needed"
+            )
+        return data
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         view = eval_view(data, self.image_size, self.resize)

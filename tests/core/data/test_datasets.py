@@ -47,7 +47,8 @@ def test_an_image_folder_opens_with_test_or_val(folder: Path) -> None:
 
 
 def test_large_pictures_are_seen_as_on_imagenet(folder: Path) -> None:
-    picture(folder / "train" / "cat" / "0.png", side=200)
+    for path in folder.glob("train/*/*.png"):
+        picture(path, side=200)
     data = open_dataset(f"imagefolder:{folder}", Path("other root"))
     assert (data.image_size, data.resize) == (224, 256)
 
@@ -98,9 +99,8 @@ def test_classes_are_those_of_both_splits(folder: Path) -> None:
 def test_an_unreadable_image_is_named(folder: Path) -> None:
     bad = folder / "train" / "dog" / "1.png"
     bad.write_bytes(b"not a picture")
-    data = open_dataset(f"imagefolder:{folder}", Path("unreadable"))
     with pytest.raises(DataError, match=rf"{bad}: cannot be read as an image"):
-        data.train.picture(4)
+        open_dataset(f"imagefolder:{folder}", Path("unreadable"))
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "stl10", "imagenet"])
