@@ -18,7 +18,7 @@ from eval_tasks._detection.transfer import transfer
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
 from hsa_bench.core.data.detection.digit_scenes import digit_scenes
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.data.detection.with_masks import with_masks
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.metric import precision
 from hsa_bench.core.runs.task import SETTINGS, Outcome
@@ -61,24 +61,19 @@ class Coco(DetectionTask):
             return open_coco(digit_scenes(ctx.cache), DIGIT_SCENES)
         root = Path(self.root).expanduser() if self.root else ctx.data_root / "coco"
         data = open_coco(root, root.name)
-        for split in (data.train, data.val) if self.masks else ():
-            if any(one.segmentation is None for objects in split.objects for one in objects):
-                raise DataError(
-                    f"{split.annotation_file}: has boxes without masks; set {self.name}.masks=false"
-                )
-        return data
+        return with_masks(data, f"{self.name}.masks=false") if self.masks else data
 
     def run(
         self, backbone: Backbone, data: DetectionData, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
         tuned = transfer(backbone, data, self, seed, ctx)
-        rows, truth = coco_rows(tuned.findings, data.val), data.val.truth()
-        evaluations = {"bbox": evaluate("bbox", rows, truth)}
+        rows = coco_rows(tuned.findings, data.val)
+        evaluations = {"bbox": evaluate("bbox", rows, data.val.truth())}
         if self.masks:
             # without its box a mask is small or large by its own area, as in Detectron2
             bare = [{name: value for name, value in row.items() if name != "bbox"} for row in rows]
-            evaluations["segm"] = evaluate("segm", bare, truth)
+            evaluations["segm"] = evaluate("segm", bare, data.val.truth("segm"))
         names = dict(zip((p.id for p in data.val.photos), data.val.images.names, strict=True))
         return Outcome(
             metrics=tuple(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from eval_tasks._detection.prediction import StoredDetections
-from hsa_bench.core.data.detection.coco_file import unpacked
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
+from hsa_bench.core.data.detection.masks import unpacked
 from hsa_bench.core.files import whole_file
 
 PICTURES = 4

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import pycocotools.mask as run_lengths
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from hsa_bench.core.data.detection import masks
+from hsa_bench.core.data.detection.masks import Polygons, RunLengths
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.settings import explain
 
@@ -38,20 +39,6 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLengths:
-    """A mask as run lengths down its columns, written out or packed into a string."""
-
-    size: tuple[int, int]
-    """Height and width, px."""
-    counts: list[int] | str
-
-    def packed(self) -> dict[str, Any]:
-        """As pycocotools takes it."""
-        rle = {"size": list(self.size), "counts": self.counts}
-        return run_lengths.frPyObjects(rle, *self.size) if isinstance(self.counts, list) else rle
-
-
-@dataclass(frozen=True, slots=True)
 class Instance:
     """One object, or a crowd of them."""
 
@@ -59,34 +46,29 @@ class Instance:
     category_id: int
     bbox: tuple[float, float, float, float]
     """Left, top, width, height, px."""
-    area: float
+    area: float | None = None
     """Of the mask, px²; decides whether the object counts as small, medium or large."""
-    segmentation: list[list[float]] | RunLengths | None = None
-    """Polygons as x, y, x, y, …, or run lengths; None where there are boxes alone."""
+    segmentation: Annotated[Polygons | RunLengths | None, BeforeValidator(masks.stated)] = None
+    """Polygons as x, y, x, y, …, or run lengths; None or [] where there is a box alone."""
     iscrowd: int = 0
+    ignore: Any = 0
+    """Another mark than COCO's, which pycocotools passes over and Detectron2 refuses."""
     difficult: bool = False
     """VOC's mark for objects that the test does not ask for."""
     id: int | str = ""
     """As the file numbers it; for messages."""
 
-    def drawn(self) -> list[list[float]] | dict[str, Any]:
-        """The mask as pycocotools takes it, less polygons of fewer than three points.
-
-        pycocotools itself would take four numbers for a box.
-        """
-        if isinstance(self.segmentation, RunLengths):
-            return self.segmentation.packed()
-        return [polygon for polygon in self.segmentation or () if _is_drawable(polygon)]
-
     def mask(self, width: int, height: int) -> NDArray[np.uint8]:
-        """The pixels it covers, [height, width], 0 or 1."""
-        drawn = self.drawn()
-        if isinstance(drawn, list):
-            drawn = run_lengths.merge(run_lengths.frPyObjects(drawn, height, width))
-        return unpacked(drawn)
+        """The pixels it covers in its picture of that size, [height, width], 0 or 1; it must have a mask."""
+        assert self.segmentation, "it has no mask"
+        return masks.unpacked(masks.packed(self.segmentation, width, height))
 
     def trouble_in(self, photo: Photo) -> str:
-        """Why it cannot be used: its box holds nothing of the picture, or its mask is broken; else empty."""
+        """Why it cannot be used where masks are learnt: its box or its mask is broken; else empty."""
+        return self.box_trouble_in(photo) or self.mask_trouble_in(photo)
+
+    def box_trouble_in(self, photo: Photo) -> str:
+        """Why it cannot be used at all: its box holds nothing of the picture; else empty."""
         if not all(map(math.isfinite, self.bbox)):
             return f"its box {list(self.bbox)} is not a number"
         x, y, w, h = self.bbox
@@ -94,24 +76,24 @@ class Instance:
             return f"its box {list(self.bbox)} has no area"
         if min(x + w, photo.width) <= max(x, 0) or min(y + h, photo.height) <= max(y, 0):
             return f"its box {list(self.bbox)} lies outside the picture of {photo.width} x {photo.height} px"
-        if self.segmentation is not None and not self.drawn():
-            return "its mask has no polygon of three points or more"
         return ""
 
+    def mask_trouble_in(self, photo: Photo) -> str:
+        """Why its mask cannot be drawn; empty where it can, or where there is none."""
+        return masks.fault(self.segmentation, photo.width, photo.height) if self.segmentation else ""
 
-def _is_drawable(polygon: list[float]) -> bool:
-    """Whether it has three points, all of them numbers, and some area."""
-    if len(polygon) < 6 or len(polygon) % 2 or not all(map(math.isfinite, polygon)):
-        return False
-    x, y = polygon[::2], polygon[1::2]
-    return max(x) > min(x) and max(y) > min(y)
+    @property
+    def is_sized(self) -> bool:
+        """Whether the file states an area."""
+        return self.area is not None and math.isfinite(self.area) and self.area >= 0
 
-
-def unpacked(rle: dict[str, Any]) -> NDArray[np.uint8]:
-    """Run lengths as pixels, [height, width], 0 or 1."""
-    with warnings.catch_warnings():  # pycocotools 2.0.11 lags behind numpy 2's array protocol
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return run_lengths.decode(rle)
+    def sized_in(self, photo: Photo) -> float:
+        """Its area, px²: the file's where it states one, else its mask's, else its box's (pycocotools)."""
+        if self.area is not None and self.is_sized:
+            return self.area
+        if self.segmentation and not self.mask_trouble_in(photo):
+            return masks.area(self.segmentation, photo.width, photo.height)
+        return self.bbox[2] * self.bbox[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +112,13 @@ def read_annotations(path: Path) -> AnnotationFile:
         DataError: Not JSON, a key is missing or of the wrong type, an id is double or unknown.
     """
     try:
-        file = TypeAdapter(AnnotationFile).validate_json(path.read_bytes())
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); put the file of annotations there"
+        ) from error
+    try:
+        file = TypeAdapter(AnnotationFile).validate_json(content)
     except ValidationError as error:
         fault = explain(error)
         remedy = (
@@ -147,7 +135,17 @@ def read_annotations(path: Path) -> AnnotationFile:
     _check_known(
         path, "category_id", (a.category_id for a in file.annotations), {c.id for c in file.categories}
     )
+    _check_marks(path, file.annotations)
     return file
+
+
+def _check_marks(path: Path, instances: Iterable[Instance]) -> None:
+    for row, instance in enumerate(instances):
+        if instance.ignore:
+            raise DataError(
+                f"{path}: annotations.{row}.ignore is {instance.ignore!r}, which COCO does not have; set "
+                "iscrowd to 1 where an object counts neither way, or remove it"
+            )
 
 
 def _check_known(path: Path, key: str, used: Iterable[int], known: set[int]) -> None:

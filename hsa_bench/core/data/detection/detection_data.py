@@ -3,27 +3,29 @@
 `annotations/instances_train*.json` and `annotations/instances_val*.json` name the splits; the pictures of
 `instances_train2017.json` stand in `train2017/`, and so on. The order of a file's rows changes nothing.
 
-Refused, before work starts: a missing picture, an unknown image or category, an id that occurs twice, a
-file that is not what it should be. Left out and named in the result: an object whose box has no area or lies
-outside its picture, and one whose mask is broken. A box that reaches over the edge stays as it is for the
-test and ends at the edge in training.
+Refused, before work starts: a missing picture, one that lies outside its folder, one of another size than
+stated; an unknown image or category, an id or a picture that occurs twice; a file that is not what it should
+be. Left out and named in the result: an object whose box has no area or lies outside its picture. A box that
+reaches over the edge stays as it is for the test and ends at the edge in training. Pictures are turned as
+their EXIF orientation says (`upright.py`).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hsa_bench.core.data.detection import masks
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
-from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.detection.listed_files import ListedFiles
+from hsa_bench.core.data.detection.upright import UprightImages, upright
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.seed import generator
@@ -37,7 +39,7 @@ class DetectionSplit:
     """Where the objects are from: a file, or a list of images with a file each."""
     annotations: str
     """Hash of what the annotations say."""
-    images: FileImages
+    images: UprightImages
     photos: tuple[Photo, ...]
     """What the file says of each of `images`."""
     objects: tuple[tuple[Instance, ...], ...]
@@ -71,8 +73,13 @@ class DetectionSplit:
         order = torch.randperm(len(self), generator=generator(0, "limit")).tolist()
         return self.subset(sorted(order[:limit]))
 
-    def truth(self) -> dict[str, Any]:
-        """The split as the content of an annotation file, as pycocotools takes it."""
+    def truth(self, kind: Literal["bbox", "segm"] = "bbox") -> dict[str, Any]:
+        """The split as the content of an annotation file, as pycocotools takes it.
+
+        Args:
+            kind: For "segm" an object without a mask that can be drawn is a crowd of its box: what is found
+                there counts neither way.
+        """
         return {
             "images": [{"id": p.id, "width": p.width, "height": p.height} for p in self.photos],
             "categories": [{"id": c.id, "name": c.name} for c in self.categories],
@@ -83,9 +90,9 @@ class DetectionSplit:
                     "bbox": list(instance.bbox),
                     "area": instance.area,
                     "iscrowd": instance.iscrowd,
-                    **({} if instance.segmentation is None else {"segmentation": instance.drawn()}),
+                    **_mask(instance, photo, kind),
                 }
-                for objects in self.objects
+                for photo, objects in zip(self.photos, self.objects, strict=True)
                 for instance in objects
             ],
         }
@@ -140,16 +147,15 @@ def _open_split(root: Path, split: str) -> DetectionSplit:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; the pictures of {path} belong there")
     file = read_annotations(path)
-    present = {entry.name for entry in os.scandir(folder)}  # one listing is faster than a look for each
-    for photo in file.images:
-        if photo.file_name not in present and not (folder / photo.file_name).is_file():
-            raise DataError(f"{folder / photo.file_name}: no such picture, though {path} lists it")
+    _check_pictures(path, ListedFiles(folder, root), file.images)
     photos = sorted(file.images, key=lambda photo: photo.id)
+    names, stated = [p.file_name for p in photos], [(p.width, p.height) for p in photos]
+    images, _ = upright(folder, names, stated, lambda _: path)
     objects, dropped = usable(path, photos, sorted(file.annotations, key=_order))
     return DetectionSplit(
         annotation_file=path,
-        annotations=digest(path.read_bytes(), length=WHOLE),
-        images=FileImages(folder, tuple(photo.file_name for photo in photos)),
+        annotations=digest(path.read_bytes(), *_mended(file.annotations, photos), length=WHOLE),
+        images=images,
         photos=tuple(photos),
         objects=objects,
         categories=tuple(sorted(file.categories, key=lambda category: category.id)),
@@ -157,10 +163,36 @@ def _open_split(root: Path, split: str) -> DetectionSplit:
     )
 
 
+def _mended(instances: Iterable[Instance], photos: Iterable[Photo]) -> list[str]:
+    """Mark data whose objects were left out, or had another area, in version 1 of this reader."""
+    by_id = {photo.id: photo for photo in photos}
+    for instance in instances:
+        masked = instance.segmentation is None or instance.segmentation != []
+        trouble = instance.mask_trouble_in(by_id[instance.image_id])
+        if not masked or trouble or (instance.area is not None and not instance.is_sized):
+            return ["reader 2"]
+    return []
+
+
+def _check_pictures(path: Path, there: ListedFiles, photos: Sequence[Photo]) -> None:
+    seen: dict[str, int] = {}
+    for photo in photos:
+        if trouble := there.trouble(photo.file_name, "picture"):
+            raise DataError(
+                f"{there.folder / photo.file_name}: {trouble}; {path} lists it as image {photo.id}"
+            )
+        if photo.file_name in seen:
+            raise DataError(
+                f"{path}: images {seen[photo.file_name]} and {photo.id} are one picture, {photo.file_name}; "
+                "list it once, with all its objects"
+            )
+        seen[photo.file_name] = photo.id
+
+
 def usable(
     path: Path, photos: Sequence[Photo], instances: Iterable[Instance]
 ) -> tuple[tuple[tuple[Instance, ...], ...], tuple[str, ...]]:
-    """Sort objects to their pictures.
+    """Sort objects to their pictures, each with its area.
 
     Returns:
         The objects in each picture, and why others are left out.
@@ -170,13 +202,26 @@ def usable(
     dropped = []
     for instance in instances:
         photo = by_id[instance.image_id]
-        trouble = instance.trouble_in(photo)
-        if trouble:
-            named = f"object {instance.id}" if instance.id != "" else "an object"
-            dropped.append(f"{path.name}: {named} in {photo.file_name}: {trouble}")
+        if trouble := instance.box_trouble_in(photo):
+            dropped.append(f"{path.name}: {named(instance, photo)}: {trouble}")
         else:
-            objects[photo.id].append(instance)
+            objects[photo.id].append(replace(instance, area=instance.sized_in(photo)))
     return tuple(tuple(objects[photo.id]) for photo in photos), tuple(dropped)
+
+
+def named(instance: Instance, photo: Photo) -> str:
+    """Name an object by its number, if it has one, and its picture."""
+    return f"{'an object' if instance.id == '' else f'object {instance.id}'} in {photo.file_name}"
+
+
+def _mask(instance: Instance, photo: Photo, kind: Literal["bbox", "segm"]) -> dict[str, Any]:
+    """The mask of an object for `truth`, and what else differs where it has none that can be drawn."""
+    if instance.segmentation and not instance.mask_trouble_in(photo):
+        return {"segmentation": masks.drawn(instance.segmentation, photo.width, photo.height)}
+    if kind == "bbox":
+        return {}
+    x, y, w, h = instance.bbox
+    return {"segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]], "iscrowd": 1}
 
 
 def _order(instance: Instance) -> tuple[Any, ...]:

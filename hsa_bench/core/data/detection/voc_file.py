@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -40,8 +41,9 @@ def read_voc(path: Path) -> VocFile:
         root = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise DataError(f"{path}: no such annotation file, though the list of images names it") from None
-    except (ElementTree.ParseError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as VOC's XML ({error}); repair or remove it") from error
+    except Exception as error:  # an XML file that is made to harm can raise anything
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: cannot be read as VOC's XML ({reason}); repair or remove it") from error
     size = root.find("size")
     return VocFile(
         file_name=(root.findtext("filename") or "").strip(),
@@ -51,7 +53,12 @@ def read_voc(path: Path) -> VocFile:
 
 
 def _size(path: Path, found: ElementTree.Element) -> tuple[int, int] | None:
+    if not all((found.findtext(side) or "").strip() for side in ("width", "height")):
+        return None
     width, height = (_number(path, "size", found, side) for side in ("width", "height"))
+    for side in (width, height):
+        if side != int(side):
+            raise DataError(f"{path}: size: {side} px is not a whole number; repair or remove it")
     return (int(width), int(height)) if width > 0 and height > 0 else None
 
 
@@ -64,8 +71,11 @@ def _object(path: Path, number: int, found: ElementTree.Element) -> VocObject:
 
 
 def _number(path: Path, what: str, found: ElementTree.Element, name: str) -> float:
-    text = found.findtext(name) or ""
+    text = (found.findtext(name) or "").strip()
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise DataError(f"{path}: {what}: {name} is {text!r}, not a number; repair or remove it") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{path}: {what}: {name} is {text[:80]!r}, not a number; repair or remove it")
+    return number

@@ -1,26 +1,27 @@
 """Pictures with boxes in PASCAL VOC's folder layout (Everingham et al. 2010).
 
 A folder holds `Annotations/`, `ImageSets/Main/` and `JPEGImages/`; a VOCdevkit holds several such folders.
-Boxes are counted from 1 with the last pixel included; as in Detectron2 they become xmin - 1, ymin - 1, xmax,
-ymax. Difficult objects are learnt and not asked for in the test. What is refused and what is left out is as
-for COCO (`detection_data.py`); a class that is not asked for is refused.
+The image ID of a list is `JPEGImages/ID.jpg` with `Annotations/ID.xml`, as in Detectron2, whatever the
+annotation's `<filename>` says. Boxes are counted from 1 with the last pixel included; as in Detectron2 they
+become xmin - 1, ymin - 1, xmax, ymax. Difficult objects are learnt and not asked for in the test. What is
+refused and what is left out is as for COCO (`detection_data.py`); a class that is not asked for is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo
 from hsa_bench.core.data.detection.detection_data import DetectionData, DetectionSplit, usable
+from hsa_bench.core.data.detection.listed_files import ListedFiles, name_trouble
+from hsa_bench.core.data.detection.upright import upright
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
-from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.detection.voc_list import image_list
+from hsa_bench.core.data.detection.voc_pictures import VocPictures
 from hsa_bench.core.errors import DataError
 
 CLASSES = (
@@ -32,6 +33,9 @@ Classes = Literal["voc", "auto"] | tuple[str, ...]
 
 PLAIN = {"train": ("trainval", "train"), "test": ("test", "val")}
 """Lists of a folder of one's own, the first that there is."""
+
+OF_DEVKIT = {f"VOC{year}/{name}" for year in (2007, 2012) for name in ("train", "val", "trainval", "test")}
+"""Lists that a folder of one's own has not, and for which its own stand."""
 
 
 @lru_cache(maxsize=1)
@@ -53,41 +57,46 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
         lists = {"train": _own_lists(home, "train", train), "test": _own_lists(home, "test", (test,))}
     else:
         lists = {"train": [_list(home, name) for name in train], "test": [_list(home, test)]}
-    files = {split: _read(paths) for split, paths in lists.items()}
+    files = {split: _read(home, paths) for split, paths in lists.items()}
     names = _classes(classes, [one for split in files.values() for one in split.values()])
     splits = {split: _split(home, lists[split][0], found, names) for split, found in files.items()}
     return DetectionData(name=root.name, train=splits["train"], val=splits["test"])
 
 
-def image_list(folder: Path, name: str) -> list[str]:
-    """Ids of the images in a list, sorted, each once.
-
-    Raises:
-        DataError: No such list, or an empty one.
-    """
-    path = folder / "ImageSets" / "Main" / f"{name}.txt"
-    if not path.is_file():
-        raise DataError(f"{path}: no such list of images; VOC's layout has one for each split")
-    ids = sorted({line.split()[0] for line in path.read_text().splitlines() if line.strip()})
-    if not ids:
-        raise DataError(f"{path}: names no image")
-    return ids
-
-
 def _own_lists(home: Path, split: str, names: tuple[str, ...]) -> list[Path]:
     folder = home / "ImageSets" / "Main"
-    if not any("/" in name for name in names):
-        return [folder / f"{name}.txt" for name in names]
+    if not OF_DEVKIT.intersection(names):
+        return [_own_list(folder, split, name) for name in names]
+    if others := sorted(set(names) - OF_DEVKIT):
+        raise DataError(
+            f"{folder}: {others[0]!r} to {split} with stands beside lists of a VOCdevkit; {_lists(folder)}"
+        )
     for name in PLAIN[split]:
         if (folder / f"{name}.txt").is_file():
             return [folder / f"{name}.txt"]
-    raise DataError(
-        f"{folder}: has no {' or '.join(f'{name}.txt' for name in PLAIN[split])}, to {split} with"
-    )
+    wanted = " or ".join(f"{name}.txt" for name in PLAIN[split])
+    raise DataError(f"{folder}: has no {wanted}, to {split} with; {_lists(folder)}")
+
+
+def _own_list(folder: Path, split: str, name: str) -> Path:
+    path = folder / f"{name}.txt"
+    trouble = name_trouble(name) or ("names a folder, and lists are in this one" if "/" in name else "")
+    trouble = trouble or ("" if path.is_file() else "no such list of images")
+    if trouble:
+        raise DataError(f"{path}: the list {name!r}, to {split} with: {trouble}; {_lists(folder)}")
+    return path
+
+
+def _lists(folder: Path) -> str:
+    """The lists of a folder, for messages."""
+    there = sorted(path.stem for path in folder.glob("*.txt"))[:10]
+    return f"{folder} has {', '.join(there)}" if there else f"{folder} has no list"
 
 
 def _list(home: Path, name: str) -> Path:
     folder, _, own = name.rpartition("/")
+    if trouble := name_trouble(name):
+        raise DataError(f"{home}: the list {name!r}: {trouble}; name it as VOC2007/trainval")
     if not (home / folder / "Annotations").is_dir():
         raise DataError(
             f"{home / folder}: no folder in VOC's layout (Annotations, ImageSets/Main, JPEGImages); give a "
@@ -96,14 +105,32 @@ def _list(home: Path, name: str) -> Path:
     return home / folder / "ImageSets" / "Main" / f"{own}.txt"
 
 
-def _read(lists: Sequence[Path]) -> dict[Path, VocFile]:
+def annotations_of(home: Path, path: Path) -> list[Path]:
+    """Annotation files of the images in a list.
+
+    Args:
+        home: The data's root.
+        path: The list, in a folder in VOC's layout.
+
+    Raises:
+        DataError: A line is not an id, or there is no such file; the message names it.
+    """
+    folder = path.parents[2]
+    there = ListedFiles(folder / "Annotations", home)
+    found = []
+    for number in image_list(folder, path.stem):
+        name = f"{number}.xml"
+        if trouble := there.trouble(name, "annotation file"):
+            raise DataError(f"{there.folder / name}: {trouble}, though {path} names it")
+        found.append(there.folder / name)
+    return found
+
+
+def _read(home: Path, lists: Sequence[Path]) -> dict[Path, VocFile]:
     """Annotation files of the images in some lists, by path."""
-    paths = [
-        path.parents[2] / "Annotations" / f"{number}.xml"
-        for path in lists
-        for number in image_list(path.parents[2], path.stem)
-    ]
-    return {path: read_voc(path) for path in sorted(paths)}
+    return {
+        path: read_voc(path) for path in sorted({one for own in lists for one in annotations_of(home, own)})
+    }
 
 
 def _classes(classes: Classes, files: Sequence[VocFile]) -> tuple[str, ...]:
@@ -114,35 +141,21 @@ def _classes(classes: Classes, files: Sequence[VocFile]) -> tuple[str, ...]:
 
 def _split(home: Path, source: Path, files: Mapping[Path, VocFile], names: tuple[str, ...]) -> DetectionSplit:
     label = {name: i for i, name in enumerate(names, start=1)}
-    pictures = {folder: _pictures(folder) for folder in {path.parents[1] for path in files}}
-    photos, instances, total = [], [], hashlib.sha256()
+    instances: list[Instance] = []
+    total = hashlib.sha256()
     for number, (path, file) in enumerate(files.items(), start=1):
-        photo = _photo(home, number, path, file, pictures[path.parents[1]])
-        photos.append(photo)
         total.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes())
-        for place, one in enumerate(file.objects, start=1):
-            if one.name not in label:
-                raise DataError(
-                    f"{path}: object {place} is a {one.name!r}, which is none of the {len(names)} classes "
-                    "asked for; name them all, or set classes=auto"
-                )
-            x0, y0, x1, y1 = one.corners
-            box = (x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1)
-            instances.append(
-                Instance(
-                    image_id=number,
-                    category_id=label[one.name],
-                    bbox=box,
-                    area=box[2] * box[3],
-                    difficult=one.difficult,
-                    id=place,
-                )
-            )
+        instances += _instances(number, path, file, label)
+    pictures = _pictures(home, files)
+    images, sizes = upright(home, pictures, [file.size for file in files.values()], list(files).__getitem__)
+    photos = [
+        Photo(i, name, *size) for i, (name, size) in enumerate(zip(pictures, sizes, strict=True), start=1)
+    ]
     objects, dropped = usable(source, photos, instances)
     return DetectionSplit(
         annotation_file=source,
         annotations=total.hexdigest(),
-        images=FileImages(home, tuple(photo.file_name for photo in photos)),
+        images=images,
         photos=tuple(photos),
         objects=objects,
         categories=tuple(Category(number, name) for name, number in label.items()),
@@ -150,23 +163,30 @@ def _split(home: Path, source: Path, files: Mapping[Path, VocFile], names: tuple
     )
 
 
-def _pictures(folder: Path) -> set[str]:
-    """One listing is faster than a look for each."""
-    here = folder / "JPEGImages"
-    if not here.is_dir():
-        raise DataError(f"{here}: no such folder; the pictures of {folder / 'Annotations'} belong there")
-    return {entry.name for entry in os.scandir(here)}
+def _instances(image: int, path: Path, file: VocFile, label: Mapping[str, int]) -> Iterator[Instance]:
+    for place, one in enumerate(file.objects, start=1):
+        if one.name not in label:
+            raise DataError(
+                f"{path}: object {place} is a {one.name!r}, which is none of the {len(label)} classes "
+                "asked for; name them all, or set classes=auto"
+            )
+        x0, y0, x1, y1 = one.corners
+        box = (x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1)
+        yield Instance(
+            image_id=image,
+            category_id=label[one.name],
+            bbox=box,
+            area=box[2] * box[3],
+            difficult=one.difficult,
+            id=place,
+        )
 
 
-def _photo(home: Path, number: int, path: Path, file: VocFile, present: set[str]) -> Photo:
-    """The picture that the annotation names, else the one of the same name."""
-    wanted = [file.file_name, *(path.stem + suffix for suffix in (".jpg", ".jpeg", ".png"))]
-    name = next((one for one in wanted if one in present), None)
-    folder = path.parents[1] / "JPEGImages"
-    if name is None:
-        raise DataError(f"{folder / f'{path.stem}.jpg'}: no such picture, though {path} describes it")
-    size = file.size
-    if size is None:
-        with Image.open(folder / name) as picture:
-            size = picture.size
-    return Photo(number, (folder / name).relative_to(home).as_posix(), *size)
+def _pictures(home: Path, files: Mapping[Path, VocFile]) -> list[str]:
+    """The picture of each annotation, relative to the root."""
+    there = {folder: VocPictures(folder, home) for folder in {path.parents[1] for path in files}}
+    found = (
+        there[path.parents[1]].picture(path.stem, f"{path} describes it", file.file_name)
+        for path, file in files.items()
+    )
+    return [path.relative_to(home).as_posix() for path in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
-from hsa_bench.core.data.detection.voc_folder import CLASSES, image_list
+from hsa_bench.core.data.detection.voc_folder import CLASSES, annotations_of
+from hsa_bench.core.data.detection.voc_pictures import VocPictures
 from hsa_bench.core.data.image_set import Classification, ImageSet, Labels, balanced
 from hsa_bench.core.data.images import FileImages
 from hsa_bench.core.digest import digest
@@ -78,9 +78,9 @@ def open_voc_labels(root: Path) -> VocLabels:
                 f"{folder / part}: no such folder; VOC 2007 (trainval and test) belongs in {folder}, or give "
                 "the VOCdevkit that holds it as root"
             )
-    present = {entry.name for entry in os.scandir(folder / "JPEGImages")}
-    train, train_labels = _split(home, "trainval", present)
-    test, test_labels = _split(home, "test", present)
+    pictures = VocPictures(folder, home)
+    train, train_labels = _split(home, "trainval", pictures)
+    test, test_labels = _split(home, "test", pictures)
     return VocLabels(root.name, train, test, 224, 256, train_labels, test_labels)
 
 
@@ -98,15 +98,12 @@ def labels_of(file: VocFile, path: Path) -> list[int]:
     return list(found.values())
 
 
-def _split(home: Path, name: str, present: set[str]) -> tuple[ImageSet, Labels]:
-    folder = home / YEAR
-    numbers = image_list(folder, name)
-    paths = [folder / "Annotations" / f"{number}.xml" for number in numbers]
-    labels = np.array([labels_of(read_voc(path), path) for path in paths], np.int64)
-    for number in numbers:
-        if f"{number}.jpg" not in present:
-            raise DataError(f"{folder / 'JPEGImages' / number}.jpg: no such picture, though {name} lists it")
-    return _images(home, [f"{YEAR}/JPEGImages/{number}.jpg" for number in numbers]), labels
+def _split(home: Path, name: str, pictures: VocPictures) -> tuple[ImageSet, Labels]:
+    path = home / YEAR / "ImageSets" / "Main" / f"{name}.txt"
+    files = {one: read_voc(one) for one in annotations_of(home, path)}
+    labels = np.array([labels_of(file, one) for one, file in files.items()], np.int64)
+    found = [pictures.picture(one.stem, f"{name} lists it", file.file_name) for one, file in files.items()]
+    return _images(home, [picture.relative_to(home).as_posix() for picture in found]), labels
 
 
 def _images(home: Path, names: Sequence[str]) -> ImageSet:
