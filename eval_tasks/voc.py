@@ -53,6 +53,17 @@ class Voc(DetectionTask):
     use_07_metric: bool = True
     """Precision at 11 recalls, as for VOC 2007; else the area under the curve."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.train:
+            raise ValueError("train must name a list of images")
+        if self.masks:
+            raise ValueError("masks must be false, as VOC's annotations have boxes alone")
+        if isinstance(self.classes, tuple) and (
+            not self.classes or len(set(self.classes)) < len(self.classes)
+        ):
+            raise ValueError("classes must be names, each once")
+
     @property
     def protocol(self) -> str:
         metric = "at eleven recalls (VOC 2007's)" if self.use_07_metric else "as the area under the curve"
@@ -73,8 +84,10 @@ class Voc(DetectionTask):
         """Engine and schedule, and the lists of a folder of one's own, as they stand in the key."""
         resolved = super().resolved(data, ctx)
         if (data.train.images.root / "Annotations").is_dir() and "/" in self.test:
-            lists = data.train.annotation_file.stem, data.val.annotation_file.stem
-            resolved = replace(resolved, train=lists[:1], test=lists[1])
+            train = (
+                (data.train.annotation_file.stem,) if any("/" in name for name in self.train) else self.train
+            )
+            resolved = replace(resolved, train=train, test=data.val.annotation_file.stem)
         return resolved
 
     def run(

@@ -8,8 +8,11 @@ from pydantic import ValidationError
 
 from eval_tasks._detection.solver import Solver, rate
 from eval_tasks.coco import TASKS, Coco
+from eval_tasks.voc import TASKS as VOC
 from hsa_bench.core.context import Context
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.errors import DataError, UsageError
+from hsa_bench.core.settings import changed
+from tests.support.voc_layout import write_voc
 
 VARIANTS = {task.name: task for task in TASKS}
 
@@ -108,3 +111,31 @@ def test_the_protocol_states_the_values_in_force() -> None:
     ):
         assert part in protocol
     assert "published:" not in VARIANTS["coco"].protocol
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": ()}, "train must name a list"),
+        ({"masks": True}, "masks must be false"),
+        ({"classes": ()}, "classes must be names"),
+        ({"classes": ("dog", "dog")}, "each once"),
+    ],
+)
+def test_settings_of_voc_that_mean_nothing_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=rf"voc\.settings: .*{message}"):
+        changed(VOC[0], changes, "voc")
+
+
+def test_lists_of_ones_own_folder_stand_in_the_key_as_they_were_given(tmp_path: Path) -> None:
+    for name in ("train", "more", "val"):
+        write_voc(tmp_path, name, {name: [("wren", (1, 1, 9, 9), False)]})
+    ctx = Context(tmp_path, tmp_path)
+
+    def lists(**given: object) -> tuple[tuple[str, ...], str]:
+        task = changed(VOC[0], {"root": str(tmp_path), "classes": "auto", **given}, "voc")
+        resolved = task.resolved(task.data("", ctx), ctx)
+        return resolved.train, resolved.test
+
+    assert lists() == (("train",), "val")
+    assert lists(train=("train", "more")) == (("train", "more"), "val")

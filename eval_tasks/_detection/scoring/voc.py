@@ -11,7 +11,7 @@ import numpy as np
 
 from eval_tasks._detection.scoring.voc_matching import Detections, Objects, match
 from hsa_bench.core.data.detection.voc_file import read_voc
-from hsa_bench.core.data.detection.voc_folder import image_list
+from hsa_bench.core.data.detection.voc_list import image_list
 from hsa_bench.core.results.average_precision import IOU_50, IOU_75, average_precision, ranked
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 
