@@ -140,7 +140,7 @@ def test_a_loss_that_is_no_number_stops_the_run(ctx: Context) -> None:
         dim=128,
         card=Preprocess(),
         weights=weights_hash(module),
-        source=open_backbone(BackboneRequest(label="", arch="resnet18-w16")).source,
+        source=open_backbone(BackboneRequest(label="broken", arch="resnet18-w16")).source,
     )
 
     with pytest.raises(FloatingPointError, match="the loss is not finite in iteration 0"):
