@@ -125,11 +125,15 @@ class _Decoding(Dataset[tuple[str, Fact]]):
 
 
 def _with_header(fact: Fact, picture: Image.Image) -> Fact:
-    turn = picture.getexif().get(ORIENTATION, 1) if "exif" in picture.info else 1
-    return replace(
-        fact,
-        width=picture.width,
-        height=picture.height,
-        mode=picture.mode,
-        turn=turn if isinstance(turn, int) else 1,
-    )
+    return replace(fact, width=picture.width, height=picture.height, mode=picture.mode, turn=_turn(picture))
+
+
+def _turn(picture: Image.Image) -> int:
+    """EXIF's orientation, 1 where there is none, or none that can be read (detectron2, issue 1885)."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself, and says the size after that
+    try:
+        turn = picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # a broken EXIF block can raise anything, and turns nothing
+        return 1
+    return turn if isinstance(turn, int) else 1

@@ -6,7 +6,6 @@ picture is turned as its EXIF orientation says, and then has the size that is st
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +13,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from hsa_bench.core.data.decode_check import headers
 from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.manifest import Fact
 from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import DataError
 
 Size = tuple[int, int]
 """Width and height, px."""
-
-ORIENTATION = 274
-"""EXIF's tag."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,32 +59,6 @@ class UprightImages(FileImages):
         return digest(super().digest(), *turns) if turns else super().digest()
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a picture's file says of it before its pixels."""
-
-    size: Size
-    """As it lies in the file."""
-    mode: str
-    """Pillow's name of the pixels' kind."""
-    turn: int
-    """EXIF's orientation; 1 where there is none."""
-
-    @property
-    def upright(self) -> Size:
-        """Size after turning."""
-        return (self.size[1], self.size[0]) if self.turn in LYING else self.size
-
-    @property
-    def trouble(self) -> str:
-        """Why the pixels cannot be read as they are; empty where they can."""
-        if self.mode in {"I", "F"} or self.mode.startswith("I;16"):
-            return (
-                f"has pixels of more than 8 bits (Pillow's mode {self.mode}); convert it to 8 bits a channel"
-            )
-        return ""
-
-
 def upright(
     folder: Path, names: Sequence[str], stated: Sequence[Size | None], source: Callable[[int], object]
 ) -> tuple[UprightImages, list[Size]]:
@@ -104,49 +76,23 @@ def upright(
     Raises:
         DataError: A picture cannot be read, or has another size than stated.
     """
-    sizes, turns = [], []
-    for index, (name, said) in enumerate(zip(names, stated, strict=True)):
-        header = read_header(folder / name)
-        if said not in (None, header.upright):
-            raise DataError(_mismatch(folder / name, header, said, source(index)))
-        sizes.append(header.upright)
-        if header.turn in TURNS:
-            turns.append((name, header.turn))
-    return UprightImages(folder, tuple(names), tuple(turns)), sizes
+    found = headers(FileImages(folder, tuple(names)))
+    sizes = [_size(fact) for fact in found]
+    for index, (said, size) in enumerate(zip(stated, sizes, strict=True)):
+        if said not in (None, size):
+            raise DataError(_mismatch(folder / names[index], found[index], said, source(index)))
+    turns = tuple((name, fact.turn) for name, fact in zip(names, found, strict=True) if fact.turn in TURNS)
+    return UprightImages(folder, tuple(names), turns), sizes
 
 
-def read_header(path: Path) -> Header:
-    """Read a picture's header.
-
-    Raises:
-        DataError: It is no picture, too large, or of pixels that Pillow would not convert to 8 bits.
-    """
-    try:
-        with warnings.catch_warnings():  # of sizes that are odd and still read
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                header = Header(picture.size, picture.mode, _orientation(picture))
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: larger than Pillow reads ({error}); make it smaller") from error
-    except Exception as error:  # a broken header can raise anything
-        raise DataError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
-    if header.trouble:
-        raise DataError(f"{path}: {header.trouble}")
-    return header
+def _size(fact: Fact) -> Size:
+    return (fact.height, fact.width) if fact.turn in LYING else (fact.width, fact.height)
 
 
-def _orientation(picture: Image.Image) -> int:
-    try:
-        turn = picture.getexif().get(ORIENTATION)
-    except Exception:  # as Detectron2: a broken EXIF block turns nothing
-        return 1
-    return turn if turn in TURNS else 1
-
-
-def _mismatch(path: Path, header: Header, said: Size | None, source: object) -> str:
+def _mismatch(path: Path, fact: Fact, said: Size | None, source: object) -> str:
     assert said is not None
-    width, height = header.upright
-    turned = f", upright by its EXIF orientation {header.turn}," if header.turn in TURNS else ""
+    width, height = _size(fact)
+    turned = f", upright by its EXIF orientation {fact.turn}," if fact.turn in TURNS else ""
     return (
         f"{path}: has {width} x {height} px{turned} where {source} says {said[0]} x {said[1]}; boxes "
         "would not lie where their objects are: use the picture that was annotated, or correct boxes and size"
