@@ -192,6 +192,7 @@ def test_a_picture_above_pillows_limit_is_refused_by_name(
         coco(root)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's
 def test_a_broken_exif_block_turns_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(GRADIENT).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken")
