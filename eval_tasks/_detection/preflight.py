@@ -16,6 +16,8 @@ from eval_tasks._detection.samples import with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.transfer import NAMED
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.decode_check import ALL_PICTURES, SAMPLE, faulty
+from hsa_bench.core.data.images import FileImages
 from hsa_bench.core.errors import DataError, UsageError, exit_with_its_message
 from hsa_bench.core.name_value import parse_settings
 from hsa_bench.core.settings import changed
@@ -69,6 +71,7 @@ def checks(task: DetectionTask, ctx: Context) -> Iterator[Check]:
         if split.dropped:
             text = f"{len(split.dropped)} objects are left out: {'; '.join(split.dropped[:NAMED])}"
             yield Check(f"{name} images", False, text, needed=False)
+    yield _decoding(data.val.images, ctx)
     yield _memory(resolved, ctx)
     solver = resolved.solver
     after = ", ".join(f"{at:,}" for at in solver.decay_at)
@@ -99,6 +102,20 @@ def _packages(task: DetectionTask) -> Iterator[Check]:
             yield Check("detectron2", False, text, task.engine != "torchvision")
             return
     yield Check("detectron2", True, f"{_version('detectron2')}, with its compiled operations")
+
+
+def _decoding(images: FileImages, ctx: Context) -> Check:
+    """Decode the test pictures, which a run reads only after its training."""
+    faults = list(faulty(images, ctx, "test pictures").values())
+    if not faults:
+        return Check("test images", True, f"the pictures can be decoded ({_looked_at(len(images))})")
+    more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+    return Check("test images", False, "; ".join(faults[:NAMED]) + more)
+
+
+def _looked_at(pictures: int) -> str:
+    """How many of so many pictures are decoded before a training, in words."""
+    return "all of them" if pictures <= ALL_PICTURES else f"{SAMPLE:,} of {pictures:,}"
 
 
 def _memory(task: DetectionTask, ctx: Context) -> Check:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hsa_bench.core.context import SCRATCH
 from hsa_bench.core.files import whole_file
-from hsa_bench.core.processes import from_first, rank
+from hsa_bench.core.processes import from_first, gathered_lists, rank
 
 SAVES = 20
 """A checkpoint is written after each such part of the iterations."""
@@ -64,15 +68,44 @@ def save(path: Path, training: Training, network: nn.Module, optimiser: torch.op
 
 
 def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Training:
-    """Take up a checkpoint, if there is one; the file belongs to one result key and so to these settings."""
+    """Take up a checkpoint, if there is one; the file belongs to one result key and so to these settings.
+
+    A damaged one is set aside, as `….damaged.part`, and training begins anew.
+    """
     if not from_first(path.exists()):
         return Training()
+    before = copy.deepcopy((network.state_dict(), optimiser.state_dict()))
+    training, fault = Training(), ""
+    try:
+        training = _taken_up(path, network, optimiser)
+    except Exception as error:  # a file that is cut off or written over can raise anything
+        fault = _first_line(error)
+    faults = [one for one in gathered_lists([fault]) if one]
+    if not faults:
+        return training
+    network.load_state_dict(before[0])
+    optimiser.load_state_dict(before[1])
+    if rank() == 0:
+        aside = path.with_name(f"{path.name.removesuffix(SCRATCH)}.damaged{SCRATCH}")
+        os.replace(path, aside)
+        sys.stderr.write(
+            f"{path}: damaged ({faults[0]}); training begins anew, the file is kept as {aside.name}\n"
+        )
+    return Training()
+
+
+def _taken_up(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Training:
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
-    return Training(state["iteration"], state["losses"], state.get("seconds", 0.0))  # older ones have none
+    return Training(int(state["iteration"]), dict(state["losses"]), float(state.get("seconds", 0.0)))
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip()
+    return said.splitlines()[0].rstrip(".")[:100] if said else type(error).__name__
 
 
 def due(done: int, iterations: int) -> bool:
-    """Whether a checkpoint is due after so many iterations."""
-    return done % max(1, iterations // SAVES) == 0
+    """Whether a checkpoint is due after so many iterations: after each twentieth, and at the end."""
+    return done == iterations or done % max(1, iterations // SAVES) == 0

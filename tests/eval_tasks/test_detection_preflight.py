@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from typer import Typer
 
 from eval_tasks._detection.preflight import checks, command
 from eval_tasks._detection.settings import DetectionTask
+from eval_tasks.coco import TASKS as COCO_TASKS
 from eval_tasks.voc import TASKS
 from hsa_bench.core.context import Context
+from tests.support.coco_layout import write_coco
 from tests.support.command import Done, call
 from tests.support.voc_layout import write_voc
 
+COCO = COCO_TASKS[0]
 VOC = replace(TASKS[0], engine="torchvision", classes="auto")
 
 
@@ -37,6 +42,40 @@ def test_data_plan_and_left_out_objects_are_told(tmp_path: Path) -> None:
     assert "note     test images: 1 objects are left out: val.txt: object 2 in JPEGImages/b.jpg" in said
     assert "192,000 iterations of 2 images, learning rate 0.0025, warm-up 800" in said
     assert "memory: about 9 GiB for 2 images" in said
+
+
+def test_a_test_picture_that_cannot_be_decoded_is_found_by_the_check(tmp_path: Path) -> None:
+    write_own(tmp_path)
+    path = tmp_path / "JPEGImages" / "b.jpg"
+    Image.effect_noise((60, 40), 50).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])  # its header says all that it should
+
+    def images() -> list[str]:
+        said = lines(replace(VOC, root=str(tmp_path), batch=2), tmp_path)
+        return [line for line in said if "test images: " in line and "left out" not in line]
+
+    assert any(
+        line.startswith("MISSING") and "b.jpg" in line and "replace or remove it" in line for line in images()
+    )
+    path.write_bytes(whole)
+    assert "ok       test images: the pictures can be decoded (all of them)" in images()
+
+
+def test_a_picture_of_another_size_and_a_box_without_a_mask_are_found_by_the_check(tmp_path: Path) -> None:
+    def missing(root: Path) -> str:
+        task = replace(COCO, engine="torchvision", root=str(root))
+        (said,) = (line for line in lines(task, tmp_path) if line.startswith("MISSING"))
+        return said
+
+    def larger(split: str, said: dict[str, Any]) -> None:
+        said["images"][0]["width"] = 24
+
+    def bare(split: str, said: dict[str, Any]) -> None:
+        said["annotations"][0]["segmentation"] = []
+
+    assert "train0.png: has 12 x 8 px where" in missing(write_coco(tmp_path / "a", larger))
+    assert "set coco.masks=false" in missing(write_coco(tmp_path / "b", bare))
 
 
 def test_missing_data_are_named(tmp_path: Path) -> None:

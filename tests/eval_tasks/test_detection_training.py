@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from eval_tasks._detection import resume
 from eval_tasks._detection.batches import Batches
 from eval_tasks._detection.precise_norm import take_statistics
 from eval_tasks._detection.samples import TrainingSamples, mirrored, resized_size, with_objects
@@ -201,6 +202,56 @@ def test_a_stopped_training_goes_on_from_its_last_checkpoint(data: DetectionData
     assert seen[0] == 25  # saved after 24
     assert again == losses
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def tuned(ctx: Context, data: DetectionData) -> dict[str, list[float]]:
+    with forked(0, "heads"):
+        detector = torchvision_detector(build("resnet18-w16"), 10, replace(TASK, iterations=1))
+    return FineTuning(detector, samples(data.train), replace(TASK, iterations=1), 0, ctx).run().losses
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut off", "text", "another network", "another optimiser", "not a mapping"]
+)
+def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(
+    data: DetectionData, ctx: Context, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    undisturbed = tuned(ctx, data)
+    path = ctx.scratch("training")
+    state = torch.load(path, weights_only=True)
+    match damage:
+        case "cut off":
+            path.write_bytes(path.read_bytes()[:5000])
+        case "text":
+            path.write_text("out of space")
+        case "another network":
+            name = next(iter(state["network"]))
+            torch.save({**state, "network": {**state["network"], name: torch.zeros(2)}}, path)
+        case "another optimiser":
+            torch.save({**state, "optimiser": {"state": {}, "param_groups": []}}, path)
+        case "not a mapping":
+            torch.save([1, 2], path)
+
+    assert tuned(ctx, data) == undisturbed
+    assert "run.training.part: damaged (" in capsys.readouterr().err
+    assert ctx.scratch("training.damaged").exists()
+
+
+def test_a_finished_training_is_on_file_and_is_not_done_again(
+    data: DetectionData, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SAVES", 2)
+    task = replace(TASK, iterations=5)  # saved after 2, 4 and the last
+
+    def iterations() -> list[int]:
+        seen: list[int] = []
+        with forked(0, "heads"):
+            detector = torchvision_detector(build("resnet18-w16"), 10, task)
+        heard = replace(ctx, progress=lambda _, done, __: seen.append(done))
+        FineTuning(detector, samples(data.train), task, 0, heard).run()
+        return seen
+
+    assert (len(iterations()), iterations()) == (5, [])
 
 
 def test_resizing_is_pillows(data: DetectionData) -> None:
