@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.printable import printable
 
 WRITE = "write"
 
@@ -92,7 +93,7 @@ def merge(
 
         done = merged([locate(run) for run in runs], output)
     for text in (*done.remarks, *(f"conflict: {text}" for text in done.conflicts)):
-        typer.echo(text, err=True)
+        typer.echo(printable(text), err=True)
     also = f", {done.same} in several" if done.same else ""
     typer.echo(f"{output}: {done.copied} results copied{also}; python -m reports {output}")
     raise typer.Exit(1 if done.conflicts else 0)
@@ -126,7 +127,7 @@ def list_results(
         from reports.run_folder.listing import listing
 
         for line in listing(folder):
-            typer.echo(line)
+            typer.echo(printable(line))
 
 
 @app.command()

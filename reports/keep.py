@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -37,7 +38,10 @@ def keep_report(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n{KEPT}\n{rest}"
         (kept / "figures").mkdir(parents=True)
-        for path in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text):
+        for quoted in re.findall(r"!\[(?:\\.|[^\]\\])*\]\((figures/[^)/]+)\)", text):
+            path = unquote(quoted)
+            if not (report.parent / path).is_file():
+                continue  # no picture of ours, but what somebody's text looks like
             with Image.open(report.parent / path) as image:
                 image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
                     kept / path, optimize=True

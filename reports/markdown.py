@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -105,7 +106,7 @@ def render(
         checks=text.get("checks", ""),
         notes=notes(collected, grid, comparison, evidence.anchors),
         figures=[
-            {"title": picture.title, "text": own[name]}
+            {"title": plain(picture.title), "text": own[name]}
             for name, picture in figures.items()
             if name not in PLACED
         ],
@@ -132,8 +133,8 @@ def render(
 
 def shown(picture: Picture) -> str:
     """A picture with its caption, in Markdown."""
-    image = f"![{picture.title}]({picture.path.as_posix().replace(' ', '%20')})"
-    return f"{image}\n\n*{picture.caption}*" if picture.caption else image
+    image = f"![{plain(picture.title)}]({quote(picture.path.as_posix())})"
+    return f"{image}\n\n*{plain(picture.caption)}*" if picture.caption else image
 
 
 def _unconfirmed() -> str:
@@ -171,4 +172,5 @@ def _template() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["plain"] = plain
     return environment.get_template("report.md.j2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,8 +22,10 @@ from reports.sections.checks import Evidence
 from reports.sections.transfer import KNN, LINEAR
 from reports.statistics.cache import Cache
 from reports.statistics.comparison import compare
+from reports.writing.file_name import file_stem
+from reports.writing.formula import disarmed_frame
 from reports.writing.html import page
-from reports.writing.table import Table
+from reports.writing.table import Table, one_line
 
 CAPTIONS = {
     "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "
@@ -74,12 +75,12 @@ def write_report(
     found = tables(evidence, classes, root)
     figures = draw_all(collected, grid, evidence.comparison, evidence.controls, report)
     text = render(evidence, found, classes, figures, place_artefacts(collected, report), root)
-    write_text(report.with_name("results.csv"), tidy(collected.results).to_csv(index=False))
+    write_text(report.with_name("results.csv"), disarmed_frame(tidy(collected.results)).to_csv(index=False))
     _write_tables(report.parent / "tables", found)
     write_text(report.with_name(PUBLISHED_FILE.partition("/")[0]) / "published.csv", all_entries().csv())
     write_text(report, text)
     title = collected.plan.title if collected.plan else "Transfer evaluation"
-    write_text(report.with_suffix(".html"), page(text, report.parent, title))
+    write_text(report.with_suffix(".html"), page(text, report.parent, one_line(title)))
     cache.save()
     return report
 
@@ -119,10 +120,7 @@ def control_labels(collected: Collected) -> list[str]:
 def _write_tables(folder: Path, found: Mapping[str, Table]) -> None:
     taken: set[str] = set()
     for name, table in found.items():
-        stem = re.sub(r"[^\w.-]+", "-", name).strip("-")
-        while stem in taken:  # two names that differ in signs alone
-            stem += "-"
-        taken.add(stem)
+        stem = file_stem(name, taken)
         write_text(folder / f"{stem}.csv", table.csv())
         write_text(folder / f"{stem}.tex", table.latex(CAPTIONS.get(name, f"{name.capitalize()}.")))
 

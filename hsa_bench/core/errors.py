@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from hsa_bench.core.printable import printable
+
 
 class HsaBenchError(ValueError):
     """The root of all; its message is meant for the user and needs no traceback."""
@@ -108,5 +110,5 @@ def exit_with_its_message(*others: type[Exception]) -> Iterator[None]:
     except BrokenPipeError:
         raise  # nobody reads on: nothing is wrong
     except mended as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(getattr(error, "exit_code", 2)) from None

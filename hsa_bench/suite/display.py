@@ -19,8 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.printable import printable
 from hsa_bench.core.results.result import PlannedRun, TaskResult
 from hsa_bench.core.runs.plan import Run
 
@@ -63,7 +65,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """One line of plain text."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def expect(self, runs: int) -> None:
         """This many runs are going to run now."""
@@ -71,7 +73,7 @@ class Display:
 
     def watch(self, run: Run, description: str, done: int, total: int) -> None:
         """Move the bar of the running run."""
-        text = escape(f"{run.label} {run.spec.task}: {description}")
+        text = escape(printable(f"{run.label} {run.spec.task}: {description}"))
         if self.bar is None:
             self.bar = self.bars.add_task(text, total=total)
         self.bars.update(self.bar, description=text, completed=done, total=total)
@@ -102,7 +104,8 @@ class Display:
         state = Column("state", overflow="fold")
         table = Table("backbone", "task", "seed", "key", state, box=None, header_style="bold")
         for run, becomes in rows:
-            table.add_row(escape(run.label), run.task, str(run.seed), run.key or "-", escape(becomes))
+            texts = run.label, run.task, str(run.seed), run.key or "-", becomes
+            table.add_row(*(Text(printable(text)) for text in texts))
         self.console.print(table)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reports.figures.picture import FOLDER, Picture
 from reports.run_folder.collected import Collected
+from reports.writing.file_name import file_stem
 
 PICTURES = {".png", ".jpg", ".jpeg"}
 
@@ -20,14 +21,18 @@ CAPTIONS = {
 def place_artefacts(collected: Collected, report: Path) -> dict[str, list[Picture]]:
     """Copy the pictures that tasks left beside the report, by task; of each backbone the first run's."""
     placed: dict[str, dict[tuple[str, str], Picture]] = {}
+    taken: set[str] = set()
+    inside = collected.out.resolve()
     for result in collected.results:
         label, task = result.label, result.spec.task
         for name, file in result.artefacts.items():
             source = collected.folder(result) / Path(file).name
             if source.suffix.lower() not in PICTURES or not source.is_file():
                 continue
+            if not source.resolve().is_relative_to(inside):
+                continue  # a link to what is none of this run's
             if (label, name) not in placed.setdefault(task, {}):
-                target = Path(FOLDER, f"{label}-{task}-{source.name}".replace(" ", "-"))
+                target = Path(FOLDER, file_stem(f"{label}-{task}-{source.stem}", taken) + source.suffix)
                 (report.parent / target.parent).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, report.parent / target)
                 title = f"{label}, {task}, seed {result.spec.seed}: {name}"

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from hsa_bench.core.results.curve import Curve
 from hsa_bench.core.results.metric import Metric
@@ -118,6 +119,9 @@ def _fall(ax: Axes, spectra: Mapping[str, tuple[float, ...]], own: Mapping[str, 
         ax.plot(range(1, len(shown) + 1), shown, label=row, linewidth=1.2, **look)
     ax.set_yscale("log")
     ax.set_xscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     ax.set_title("Singular values")
     ax.set_xlabel("place")
     ax.set_ylabel("share of the largest")

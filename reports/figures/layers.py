@@ -73,7 +73,9 @@ def _curves(cell: Cell) -> dict[tuple[str, Family], Curve]:
 def _places(layers: Sequence[str]) -> dict[str, tuple[str, Layer]]:
     """Kind and place of each layer: by its number, those without one, as a stem, before; else in order."""
     kinds = {layer: layer.rstrip(digits) for layer in layers}
-    numbers = {layer: int(layer[len(kind) :]) for layer, kind in kinds.items() if layer != kind}
+    numbers = {
+        layer: int(layer[len(kind) :]) for layer, kind in kinds.items() if 0 < len(layer) - len(kind) < 7
+    }
     bare = [layer for layer in layers if layer not in numbers]
     ordered = list(numbers.values()) == sorted(numbers.values())
     if ordered and list(layers[: len(bare)]) != bare:  # a name without a number follows one that has it

@@ -22,6 +22,9 @@ HEIGHT = 1.85
 LONGEST = 32
 """Letters of a panel's title."""
 
+AXIS, TICK = 48, 16
+"""Letters of an axis's title, and of a tick's name."""
+
 GREY = "#4D4D4D"
 RING: Any = {"marker": "o", "markersize": 7.5, "mfc": "none"}
 CROSSING: Any = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
@@ -111,8 +114,8 @@ def draw_lines(shown: Sequence[Panel], looks: Mapping[str, Look], ring: str = ""
         if panel.mark is not None:
             ax.axvline(panel.mark, **CROSSING)
         ax.set_title(shortened(panel.title, LONGEST))
-        ax.set_xlabel(panel.x_label)
-        ax.set_ylabel(panel.y_label)
+        ax.set_xlabel(shortened(panel.x_label, AXIS))
+        ax.set_ylabel(shortened(panel.y_label, AXIS))
         _x_axis(ax, panel)
     named = entries({line.row for panel in shown for line in panel.lines}, looks)
     rings = [Line2D([], [], label=ring, **RING, mec=GREY, linestyle="none")]
@@ -147,4 +150,4 @@ def _x_axis(ax: Axes, panel: Panel) -> None:
     elif panel.whole:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
     if panel.ticks:
-        ax.set_xticks([x for x, _ in panel.ticks], [text for _, text in panel.ticks])
+        ax.set_xticks([x for x, _ in panel.ticks], [shortened(text, TICK) for _, text in panel.ticks])

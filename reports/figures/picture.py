@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache as once
@@ -12,9 +13,11 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure  # not pyplot: no window system, no global state
+from matplotlib.text import Text
 
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.files import whole_file
+from hsa_bench.core.printable import printable
 from reports.figures.style import STYLE
 from reports.run_folder.collected import Collected
 
@@ -81,9 +84,14 @@ def _draw(draw: Callable[[], Figure], path: Path) -> None:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the reader's own settings do not get in
         matplotlib.rcParams.update(STYLE)
-        figure = draw()
-        with whole_file(path) as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
+        with warnings.catch_warnings():
+            # signs that the font lacks are drawn as boxes, and long names may leave too little room
+            warnings.simplefilter("ignore", UserWarning)
+            figure = draw()
+            for text in figure.findobj(Text):
+                text.set_text(printable(text.get_text()))
+            with whole_file(path) as file:
+                figure.savefig(file, format="png", metadata={"Software": None})
 
 
 def _forget(name: str, kept: Path) -> None:

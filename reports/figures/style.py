@@ -11,6 +11,7 @@ from matplotlib.figure import Figure  # not pyplot: no window system, no global 
 from matplotlib.lines import Line2D
 
 from reports.run_folder.grid import Grid
+from reports.writing.table import one_line
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color) less black and yellow: told apart by colour-blind
 # readers, and in grey by marker and line.
@@ -42,6 +43,7 @@ STYLE: Any = {
     "legend.handlelength": 2.6,
     "figure.facecolor": "white",
     "savefig.dpi": 160,
+    "text.parse_math": False,  # names are no formulas
 }
 
 WIDTH = 7.0
@@ -50,6 +52,8 @@ SINGLE = 4.6
 """Of a figure with one panel."""
 ACROSS = 3
 """Panels in a row."""
+LONGEST = 60
+"""Letters of a name in a legend."""
 MOST_PANELS = 9
 """Of one figure; more are not read."""
 
@@ -69,7 +73,8 @@ class Look:
 
     def legend_entry(self) -> Line2D:
         """A line with its marker."""
-        return Line2D([], [], label=self.name, linewidth=1.2, **self.kwargs())
+        label = f" {self.name}" if self.name.startswith("_") else self.name  # matplotlib hides the others
+        return Line2D([], [], label=label, linewidth=1.2, **self.kwargs())
 
     def kwargs(self) -> dict[str, Any]:
         """For `Axes.plot`."""
@@ -104,16 +109,17 @@ def looks_of(rows: Iterable[str], baseline: str = "", controls: Collection[str] 
     found: dict[str, Look] = {}
     others = untrained = 0
     for row in rows:
+        name = shortened(row, LONGEST)
         if row == baseline:
-            found[row] = Look(f"{row} (baseline)", BASELINE, "-", "D", row in controls)
+            found[row] = Look(f"{name} (baseline)", BASELINE, "-", "D", row in controls)
         elif row in controls:
             line = CONTROL_LINES[untrained % len(CONTROL_LINES)]
             marker = CONTROL_MARKERS[untrained % len(CONTROL_MARKERS)]
-            found[row] = Look(f"{row} (control)", CONTROL, line, marker, hollow=True)
+            found[row] = Look(f"{name} (control)", CONTROL, line, marker, hollow=True)
             untrained += 1
         else:
             line, marker = LINES[others % len(LINES)], MARKERS[others % len(MARKERS)]
-            found[row] = Look(row, COLOURS[others % len(COLOURS)], line, marker)
+            found[row] = Look(name, COLOURS[others % len(COLOURS)], line, marker)
             others += 1
     return found
 
@@ -156,5 +162,6 @@ def entries(names: Collection[str], known: Mapping[str, Look]) -> list[Line2D]:
 
 def shortened(text: str, most: int) -> str:
     """A name that fits, cut in the middle: names of one family differ at either end."""
+    text = one_line(text)
     end = (most - 1) // 2
     return text if len(text) <= most else f"{text[: most - 1 - end]}…{text[-end:]}"

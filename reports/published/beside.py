@@ -53,7 +53,7 @@ def anchors(collected: Collected, grid: Grid, claims: Mapping[str, str]) -> Anch
         own = [anchor for column in grid.columns for anchor in _of_cell(grid, row, column, claim)]
         found += own
         if claim and not own:
-            unmatched.append(f"{plain(row)} ({claim}): {_why(grid, row, claim)}")
+            unmatched.append(f"{plain(row)} ({plain(claim)}): {plain(_why(grid, row, claim))}")
     return Anchors(tuple(found), tuple(unmatched))
 
 
@@ -61,7 +61,7 @@ def anchor_table(found: Anchors) -> Table:
     """One row for each anchor."""
     rows = tuple(
         (
-            plain(one.row), plain(one.column), one.claim, one.entry.metric, f"{one.value:.1f}",
+            plain(one.row), plain(one.column), plain(one.claim), one.entry.metric, f"{one.value:.1f}",
             published_value(one.entry), signed(one.deviation), one.entry.source,
         )
         for one in found.found

@@ -59,7 +59,9 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
                 str(budget.seed),
             )
             notes = plain("; ".join(budget.notes)) or MISSING
-            rows[plain(row), weights, budget.method, budget.dataset, *numbers, *cost, notes] = None
+            rows[plain(row), weights, plain(budget.method), plain(budget.dataset), *numbers, *cost, notes] = (
+                None
+            )
     return Table(header, tuple(rows), frozenset({"weights", "method", "data", header[-1]}))
 
 
@@ -132,4 +134,6 @@ def _card(card: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return "/".join(f"{v:.4g}" for v in value) if isinstance(value, list) else plain(str(value))
+    if isinstance(value, list) and all(isinstance(v, int | float) for v in value):
+        return "/".join(f"{v:.4g}" for v in value)
+    return plain(str(value))

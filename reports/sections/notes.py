@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
@@ -14,7 +15,7 @@ from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
 from reports.statistics.difference import Difference
 from reports.statistics.untrained import beside_untrained
-from reports.writing.table import code, decimals, plain, signed
+from reports.writing.table import code, decimals, plain, setting, signed
 
 OF = {"ahead": "ahead of", "behind": "behind"}
 
@@ -106,9 +107,16 @@ def _dropped(grid: Grid) -> tuple[str, ...]:
     for column in grid.columns:
         for result in grid.in_column(column):
             if named := result.effective.get("dropped"):
-                counts = ", ".join(f"{n:,} of {s}" for s, n in result.effective["dropped_objects"].items())
-                lines[f"{plain(column)}: {counts}, such as: {plain('; '.join(named))}."] = None
+                counts = result.effective.get("dropped_objects")
+                known = counts.items() if isinstance(counts, dict) else ()
+                many = ", ".join(f"{_amount(n)} of {plain(str(s))}" for s, n in known) or "so many"
+                first = "; ".join(map(str, named)) if isinstance(named, list) else str(named)
+                lines[f"{plain(column)}: {many}, such as: {plain(first)}."] = None
     return tuple(lines)
+
+
+def _amount(count: Any) -> str:
+    return f"{count:,}" if isinstance(count, int) else setting(count)
 
 
 def _leaked(grid: Grid) -> tuple[str, ...]:

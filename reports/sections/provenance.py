@@ -17,10 +17,10 @@ def provenance_table(results: Sequence[TaskResult]) -> Table:
         "hsa_bench": _counted([plain(o.version) for o in origins]),
         "commit": _counted([commit(o) for o in origins]),
         "Python": _counted([plain(o.python) for o in origins]),
-        "packages": _counted([", ".join(f"{k} {plain(v)}" for k, v in o.packages.items()) for o in origins]),
+        "packages": _counted([", ".join(plain(f"{k} {v}") for k, v in o.packages.items()) for o in origins]),
         "hardware": _counted([hardware(o) for o in origins]),
         "command": _counted([code(o.command) for o in origins]),
-        "started, UTC": " to ".join(dict.fromkeys((started[0], started[-1]))) if started else MISSING,
+        "started, UTC": plain(" to ".join(dict.fromkeys((started[0], started[-1])))) if started else MISSING,
     }
     return Table(("what", "value"), tuple(facts.items()), frozenset({"value"}))
 

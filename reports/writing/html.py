@@ -51,8 +51,8 @@ def page(markdown: str, folder: Path, title: str) -> str:
     Args:
         markdown: The report, GitHub-flavoured. Of HTML, `<details>`, `<summary>`, `<br>` and a few inline
             tags without attributes are kept; any other tag is shown as text.
-        folder: The folder that its picture paths are relative to. A file that is missing or no picture is
-            named in the picture's place. Other relative links stay as they are.
+        folder: The folder that its picture paths are relative to. A file that is missing, no picture or
+            outside of it is named in the picture's place. Other relative links stay as they are.
         title: Of the browser's window, as plain text.
     """
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -114,9 +114,12 @@ def _picture(name: str, alt: str, folder: Path) -> str:
     """The picture itself as an element, or a text that names the file."""
     try:
         kind = PICTURES[Path(name).suffix.lower()]
-        content = (folder / name).read_bytes()
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            raise ValueError("not in the report's folder")
+        content = path.read_bytes()
         size = _size(content, kind)
-    except (KeyError, OSError, ValueError):
+    except (KeyError, OSError, ValueError, Image.DecompressionBombError):
         words = f"{alt}: no such picture, " if alt else "No such picture: "
         return f'<span class="missing">{html.escape(words)}<code>{html.escape(name)}</code></span>'
     data = base64.b64encode(content).decode()

@@ -7,6 +7,8 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from hsa_bench.core.printable import printable
+
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
     "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$",
@@ -47,7 +49,7 @@ def latex(markdown: str, align: str = "l") -> str:
 
 def escaped(plain: str) -> str:
     """Plain text for LaTeX."""
-    return "".join(LATEX.get(letter, letter) for letter in plain)
+    return "".join(LATEX.get(letter, letter) for letter in printable(plain))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from hsa_bench.core.printable import printable
+from reports.writing.formula import disarmed
 from reports.writing.inline import escaped, latex, text
 
 MISSING = "—"
+SIGNS = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|!(?=\[|$)")
+"""What means something in Markdown; an underscore only at an end of a word."""
+BEGINNING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-+](?:[ -]|$)|=+$|#))")
+"""What begins a list, a heading or a line below one."""
+ESCAPED_BAR = re.compile(r"(\\+)\|")
+"""A bar after a backslash, of which readers of tables think differently."""
 SHOWN = 4
 """Of a long list of names, how many are written out."""
 
@@ -39,15 +48,16 @@ class Table:
         return "\n".join(_line(cells) for cells in (self.header, rule, *rows))
 
     def csv(self) -> str:
-        """As plain text between commas; the lines of a cell are joined by semicolons."""
-        plain = self.frame.map(text)
-        return plain.to_csv(index=False, header=[text(name) for name in self.header], lineterminator="\n")
+        """As plain text between commas; the lines of a cell are joined by semicolons, formulas disarmed."""
+        plain = self.frame.map(lambda cell: disarmed(text(cell)))
+        header = [disarmed(text(name)) for name in self.header]
+        return plain.to_csv(index=False, header=header, lineterminator="\n")
 
     def latex(self, caption: str = "") -> str:
         r"""As a LaTeX table in booktabs' style (`\usepackage{booktabs}`; UTF-8), with a caption or bare."""
         align = ["l" if words else "r" for words in self._left]
         lines = [[latex(c, a) for c, a in zip(row, align, strict=True)] for row in (self.header, *self.rows)]
-        head, *body = [" & ".join(cells) + r" \\" for cells in lines]
+        head, *body = [_row(cells) for cells in lines]
         columns = "".join(align)
         tabular = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
         tabular.append(r"\end{tabular}")
@@ -63,14 +73,23 @@ class Table:
 
 
 def plain(text: str) -> str:
-    """Foreign text (a message, a recipe) on one line, so that Markdown shows it as it is."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|").replace("*", "\\*")
+    """Foreign text (a message, a recipe) on one line, so that Markdown shows it as it is.
+
+    It makes no link, picture, tag, emphasis, code or formula, and begins no heading or list.
+    """
+    line = html.escape(SIGNS.sub(r"\\\g<0>", one_line(text)), quote=False)
+    return BEGINNING.sub(r"\1\\", line)
 
 
 def code(text: str) -> str:
     """A file, key or command in fixed width."""
-    line = " ".join(text.split()).replace("|", "\\|").replace("`", "'")
+    line = ESCAPED_BAR.sub(r"\1¦", one_line(text)).replace("|", "\\|").replace("`", "'")
     return f"`{line}`" if line else MISSING
+
+
+def one_line(text: str) -> str:
+    """Foreign text on one line, without characters that act instead of being seen."""
+    return printable(" ".join(text.split()))
 
 
 def link(words: str, target: str) -> str:
@@ -152,6 +171,12 @@ def shortened(names: Sequence[str]) -> str:
     more = len(names) - SHOWN
     shown = ", ".join(code(name) for name in names[:SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _row(cells: Sequence[str]) -> str:
+    r"""A row in LaTeX; the `\\` before it takes neither a star nor a bracket of it for its own."""
+    start = "{}" if cells[0][:1] in {"[", "*"} else ""
+    return start + " & ".join(cells) + r" \\"
 
 
 def _line(cells: Sequence[str]) -> str:
