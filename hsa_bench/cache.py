@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.runs.folder_lock import refuse_while_worked_in
 from hsa_bench.core.suggest import did_you_mean
 from hsa_bench.suite.run_cache import KINDS, Entry, entries, free, run_folders
 
@@ -28,7 +30,7 @@ def main(
 ) -> None:
     """List or clear the caches of runs. Results, checkpoints and reports are no cache and stay.
 
-    Whatever is cleared is made again when it is needed. Do not clear while a run in that folder goes on.
+    Whatever is cleared is made again when it is needed. A folder in which a command works is not cleared.
     """
     with exit_with_its_message():
         if show and clear:
@@ -36,13 +38,25 @@ def main(
         if only and only not in KINDS:
             raise UsageError(f"--only {only}: no such kind; {did_you_mean(only, KINDS)}")
         runs = run_folders(out)
-    found = [one for run in runs for one in entries(run) if only in {"", one.kind}]
-    if clear:
+        if clear:
+            _clear(runs, only)
+            return
+    _show(_found(runs, only))
+
+
+def _found(runs: list[Path], only: str) -> list[Entry]:
+    return [one for run in runs for one in entries(run) if only in {"", one.kind}]
+
+
+def _clear(runs: list[Path], only: str) -> None:
+    """Free what is cached in all these folders, or nothing where a command works in one of them."""
+    with ExitStack() as held:
+        for run in runs:
+            held.enter_context(refuse_while_worked_in(run))
+        found = _found(runs, only)
         for one in found:
             free(one)
-        print(f"freed {_bytes(sum(one.size for one in found))} in {len(found)} entries")
-        return
-    _show(found)
+    print(f"freed {_bytes(sum(one.size for one in found))} in {len(found)} entries")
 
 
 def _show(found: list[Entry]) -> None:

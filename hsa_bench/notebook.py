@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.infer_arch import infer_arch
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.result import Source
-from hsa_bench.core.runs.execute import execute
+from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
 from hsa_bench.core.runs.runner import finished
+from hsa_bench.core.runs.time_limit import check_alarm, parse_duration
 from hsa_bench.core.seed import generator
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.open_bench import open_bench
+from hsa_bench.suite.open_bench import at_work, open_bench
 from reports.run_folder.frame import tidy
 
 KEYED_AS = {
@@ -55,6 +58,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     data: str | Path = "data",
     device: str = "auto",
     workers: int = 0,
+    timeout: str = "",
     **settings: Any,
 ) -> pd.DataFrame:
     """Measure one backbone, in this process, with the command's keys and the command's store.
@@ -77,6 +81,8 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         data: Folder that holds the named data sets.
         device: "auto", "cpu", "cuda" …
         workers: Loader processes.
+        timeout: End a run that takes longer, e.g. "90m" or "2h", as failed. It ends between two steps of
+            Python, and in the main thread alone; the command's `--timeout` ends what hangs anywhere.
         settings: `task.field` values: `evaluate(net, "knn", **{"knn.k": 10})`.
 
     Returns:
@@ -89,7 +95,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         raise UsageError(f"label {shown(label)} {fault}")
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     chosen = choose_tasks(names, settings, image_size)
-    bench = open_bench(Path(out), Path(data), device, workers)
+    bench = _bench(open_bench(Path(out), Path(data), device, workers), timeout)
     if isinstance(module_or_path, nn.Module):
         backbone = from_module(module_or_path, label, card)
         request = BackboneRequest(label=label, arch=backbone.arch)
@@ -103,10 +109,29 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
             card=card.as_dict() if card else {},
         )
         backbone = open_backbone(request)
-    plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
-    if plan.blocked:
-        raise UsageError(plan.blocked[0].blocked)
-    return tidy([finished(run, bench) or execute(run, bench, backbone) for run in plan.runs])
+    with at_work(bench, _say):
+        plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
+        if plan.blocked:
+            raise UsageError(plan.blocked[0].blocked)
+        return tidy([finished(run, bench) or execute(run, bench, backbone) for run in plan.runs])
+
+
+def _bench(bench: Bench, timeout: str) -> Bench:
+    """Give the bench its limit, and say what a person should know on standard error.
+
+    Raises:
+        UsageError: The limit cannot be read, or not be kept in this thread.
+    """
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        raise UsageError(f"timeout {error}") from error
+    check_alarm(limit)
+    return replace(bench, timeout=limit, ctx=replace(bench.ctx, say=_say))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:

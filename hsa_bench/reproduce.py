@@ -10,8 +10,9 @@ import typer
 
 from hsa_bench.core.errors import exit_with_its_message
 from hsa_bench.core.files import write_text
+from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import Job
-from hsa_bench.suite.open_bench import open_bench
+from hsa_bench.suite.open_bench import at_work, open_bench
 
 if TYPE_CHECKING:
     from hsa_bench.core.results.result import TaskResult
@@ -36,7 +37,7 @@ def main(
 
     The test pictures are used once, after everything is chosen.
     """
-    with exit_with_its_message():
+    with stopped_with_a_word(), exit_with_its_message():
         from hsa_bench.suite.ablation import read_ablation
 
         ok = _reproduce(read_ablation(ablation, trust), out, data, device, workers)
@@ -44,16 +45,16 @@ def main(
 
 
 def _reproduce(ablation: Ablation, out: Path, data: Path, device: str, workers: int) -> bool:
-    from hsa_bench.suite.ablation import (
-        chosen,
-        final_job,
-        flops_per_epoch,
-        in_words,
-        tuning_job,
-    )
-    from reports.report import write_report
 
     first, last = (open_bench(out / part, data, device, workers) for part in ("tuning", "final"))
+    with at_work(first, typer.echo), at_work(last, typer.echo):
+        return _tune_and_compare(ablation, first, last, out)
+
+
+def _tune_and_compare(ablation: Ablation, first: Bench, last: Bench, out: Path) -> bool:
+    from hsa_bench.suite.ablation import chosen, final_job, flops_per_epoch, in_words, tuning_job
+    from reports.report import write_report
+
     typer.echo("tuning: the same trials for every method")
     _run(tuning_job(ablation), first)
     results = _results(first)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hsa_bench.core.errors import exit_with_its_message
+from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint, parse_numbers, words
@@ -64,6 +67,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Run runs again that are on file.")] = False,
+    timeout: Annotated[
+        str,
+        typer.Option(help="End a run that takes longer, e.g. 90m or 2h, as failed; the next one goes on."),
+    ] = "",
 ) -> None:
     """Measure how well self-supervised backbones transfer, and write a comparison report.
 
@@ -78,7 +85,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     from hsa_bench.core.models.preprocess import parse_card
     from reports.published.entries import parse_claims
 
-    with exit_with_its_message():
+    with stopped_with_a_word(), exit_with_its_message():
         given: dict[str, Any] = {
             "tasks": words(tasks),
             "checkpoints": tuple(parse_checkpoint(text) for text in checkpoint or ()),
@@ -92,6 +99,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "claims": parse_claims(claim or []),
             "seeds": parse_numbers(seeds, "--seeds") if seeds else (),
             "limit": limit,
+            "timeout": timeout,
         }
         job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [], trust)
         if not preset and job.preset == DEMO:
@@ -110,6 +118,7 @@ def _run(job: Job, bench: Bench, dry: bool, overwrite: bool) -> bool:
     from hsa_bench.core.processes import leave, rank
     from hsa_bench.suite.display import Display
     from hsa_bench.suite.dry_run import dry_run
+    from hsa_bench.suite.open_bench import at_work
     from hsa_bench.suite.suite import run_suite
     from reports.report import write_report
 
@@ -119,15 +128,27 @@ def _run(job: Job, bench: Bench, dry: bool, overwrite: bool) -> bool:
         if dry:
             dry_run(job, bench, display, overwrite)
             return True
-        ok = run_suite(job, bench, display, overwrite)
-        first = rank() == 0
-        leave()
-        if not first:
-            return ok
-        with display.busy("writing the report"):
-            report = write_report(bench.store.out)
-    typer.echo(f"report: {report}")
-    return ok
+        with at_work(bench, display.say):
+            ok = run_suite(job, bench, display, overwrite)
+            first = rank() == 0
+            leave()
+            if not first:
+                return ok
+            with display.busy("writing the report"):
+                said, written = report_or_reason(bench.store.out, write_report)
+    typer.echo(said)
+    return ok and written
+
+
+def report_or_reason(out: Path, write_report: Callable[[Path], Path]) -> tuple[str, bool]:
+    """Write the report; say where it is, or why there is none, and whether that is right as it is."""
+    from hsa_bench.core.files import unwritable
+
+    try:
+        return f"report: {write_report(out)}", True
+    except OSError as error:
+        said = f"the report is not written: {unwritable(error, out)}"
+        return said, error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def _list() -> None:

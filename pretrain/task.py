@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
 from pretrain.loop import Training
@@ -70,7 +70,11 @@ class Pretrain(Settings, ClassificationTask):
             metrics=ends(curves),
             curves=curves,
             artefacts={"checkpoint": ctx.artefact(".pth")},
-            effective={"images": spent.images, "views": spent.views},
+            effective={
+                "images": spent.images,
+                "views": spent.views,
+                "weights": weights_hash(training.method.encoder.trunk),
+            },
             earlier_seconds=training.earlier_seconds,
         )
 

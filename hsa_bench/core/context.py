@@ -17,6 +17,10 @@ def _no_progress(description: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
+def _no_word(text: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class Context:
     """Paths, device and loader processes: all that may differ between machines without changing a number."""
@@ -32,6 +36,8 @@ class Context:
     """Loader processes."""
     progress: Callable[[str, int, int], None] = _no_progress
     """Called as (description, done, total)."""
+    say: Callable[[str], None] = _no_word
+    """Called with what a person should know at once, e.g. that a stopped training goes on."""
 
     def track(self, items: Iterable[T], description: str, total: int) -> Iterator[T]:
         """Pass items on and report how far they are."""

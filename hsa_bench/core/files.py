@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from socket import gethostname
 from typing import IO
@@ -128,12 +129,10 @@ def set_aside(path: Path) -> Path:
     """Rename a damaged file so that it is out of the way; nothing is deleted or written over.
 
     Returns:
-        Its new name: `x.pth.damaged`, or `x.pth.damaged-2` where that is taken.
+        Its new name: `x.pth.broken`, or `x.pth.broken1` and so on where that is taken.
     """
-    place, number = path.with_name(f"{path.name}.damaged"), 1
-    while os.path.lexists(place):
-        number += 1
-        place = path.with_name(f"{path.name}.damaged-{number}")
+    names = (path.with_name(f"{path.name}.broken{n or ''}") for n in count())
+    place = next(name for name in names if not os.path.lexists(name))
     path.rename(place)
     return place
 

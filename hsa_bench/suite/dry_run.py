@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import Run
-from hsa_bench.core.runs.runner import finished
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
+from hsa_bench.suite.on_file import on_file
 from hsa_bench.suite.prepare import prepare
 
 
@@ -17,18 +17,18 @@ def dry_run(job: Job, bench: Bench, display: Display, overwrite: bool = False) -
         UsageError: What `run_suite` would refuse.
     """
     prepared = prepare(job, bench, display)
-    on_file = [finished(run, bench) for run in prepared.pretraining]
-    done = [result for result in on_file if result is not None]
+    found = [on_file(run, bench) for run in prepared.pretraining]
+    done = [result for result in found if result is not None]
     plan = prepared.plan(prepared.pretrained(done, display))
     rows = [(run.planned(), _state(run, bench, overwrite)) for run in (*prepared.pretraining, *plan.runs)]
     rows += [(run, f"blocked: {run.blocked}") for run in plan.blocked]
-    for run, result in zip(prepared.pretraining, on_file, strict=True):
+    for run, result in zip(prepared.pretraining, found, strict=True):
         if result is None:
             rows += [(later, "to run, after its pretraining") for later in prepared.awaited(run.label)]
     display.plan(rows)
 
 
 def _state(run: Run, bench: Bench, overwrite: bool) -> str:
-    if finished(run, bench) is not None and not overwrite:
+    if on_file(run, bench) is not None and not overwrite:
         return "done"
     return f"skip: {run.skipped}" if run.skipped else "to run"

@@ -16,6 +16,7 @@ from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
+from hsa_bench.core.runs.time_limit import parse_duration
 from hsa_bench.core.settings import explain, shown_value
 from hsa_bench.suite.options import by_name, parse_task_settings, whole_path, word_for, words
 
@@ -90,6 +91,8 @@ class Job(Record):
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("linear", "knn", "semisup")
     seeds: Seeds = (0,)
     limit: Limit | None = None
+    timeout: Annotated[float | None, BeforeValidator(parse_duration)] = None
+    """Of one run, in seconds; given as "90m" or "2h". A run that takes longer is ended and has failed."""
     settings: dict[str, Any] = Field(default_factory=dict, alias="set")
     """`task.field: value`; the task is a plug-in's name (all its variants) or one variant's."""
     asked: frozenset[str] = frozenset()

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsa_bench.core.errors import UsageError
+from hsa_bench.core.errors import Unwritable, UsageError
+from hsa_bench.core.files import FULL, check_writable
+from hsa_bench.core.runs.folder_lock import held_by_first, working_in
 
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
+
+
+WRITTEN_IN = ("*", "results/*/*", "cache/*", "cache/features/*")
+"""Folders below that of a run, in which files are written beside their place."""
+
+
+@contextmanager
+def at_work(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a run's folder, once nobody else does, and remove what killed commands were writing there.
+
+    Args:
+        bench: Where.
+        say: Called with who works there, and when it is free.
+    """
+    with held_by_first(working_in(bench.store.out, say, WRITTEN_IN)):
+        yield
 
 
 def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) -> Bench:
@@ -21,7 +41,8 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
         workers: Loader processes.
 
     Raises:
-        UsageError: The folder cannot be written, or there is no such device.
+        UsageError: The folder cannot be made or written, or there is no such device.
+        Unwritable: Its disk is full.
     """
     from hsa_bench.core.context import Context
     from hsa_bench.core.processes import join
@@ -30,9 +51,10 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
     from hsa_bench.core.runs.provenance import provenance
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror}") from error
+        check_writable(out)
+    except Unwritable as error:
+        if not (out / "plan.json").exists():  # else what is on file there may be all that is wanted
+            raise error if error.errno in FULL else UsageError(f"--out {error}") from error
     there = join(_device(device))
     return Bench(
         store=Store(out),

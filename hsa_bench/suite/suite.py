@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from hsa_bench.core.errors import Unwritable
+from hsa_bench.core.files import check_writable
 from hsa_bench.core.processes import from_first, rank, world
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.result import PlanFile, TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import Run
-from hsa_bench.core.runs.runner import finished, run_in_worker, run_together
+from hsa_bench.core.runs.runner import run_in_worker, run_together
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
+from hsa_bench.suite.on_file import clear_the_way, on_file, what_is_taken_up
 from hsa_bench.suite.prepare import prepare
 
 
@@ -28,41 +32,77 @@ def run_suite(job: Job, bench: Bench, display: Display, overwrite: bool = False)
 
     Raises:
         UsageError: Before any work, if something about the job is wrong.
+        Unwritable: The disk is full, or the folder cannot be written to; what is finished stays.
     """
+    bench = replace(bench, timeout=job.timeout)
     with display.busy("planning"):
         prepared = prepare(job, bench, display)
-    results = _results(prepared.pretraining, bench, display, overwrite)
+    first = _do(prepared.pretraining, bench, display, overwrite)
     with display.busy("planning"):
-        plan = prepared.plan(prepared.pretrained(results, display))
+        plan = prepared.plan(prepared.pretrained(first.results, display))
     lost = [
         run
-        for result in results
+        for result in first.results
         if result.failure is not None
         for run in prepared.awaited(result.label, f"its pretraining failed: {result.failure.message}")
     ]
     planned = [run.planned() for run in (*prepared.pretraining, *plan.runs)] + [*plan.blocked, *lost]
     if rank() == 0:
-        bench.store.write_plan(prepared.plan_file(planned))
+        _leave_plan(prepared.plan_file(planned), bench, display)
     for task, why in {run.task: run.blocked for run in plan.blocked}.items():
         display.say(f"{task} is blocked for all backbones: {why}")
-    results += _results(plan.runs, bench, display, overwrite)
-    return not plan.blocked and not lost and all(result.status != "failed" for result in results)
+    then = _do(plan.runs, bench, display, overwrite)
+    if not first.done + then.done and not plan.blocked and not lost:
+        display.say("nothing to do: every run is on file")
+    return not (plan.blocked or lost or first.failed or then.failed)
 
 
-def _results(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) -> list[TaskResult]:
-    """Return the results of all runs: those on file, and the rest by running them."""
-    done = from_first([not overwrite and finished(run, bench) is not None for run in runs])
-    todo = [run for run, on_file in zip(runs, done, strict=True) if not on_file]
+def _leave_plan(plan: PlanFile, bench: Bench, display: Display) -> None:
+    """Write the plan for the report; a folder that cannot be written may hold all that is wanted."""
+    try:
+        bench.store.write_plan(plan)
+    except Unwritable as error:
+        display.say(f"the plan is not written, {error}")
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What has become of some runs."""
+
+    results: list[TaskResult]
+    """As on file."""
+    done: int
+    """How many were done now."""
+    failed: int
+    """How many of these have no number now; there may be one of before."""
+
+
+def _do(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) -> _Done:
+    """Take the results on file, and do the other runs.
+
+    Raises:
+        Unwritable: There is something to do, and no place for its results.
+    """
+    found = from_first([None if overwrite else on_file(run, bench) for run in runs])
+    todo = [run for run, result in zip(runs, found, strict=True) if result is None]
     todo.sort(key=lambda run: not run.task().broad)
-    for run in todo if rank() == 0 else ():
-        if said := bench.store.set_aside(bench.store.path(run.label, run.spec.task, run.spec.key)):
+    if todo and rank() == 0:
+        check_writable(bench.store.out)
+        for said in clear_the_way(todo, bench):
             display.say(said)
-    kept = len(runs) - len(todo)
-    if kept:
-        display.say(f"{kept} of {len(runs)} runs are on file and are re-used")
+    for said in what_is_taken_up(runs, todo, bench):
+        display.say(said)
     display.expect(len(todo))
     runner = run_in_worker if world() == 1 else run_together
-    for result in runner(todo, bench, display.watch):
+    now = {}
+    for result in runner(todo, bench, display.watch, display.say):
         display.finish(result)
-    on_file = (bench.store.get(c.label, c.spec.task, c.spec.key) for c in runs)
-    return [result for result in on_file if result is not None]
+        now[result.label, result.spec.task, result.spec.key] = result
+    failed = sum(result.status == "failed" for result in now.values())
+    results = []
+    for run, before in zip(runs, found, strict=True):
+        result = before or now[run.label, run.spec.task, run.spec.key]
+        if result.status == "failed":  # a number of before stands
+            result = on_file(run, bench) or result
+        results.append(result)
+    return _Done(results, len(todo), failed)

@@ -111,7 +111,7 @@ def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> Non
 
 
 def test_a_damaged_file_is_set_aside_under_a_new_name_each_time(tmp_path: Path) -> None:
-    for text, name in (("1", "x.pth.damaged"), ("2", "x.pth.damaged-2"), ("3", "x.pth.damaged-3")):
+    for text, name in (("1", "x.pth.broken"), ("2", "x.pth.broken1"), ("3", "x.pth.broken2")):
         (tmp_path / "x.pth").write_text(text)
         assert set_aside(tmp_path / "x.pth") == tmp_path / name
         assert (tmp_path / name).read_text() == text

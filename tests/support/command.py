@@ -118,11 +118,12 @@ class _Here:
     """Stands for the worker process; what only a process can do (be killed) is tested on the real one."""
 
     bench: Any
+    say: Any = None
 
     def do(self, run: Any, watch: Callable[..., None]) -> Any:
         from hsa_bench.core.runs.execute import execute
 
-        ctx = replace(self.bench.ctx, progress=lambda *told: watch(run, *told))
+        ctx = replace(self.bench.ctx, progress=lambda *told: watch(run, *told), say=self.say or print)
         return execute(run, replace(self.bench, ctx=ctx))
 
     def stop(self) -> None:

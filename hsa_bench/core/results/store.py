@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from hsa_bench.core.errors import NewerResult, UnreadableResult, UsageError
-from hsa_bench.core.files import write_text
+from hsa_bench.core.files import set_aside, write_text
 from hsa_bench.core.label import folder_fault, shown
 from hsa_bench.core.results import schema2
 from hsa_bench.core.results.result import SCHEMA, PlanFile, TaskResult
@@ -129,10 +128,7 @@ class Store:
         """
         fault = self.fault(path)
         if fault:
-            free = (path.with_name(f"{path.name}.broken{n or ''}") for n in count())
-            aside = next(place for place in free if not place.exists() and not place.is_symlink())
-            path.rename(aside)
-            return f"{fault}; set aside as {aside.name}, and the run counts as not done"
+            return f"{fault}; set aside as {set_aside(path).name}, and the run counts as not done"
         return ""
 
     def fault(self, path: Path) -> str:

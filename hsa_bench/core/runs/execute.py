@@ -21,6 +21,7 @@ from hsa_bench.core.runs.image_count import counted
 from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
 from hsa_bench.core.runs.plan import Run, default_task
 from hsa_bench.core.runs.task import Outcome, Task
+from hsa_bench.core.runs.time_limit import TimeIsUp, alarm
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Bench:
     store: Store
     ctx: Context
     provenance: Provenance
+    timeout: float | None = None
+    """Seconds that a run may take; None for as long as it wants."""
 
 
 def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskResult:
@@ -49,16 +52,17 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
     start = time.perf_counter()
     try:
         loaded = backbone or open_backbone(run.backbone)
-        with counted(loaded.module) as passes:
+        with counted(loaded.module) as passes, alarm(bench.timeout):
             outcome, further = _measure(run, task, loaded, ctx)
         if task.frozen:
             assert_unchanged(loaded)
         if outcome.examples is not None and rank() == 0:
             outcomes.save(path.with_suffix(".npz"), outcome.examples)
     except Exception as error:
+        late = isinstance(error, TimeIsUp)
         failure = Failure(
-            kind="exception",
-            message=f"{type(error).__name__}: {error}",
+            kind="killed" if late else "exception",
+            message=str(error) if late else f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
         )
         seconds = time.perf_counter() - start

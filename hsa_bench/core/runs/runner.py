@@ -1,28 +1,29 @@
-"""Do runs one after the other, in a worker process that is replaced when it dies."""
+"""Do runs one after the other, in a worker process that is replaced when it dies or hangs."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO
 
 from hsa_bench.core.processes import alone, from_first, rank
 from hsa_bench.core.results.result import Failure, TaskResult
 from hsa_bench.core.runs.execute import Bench, execute, record
 from hsa_bench.core.runs.plan import Run
-
-PATIENT = {"OMP_WAIT_POLICY": "passive"}
-"""Waiting threads sleep: on shared cores, spinning slows small networks three to nine times."""
+from hsa_bench.core.runs.time_limit import TimeIsUp, no_end, silent
+from hsa_bench.core.runs.worker_process import WorkerDied, WorkerProcess
 
 Watch = Callable[[Run, str, int, int], None]
 """Called as (run, description, done, total) while a run goes on."""
+
+Say = Callable[[str], None]
+"""Called with a line for a person."""
+
+
+def _ignore(text: str) -> None:
+    """Nobody listens."""
 
 
 def finished(run: Run, bench: Bench) -> TaskResult | None:
@@ -31,12 +32,15 @@ def finished(run: Run, bench: Bench) -> TaskResult | None:
     return result if result is not None and result.status != "failed" else None
 
 
-def run_in_worker(runs: Iterable[Run], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
+def run_in_worker(
+    runs: Iterable[Run], bench: Bench, watch: Watch, say: Say = _ignore
+) -> Iterator[TaskResult]:
     """Do runs in order, each written to the store before the next begins.
 
-    A run that raises, or whose process dies, is one failed result; the others go on.
+    A run that raises, whose process dies, or that does not end in the bench's time, is one failed result; the
+    others go on.
     """
-    worker = _Worker(bench)
+    worker = _Worker(bench, say)
     try:
         for run in runs:
             yield worker.do(run, watch)
@@ -44,100 +48,93 @@ def run_in_worker(runs: Iterable[Run], bench: Bench, watch: Watch) -> Iterator[T
         worker.stop()
 
 
-def run_together(runs: Iterable[Run], bench: Bench, watch: Watch) -> Iterator[TaskResult]:
+def run_together(runs: Iterable[Run], bench: Bench, watch: Watch, say: Say = _ignore) -> Iterator[TaskResult]:
     """Do runs in the processes that torchrun started, without workers: it ends them all when one dies.
 
-    Tasks that cannot be shared are run by the first process while the others wait.
+    Tasks that cannot be shared are run by the first process while the others wait. A run that does not end in
+    the bench's time ends the command, as no process can be taken from the others.
     """
     for run in runs:
 
         def progress(description: str, done: int, total: int, run: Run = run) -> None:
             watch(run, description, done, total)
 
-        own = replace(bench, ctx=replace(bench.ctx, progress=progress))
+        def told(text: str, run: Run = run) -> None:
+            say(f"{_name(run)}: {text}")
+
+        own = replace(bench, ctx=replace(bench.ctx, progress=progress, say=told), timeout=None)
         result: TaskResult | None = None
-        if run.task().together:
-            result = execute(run, own)
-        elif rank() == 0:
-            with alone():
+        with _all_ended(run, bench, say):
+            if run.task().together:
                 result = execute(run, own)
+            elif rank() == 0:
+                with alone():
+                    result = execute(run, own)
         yield from_first(result)
+
+
+@contextmanager
+def _all_ended(run: Run, bench: Bench, say: Say) -> Iterator[None]:
+    """End this process if a block takes longer than the bench allows; torchrun then ends the others."""
+    limit = bench.timeout
+    if limit is None or rank() > 0:
+        yield
+        return
+
+    def end() -> None:
+        failure = Failure(kind="killed", message=no_end(limit))
+        bench.store.settle(record(run, bench, "failed", failure=failure))
+        say(f"{_name(run)}: {no_end(limit)}; processes of torchrun end together, so the command ends here")
+        os._exit(1)
+
+    timer = threading.Timer(limit, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @dataclass
 class _Worker:
     bench: Bench
-    process: subprocess.Popen[str] | None = field(default=None)
+    say: Say
+    process: WorkerProcess | None = field(default=None)
 
     def do(self, run: Run, watch: Watch) -> TaskResult:
-        process = self.process or self._start()
         try:
-            _say(process, run.model_dump_json())
-            for line in _output(process):
-                event = json.loads(line)
-                if event["event"] == "failed":  # not from the store, where a number may stand
-                    return TaskResult.model_validate_json(event["result"])
-                if event["event"] == "done":
-                    result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
-                    assert result is not None, "a worker reports a run done only after writing it"
-                    return result
-                watch(run, event["description"], event["done"], event["total"])
-        except BrokenPipeError:
-            pass  # it died before it could read the run
-        failure = Failure(kind="killed", message=_how_it_ended(process.wait()))
+            if self.process is None:
+                self.process = WorkerProcess.start(self.bench)
+            return self._done(run, self.process, watch)
+        except (WorkerDied, TimeIsUp) as error:
+            failure = Failure(kind="killed", message=str(error))
         self.stop()
         return self.bench.store.settle(record(run, self.bench, "failed", failure=failure))
 
-    def _start(self) -> subprocess.Popen[str]:
-        log = self.bench.store.out / "logs" / "worker.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        path = [folder or str(Path.cwd()) for folder in sys.path]
-        with log.open("a") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "hsa_bench.core.runs.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**PATIENT, **os.environ, "HSA_BENCH_PATH": json.dumps(path)},
-            )
-        ctx = self.bench.ctx
-        setup = {
-            "out": str(self.bench.store.out),
-            "data_root": str(ctx.data_root),
-            "cache": str(ctx.cache),
-            "device": ctx.device,
-            "workers": ctx.workers,
-            "provenance": self.bench.provenance.model_dump(),
-        }
-        _say(self.process, json.dumps(setup))
-        return self.process
+    def _done(self, run: Run, process: WorkerProcess, watch: Watch) -> TaskResult:
+        limit = self.bench.timeout
+        process.say(run.model_dump(mode="json"))
+        for event in process.events(limit, lambda s: self.say(silent(_name(run), s, limit))):
+            if event["event"] == "failed":  # not from the store, where a number may stand
+                return TaskResult.model_validate_json(event["result"])
+            if event["event"] == "done":
+                break
+            if event["event"] == "say":
+                self.say(f"{_name(run)}: {event['text']}")
+                continue
+            watch(run, event["description"], event["done"], event["total"])
+        result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
+        if result is None:
+            raise WorkerDied("the result was written and is gone; somebody removed it")
+        return result
 
     def stop(self) -> None:
-        if self.process is None:
-            return
-        self.process.kill()
-        self.process.wait()
-        for pipe in filter(None, (self.process.stdin, self.process.stdout)):
-            with suppress(BrokenPipeError):
-                pipe.close()
-        self.process = None
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
 
 
-def _say(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-
-
-def _output(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None
-    return process.stdout
-
-
-def _how_it_ended(code: int) -> str:
-    if code >= 0:
-        return f"the worker process ended with exit code {code}; see logs/worker.log"
-    name = signal.Signals(-code).name
-    hint = "; often the system's answer to running out of memory" if name == "SIGKILL" else ""
-    return f"the worker process was killed by {name}{hint}"
+def _name(run: Run) -> str:
+    seed = f", seed {run.spec.seed}" if run.task().seeded else ""
+    return f"{run.label} {run.spec.task}{seed}"

@@ -6,9 +6,11 @@ goes to the log. When the parent goes away, so does the worker, at once.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -28,14 +30,19 @@ from hsa_bench.core.runs.plan import Run
 PROGRESS_SECONDS = 0.2
 """At least this long between two progress events."""
 
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>."""
+
 
 def main() -> None:
     """Serve until standard input closes."""
+    _die_with_parent()
     events, lines = _private_streams()
     sys.path[:0] = [p for p in json.loads(os.environ.get("HSA_BENCH_PATH", "[]")) if p not in sys.path]
     orders: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(lines, orders), daemon=True).start()
     bench = _bench(json.loads(orders.get()), events)
+    _emit(events, event="ready")
     while True:
         run = Run.model_validate_json(orders.get())
         result = execute(run, bench, None if run.skipped else _loaded(run.backbone))
@@ -62,7 +69,15 @@ def _private_streams() -> tuple[IO[str], IO[str]]:
 def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:
     for line in lines:
         orders.put(line)
+    if os.getpgrp() == os.getpid():  # a group of our own: its loader processes end with it
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Ask the system (Linux) for it, as one that hangs does not see its input close."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @lru_cache(maxsize=1)
@@ -92,6 +107,7 @@ def _bench(setup: dict[str, Any], events: IO[str]) -> Bench:
             device=setup["device"],
             workers=setup["workers"],
             progress=progress,
+            say=lambda text: _emit(events, event="say", text=text),
         ),
         provenance=Provenance.model_validate(setup["provenance"]),
     )

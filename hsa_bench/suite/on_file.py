@@ -1,0 +1,107 @@
+"""What earlier commands left of a plan's runs: results, checkpoints, and runs that go on where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hsa_bench.core.checkpoints.load import read
+from hsa_bench.core.checkpoints.open import open_backbone
+from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.context import SCRATCH
+from hsa_bench.core.files import set_aside
+from hsa_bench.core.models.user_module import is_own
+from hsa_bench.core.results.result import RunSpec, TaskResult
+from hsa_bench.core.runs.execute import Bench
+from hsa_bench.core.runs.plan import Run
+from hsa_bench.core.runs.runner import finished
+
+CHECKPOINT = "checkpoint"
+"""What a pretraining calls the file that it hands over."""
+
+RESUME = ".resume.pth"
+"""Ends the name of a pretraining's own file to go on from."""
+
+
+def on_file(run: Run, bench: Bench) -> TaskResult | None:
+    """Return the result that need not be made again; a pretraining's with the checkpoint it tells of."""
+    result = finished(run, bench)
+    return None if result is None or checkpoint_fault(run, result, bench) else result
+
+
+def checkpoint_path(run: Run, result: TaskResult, bench: Bench) -> Path | None:
+    """Return where the checkpoint of a pretraining stands, or should; None for any other run."""
+    name = result.artefacts.get(CHECKPOINT)
+    place = bench.store.path(run.label, run.spec.task, run.spec.key)
+    return place.with_name(Path(name).name) if name else None
+
+
+def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
+    """Say why the checkpoint of a pretraining is not what its record tells of; empty where it is."""
+    path = checkpoint_path(run, result, bench)
+    if path is None:
+        return ""
+    if not path.is_file():
+        return f"{path} is gone"
+    arch = run.backbone.arch if is_own(run.backbone.arch) else ""
+    try:
+        held = read(path)
+        found = open_backbone(BackboneRequest(label=run.label, path=str(path), arch=arch))
+    except ValueError as error:
+        return f"damaged ({error})"
+    if others := _differences(held, run.spec):
+        return f"{path} holds another pretraining, with {others[0]}"
+    if result.effective.get("weights", found.weights) != found.weights:
+        return f"{path} holds other weights than were pretrained"
+    return ""
+
+
+def _differences(held: Any, spec: RunSpec) -> list[str]:
+    """Name what a checkpoint says of itself and the run does not: "method hsa, not moco"."""
+    said = {**_mapping(held.get("settings")), "arch": held.get("arch")}
+    wanted = {**spec.settings, "arch": spec.backbone.arch}
+    budget = _mapping(held.get("budget"))
+    said |= {"seed": budget.get("seed"), "dataset": budget.get("dataset")}
+    wanted |= {"seed": spec.seed, "dataset": spec.data.name}
+    return [
+        f"{name} {said[name]}, not {wanted[name]}"
+        for name in ("method", "arch", *said)
+        if name in said and name in wanted and _plain(said[name]) != _plain(wanted[name])
+    ]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    """A tuple as JSON has it."""
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def clear_the_way(todo: Sequence[Run], bench: Bench) -> Iterator[str]:
+    """Set aside what stands where results of these runs will stand and is none; yield a sentence for each."""
+    for run in todo:
+        if said := bench.store.set_aside(bench.store.path(run.label, run.spec.task, run.spec.key)):
+            yield said
+        result = finished(run, bench)
+        if result is None or not (fault := checkpoint_fault(run, result, bench)):
+            continue
+        path = checkpoint_path(run, result, bench)
+        aside = f"; set aside as {set_aside(path).name}" if path and path.exists() else ""
+        yield f"{fault}{aside}; {run.label} is pretrained again"
+
+
+def what_is_taken_up(runs: Sequence[Run], todo: Sequence[Run], bench: Bench) -> Iterator[str]:
+    """Say what of earlier commands serves this one."""
+    kept = len(runs) - len(todo)
+    if kept:
+        yield f"{kept} of {len(runs)} runs are on file and are re-used"
+    left = [result for run in todo if (result := bench.store.get(run.label, run.spec.task, run.spec.key))]
+    if failed := sum(result.status == "failed" for result in left):
+        yield f"{failed} of {len(runs)} runs failed before and are tried again"
+    for run in todo:
+        place = bench.store.path(run.label, run.spec.task, run.spec.key)
+        if any(path.name.endswith((SCRATCH, RESUME)) for path in place.parent.glob(f"{place.stem}.*")):
+            yield f"{run.label} {run.spec.task}, seed {run.spec.seed}: goes on where it was stopped"
