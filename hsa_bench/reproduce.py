@@ -45,7 +45,6 @@ def main(
 
 
 def _reproduce(ablation: Ablation, out: Path, data: Path, device: str, workers: int) -> bool:
-
     first, last = (open_bench(out / part, data, device, workers) for part in ("tuning", "final"))
     with at_work(first, typer.echo), at_work(last, typer.echo):
         return _tune_and_compare(ablation, first, last, out)
@@ -53,7 +52,7 @@ def _reproduce(ablation: Ablation, out: Path, data: Path, device: str, workers: 
 
 def _tune_and_compare(ablation: Ablation, first: Bench, last: Bench, out: Path) -> bool:
     from hsa_bench.suite.ablation import chosen, final_job, flops_per_epoch, in_words, tuning_job
-    from reports.report import write_report
+    from hsa_bench.suite.leave_report import leave_report
 
     typer.echo("tuning: the same trials for every method")
     _run(tuning_job(ablation), first)
@@ -64,7 +63,9 @@ def _tune_and_compare(ablation: Ablation, first: Bench, last: Bench, out: Path) 
     typer.echo(f"{tuned}\ncomparison")
     ok = _run(final_job(ablation, best, flops_per_epoch(ablation, results), tuned), last)
     for bench in (first, last):
-        typer.echo(f"report: {write_report(bench.store.out)}")
+        said, written = leave_report(bench.store.out)
+        typer.echo(said)
+        ok = ok and written
     return ok
 
 

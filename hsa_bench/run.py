@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,9 +116,9 @@ def _run(job: Job, bench: Bench, dry: bool, overwrite: bool) -> bool:
     from hsa_bench.core.processes import leave, rank
     from hsa_bench.suite.display import Display
     from hsa_bench.suite.dry_run import dry_run
+    from hsa_bench.suite.leave_report import leave_report
     from hsa_bench.suite.open_bench import at_work
     from hsa_bench.suite.suite import run_suite
-    from reports.report import write_report
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows each run as it ends
@@ -135,20 +133,9 @@ def _run(job: Job, bench: Bench, dry: bool, overwrite: bool) -> bool:
             if not first:
                 return ok
             with display.busy("writing the report"):
-                said, written = report_or_reason(bench.store.out, write_report)
+                said, written = leave_report(bench.store.out)
     typer.echo(said)
     return ok and written
-
-
-def report_or_reason(out: Path, write_report: Callable[[Path], Path]) -> tuple[str, bool]:
-    """Write the report; say where it is, or why there is none, and whether that is right as it is."""
-    from hsa_bench.core.files import unwritable
-
-    try:
-        return f"report: {write_report(out)}", True
-    except OSError as error:
-        said = f"the report is not written: {unwritable(error, out)}"
-        return said, error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def _list() -> None:
