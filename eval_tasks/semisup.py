@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -31,6 +30,7 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.seed import forked
+from hsa_bench.core.user_path import user_path
 
 NAMES = (
     "semisup-1",
@@ -93,7 +93,7 @@ class Semisup(SemisupSettings):
         Raises:
             DataError: They are not those that were planned with, or not all there.
         """
-        chosen = listed_subset(data.train.examples, Path(self.subset))
+        chosen = listed_subset(data.train.examples, user_path(self.subset))
         found = subset_hash(data.train.examples, chosen)
         if self.subset_digest not in ("", found):
             raise DataError(

@@ -15,6 +15,7 @@ from eval_tasks._shared.nearest import voted
 from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, trunk
 from eval_tasks.knn import Temperature
+from hsa_bench.core.bounds import Side
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.errors import DataError
@@ -73,9 +74,9 @@ class Transfer(RegressionTask):
     """Neighbours that vote; the whole training split if it is smaller."""
     temperature: Temperature = 0.07
     """Of the vote's weights exp(similarity / temperature)."""
-    image_size: int = 224
+    image_size: Side = 224
     """Side of the crop, px; 0 is the data set's own."""
-    resize: int = 0
+    resize: Side = 0
     """Shorter side before the centre crop, px; 0 is the crop's, so that as much as possible is seen."""
 
     @property

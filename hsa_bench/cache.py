@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hsa_bench.core.command import home
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.runs.folder_lock import refuse_while_worked_in
 from hsa_bench.core.suggest import did_you_mean
@@ -21,7 +22,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command()
 def main(
-    out: Annotated[Path, typer.Argument(help="A run folder, or a folder of run folders.")] = Path("runs"),
+    out: Annotated[
+        Path, typer.Argument(callback=home, help="A run folder, or a folder of run folders.")
+    ] = Path("runs"),
     show: Annotated[
         bool, typer.Option("--list", help="Show what is cached, with sizes (the default).")
     ] = False,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hsa_bench.core.bounds import MOST_SIDE
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.command import home
 from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.user_path import user_path
 from hsa_bench.suite.job import SHIPPED
 from hsa_bench.suite.options import is_name
 
@@ -28,12 +31,18 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     file_format: Annotated[str, typer.Option("--format", help="Checkpoint format, if not recognised.")] = "",
     branch: Annotated[str, typer.Option(help="Network of the file: key, teacher …")] = "",
     card: Annotated[list[str] | None, typer.Option(help="field=value; see docs/checkpoints.md.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the trunk to this .safetensors or .pkl.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(callback=home, help="Write the trunk to this .safetensors or .pkl.")
+    ] = None,
     names: Annotated[str, typer.Option(help="torchvision, timm or detectron2 names for --export.")] = "",
     probe: Annotated[bool, typer.Option(help="Try plausible cards by a kNN on training images.")] = False,
     dataset: Annotated[str, typer.Option(help="Data set for --probe.")] = SHIPPED,
-    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
-    image_size: Annotated[int, typer.Option(help="Side of the crops for --probe, px.")] = 0,
+    data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
+        "data"
+    ),
+    image_size: Annotated[
+        int, typer.Option(min=0, max=MOST_SIDE, help="Side of the crops for --probe, px.")
+    ] = 0,
     every: Annotated[bool, typer.Option("--all", help="Name every dropped key.")] = False,
     formats: Annotated[bool, typer.Option("--formats", help="Name the formats and their branches.")] = False,
 ) -> None:
@@ -47,9 +56,16 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     with exit_with_its_message():
         if not path:
             raise UsageError("name a file; or --formats")
+        for option, idle, needed in (
+            ("--names", names and not export, "--export"),
+            ("--dataset", dataset != SHIPPED and not probe, "--probe"),
+            ("--image-size", image_size and not probe, "--probe"),
+        ):
+            if idle:
+                raise UsageError(f"{option}: it changes nothing without {needed}; give both or neither")
         request = BackboneRequest(
             label="it",
-            path=path if is_name(path) else str(Path(path).expanduser()),
+            path=path if is_name(path) else str(user_path(path)),
             arch=arch,
             file_format=file_format,
             branch=branch,

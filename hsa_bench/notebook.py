@@ -29,8 +29,10 @@ from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
 from hsa_bench.core.runs.runner import finished
 from hsa_bench.core.runs.time_limit import check_alarm, parse_duration
 from hsa_bench.core.seed import generator
+from hsa_bench.core.user_path import user_path
 from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.open_bench import at_work, open_bench
+from hsa_bench.suite.options import checked_seeds, is_name
 from reports.run_folder.frame import tidy
 
 KEYED_AS = {
@@ -93,16 +95,22 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     """
     if fault := fault_of(label):
         raise UsageError(f"label {shown(label)} {fault}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit {limit}: draw at least one image, or None for all")
+    seeds = checked_seeds(seeds, "seeds")
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     chosen = choose_tasks(names, settings, image_size)
     bench = _bench(open_bench(Path(out), Path(data), device, workers), timeout)
     if isinstance(module_or_path, nn.Module):
+        if idle := [n for n, v in (("arch", arch), ("file_format", file_format), ("branch", branch)) if v]:
+            raise UsageError(f"{idle[0]}: it changes nothing, as a module is no file; leave it out")
         backbone = from_module(module_or_path, label, card)
         request = BackboneRequest(label=label, arch=backbone.arch)
     else:
+        path = str(module_or_path)
         request = BackboneRequest(
             label=label,
-            path=str(module_or_path),
+            path=path if is_name(path) else str(user_path(path)),
             arch=arch,
             file_format=file_format,
             branch=branch,

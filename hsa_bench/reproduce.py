@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsa_bench.core.bounds import MOST_WORKERS
+from hsa_bench.core.command import home
 from hsa_bench.core.errors import exit_with_its_message
 from hsa_bench.core.files import write_text
 from hsa_bench.core.stopping import stopped_with_a_word
@@ -25,10 +27,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def main(
     ablation: Annotated[str, typer.Argument(help="A name, or a YAML file like hsa_bench/ablations/*.yaml.")],
-    out: Annotated[Path, typer.Option(help="Folder for tuning/ and final/.")] = Path("runs/reproduce"),
-    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
+    out: Annotated[Path, typer.Option(callback=home, help="Folder for tuning/ and final/.")] = Path(
+        "runs/reproduce"
+    ),
+    data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
+        "data"
+    ),
     device: Annotated[str, typer.Option(help="cpu, cuda …; auto takes a GPU where there is one.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
     trust: Annotated[
         bool, typer.Option("--trust-preset", help="Let the YAML file name Python code, which then runs.")
     ] = False,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.errors import exit_with_its_message
+from hsa_bench.core.bounds import MOST_SIDE, MOST_WORKERS
+from hsa_bench.core.command import home
+from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
@@ -38,8 +40,12 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         typer.Option(help="field=value or NAME.field=value of mean, std, channels, value_range, tokens."),
     ] = None,
     dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
-    image_size: Annotated[int, typer.Option(min=0, help="Side of the crops, px; 0: the data set's.")] = 0,
+    data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
+        "data"
+    ),
+    image_size: Annotated[
+        int, typer.Option(min=0, max=MOST_SIDE, help="Side of the crops, px; 0: the data set's.")
+    ] = 0,
     baseline: Annotated[
         str,
         typer.Option(help="Backbones to compare with, by commas; default: moco and simclr, else the first."),
@@ -57,9 +63,11 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     limit: Annotated[
         int, typer.Option(min=0, help="Draw N train and N test images: a quick look, never a result.")
     ] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for results, cache and report.")] = Path("runs/default"),
+    out: Annotated[Path, typer.Option(callback=home, help="Folder for results, cache and report.")] = Path(
+        "runs/default"
+    ),
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …; auto picks.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
     list_all: Annotated[
         bool, typer.Option("--list", help="List tasks, methods, data sets, formats, presets.")
     ] = False,
@@ -84,6 +92,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     from reports.published.entries import parse_claims
 
     with stopped_with_a_word(), exit_with_its_message():
+        if trust and not preset:
+            raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
+        if tasks and not words(tasks):
+            raise UsageError(f"--tasks {tasks}: names no task; see --list")
         given: dict[str, Any] = {
             "tasks": words(tasks),
             "checkpoints": tuple(parse_checkpoint(text) for text in checkpoint or ()),

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from hsa_bench.core.bounds import MOST, MOST_SIDE, MOST_WORKERS
+from hsa_bench.core.command import home, home_file
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.name_value import parse_settings
 from pretrain.preset import Preset, read_preset, text
@@ -30,25 +32,39 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     arch: Annotated[str, typer.Option(help="Architecture, e.g. resnet50 or resnet18-cifar.")] = "",
     dataset: Annotated[str, typer.Option(help="Data set by name, or imagefolder:DIR.")] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the training images.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The checkpoint to write.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder that holds the named data sets.")] = Path("data"),
-    seed: Annotated[int, typer.Option(help="Of initialisation, order, augmentation.")] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Draw N training images, class-balanced.")] = 0,
-    image_size: Annotated[int, typer.Option(min=0, help="Side of the crops, px; 0: the data set's.")] = 0,
+    out: Annotated[Path | None, typer.Option(callback=home_file, help="The checkpoint to write.")] = None,
+    data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
+        "data"
+    ),
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, order, augmentation.")
+    ] = 0,
+    limit: Annotated[int, typer.Option(min=0, max=MOST, help="Draw N training images, class-balanced.")] = 0,
+    image_size: Annotated[
+        int, typer.Option(min=0, max=MOST_SIDE, help="Side of the crops, px; 0: the data set's.")
+    ] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="field=value, e.g. lr=0.06; repeatable.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes, for each process.")] = 0,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes, for each process.")
+    ] = 0,
+    tensorboard: Annotated[
+        Path | None, typer.Option(callback=home, help="Folder for TensorBoard scalars.")
+    ] = None,
 ) -> None:
     """Pretrain a backbone; the same command goes on where an earlier one was stopped.
 
     Several processes, as torchrun or Slurm start them, share each batch.
     """
     with exit_with_its_message(FloatingPointError, OSError):
-        if show and settings:
-            raise UsageError("--print shows a preset as its file has it; leave --set out")
+        if show and (method or arch or dataset or epochs or out or settings):
+            raise UsageError("--print shows a preset as its file has it; leave the other options out")
+        if show and not preset:
+            raise UsageError("--print: give the --preset to print")
+        if trust and not preset:
+            raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
         if show:
             typer.echo(text(preset), nl=False)
             return

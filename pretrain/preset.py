@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import Field, ValidationError
 
+from hsa_bench.core.bounds import Side
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.named_code import in_fields, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
@@ -22,7 +23,7 @@ class Preset(Record):
 
     arch: str = ""
     dataset: str = ""
-    image_size: NonNegativeInt = 0
+    image_size: Side = 0
     """Side of the crops, px; 0: the data set's."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Fields of `Settings`."""

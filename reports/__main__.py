@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hsa_bench.core.command import home, home_file, homes
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.printable import printable
 
@@ -31,7 +32,9 @@ app = typer.Typer(
     help="Reports from result files, without torch. `reports RESULTS` is short for `reports write RESULTS`.",
 )
 
-RunFolder = Annotated[Path, typer.Argument(help="The --out folder of a run, or its results/ folder.")]
+RunFolder = Annotated[
+    Path, typer.Argument(callback=home, help="The --out folder of a run, or its results/ folder.")
+]
 
 
 @app.command(WRITE)
@@ -39,7 +42,12 @@ def write(
     results: RunFolder,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Markdown file; by default report.md in the run folder."),
+        typer.Option(
+            "-o",
+            "--output",
+            callback=home_file,
+            help="Markdown file; by default report.md in the run folder.",
+        ),
     ] = None,
     baseline: Annotated[
         str, typer.Option(help="Backbones to compare with, by commas, instead of the run's.")
@@ -68,7 +76,12 @@ def compare(
     second: RunFolder,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write; .md, .csv, .tex or .html. Default: the screen."),
+        typer.Option(
+            "-o",
+            "--output",
+            callback=home_file,
+            help="File to write; .md, .csv, .tex or .html. Default: the screen.",
+        ),
     ] = None,
 ) -> None:
     """Set each number of the second run against the same backbone's and task's in the first."""
@@ -83,8 +96,8 @@ def compare(
 
 @app.command()
 def merge(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders of several machines.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged run.")],
+    runs: Annotated[list[Path], typer.Argument(callback=homes, help="Run folders of several machines.")],
+    output: Annotated[Path, typer.Option("-o", "--output", callback=home, help="Folder of the merged run.")],
 ) -> None:
     """Copy the results of several run folders into one. Exit code 1: some contradict each other."""
     with exit_with_its_message(OSError):
@@ -102,7 +115,9 @@ def merge(
 @app.command()
 def keep(
     run: RunFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder that is replaced by the report.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", callback=home, help="Folder that is replaced by the report.")
+    ],
     baseline: Annotated[
         str, typer.Option(help="Backbones to compare with, by commas, instead of the run's.")
     ] = "",
@@ -120,7 +135,9 @@ def keep(
 
 @app.command("list")
 def list_results(
-    folder: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(callback=home, help="A run folder, or a folder of them.")] = Path(
+        "runs"
+    ),
 ) -> None:
     """List the runs below a folder, or the results of one run."""
     with exit_with_its_message(OSError):

@@ -15,6 +15,7 @@ import typer
 from eval_tasks._detection.samples import with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.transfer import NAMED
+from hsa_bench.core.command import home
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.decode_check import ALL_PICTURES, SAMPLE, faulty
 from hsa_bench.core.data.images import FileImages
@@ -151,7 +152,7 @@ def command(tasks: Sequence[DetectionTask]) -> Callable[..., None]:
     def main(
         check: Annotated[bool, typer.Option("--check", help="Say what is missing; start nothing.")] = False,
         task: Annotated[str, typer.Option(help="Which variant.")] = tasks[0].name,
-        data: Annotated[Path, typer.Option(help="Folder that holds the data.")] = Path("data"),
+        data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the data.")] = Path("data"),
         settings: Annotated[list[str] | None, typer.Option("--set", help="field=value; repeatable.")] = None,
         device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     ) -> None:

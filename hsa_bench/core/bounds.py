@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
@@ -11,11 +12,29 @@ MOST_SIDE = 8192
 MOST = 2**31 - 1
 """Of any whole number: what libraries in C take."""
 
+MOST_WORKERS = 1024
+"""Loader processes."""
+LARGEST = 1e30
+"""Of any number, far within what 32 bits hold (3e38): squares and products must not overflow at once."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=0, le=MOST_SIDE)]
 """Of a crop, px; 0 leaves it to the data set."""
 Limit = Annotated[int, Field(ge=1, le=MOST)]
 """Images to draw."""
+
+
+def beyond(value: Any) -> str:
+    """Return why a setting's value, or one within it, is out of all bounds; empty if none is."""
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(beyond, value)), "")
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a finite number"
+    if isinstance(value, float) and abs(value) > LARGEST:
+        return f"{value:g} is beyond {LARGEST:g}, which cannot be computed with"
+    if isinstance(value, int) and abs(value) > MOST:
+        return f"a whole number beyond {MOST:,}, which cannot be computed with"
+    return ""
 
 
 def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -25,6 +25,11 @@ def is_module(text: str) -> bool:
     return "." in text and all(part.isidentifier() for part in text.split("."))
 
 
+def is_own_path(path: str) -> bool:
+    """Return whether what is asked for instead of a file is a function, and no published model."""
+    return is_function(path) and path.partition(":")[0] not in PUBLISHERS
+
+
 def in_fields(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield (field, name) of the code that fields of a file name.
 
@@ -51,7 +56,7 @@ def _names_function(text: str) -> bool:
 
 IMPORTED: dict[str, Callable[[str], bool]] = {
     "arch": _names_function,
-    "path": lambda text: is_function(text) and text.partition(":")[0] not in PUBLISHERS,
+    "path": is_own_path,
     "dataset": is_module,
     "tuned_on": is_module,
     "file_format": _names_module,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from hsa_bench.core.bounds import beyond
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import shown
 from hsa_bench.core.suggest import did_you_mean
@@ -34,11 +35,15 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         if name not in known:
             raise UsageError(f"{what}.{name}: no such setting; {did_you_mean(name, known)}")
     try:
-        return replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
+        result: S = replace(settings, **changes)  # type: ignore[type-var]  # a settings dataclass
     except ValidationError as error:
         fault = explain(error)
         given = f", not {shown_value(fault.value)}" if fault.field else ""
         raise UsageError(f"{what}.{fault.field or 'settings'}: {fault.reason}{given}") from error
+    for name in changes:
+        if reason := beyond(getattr(result, name)):
+            raise UsageError(f"{what}.{name}: {reason}")
+    return result
 
 
 def shown_value(value: Any) -> str:

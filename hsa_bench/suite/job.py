@@ -12,7 +12,7 @@ from hsa_bench.core.bounds import SEEDS, Limit, Seeds, Side
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import checked, valid
-from hsa_bench.core.named_code import in_fields, refuse_code
+from hsa_bench.core.named_code import in_fields, is_own_path, refuse_code
 from hsa_bench.core.presets import find_preset, presets_in, read_mapping
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
@@ -186,6 +186,7 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], t
     fields = {**base, **options, "set": {**said.settings, **own}, "asked": frozenset(own)}
     job = _validated(fields, preset or "options")
     _check_names(job)
+    _check_effect(job, options)
     if job.pretrain.backbones and not job.pretrain.arch:
         raise UsageError(f"{preset or 'options'}, field pretrain.arch: name the architecture to pretrain")
     stray = [name for name in job.settings if _pretrains(name)]
@@ -222,6 +223,26 @@ def _check_names(job: Job) -> None:
     for name in (*names, *job.pretrain.backbones):
         if is_control(name):
             raise UsageError(f"{name}: is the name of a control; call this backbone something else")
+
+
+def _check_effect(job: Job, options: Mapping[str, Any]) -> None:
+    """Refuse options given by hand that say something of files where there is none, as they change nothing.
+
+    Raises:
+        UsageError: With the option and the backbone.
+    """
+    modules = {request.label for request in job.requests() if is_own_path(request.path)}
+    files = [request.label for request in job.requests() if request.label not in modules]
+    for field, option in (("file_format", "--format"), ("branch", "--branch"), ("arch", "--arch")):
+        said = options.get(field, "")
+        if idle := sorted(modules & by_name(said).keys()):
+            raise UsageError(
+                f"{option} {idle[0]}=…: it changes nothing, as {idle[0]} is a module and no file"
+            )
+        if said and not files and (field != "arch" or job.checkpoints):
+            raise UsageError(f"{option} {said}: it changes nothing, as no checkpoint is opened; leave it out")
+    if options.get("card") and not job.requests():
+        raise UsageError("--card: it changes nothing, as no checkpoint is opened; leave it out")
 
 
 def _pretrains(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hsa_bench.core.errors import Unwritable, UsageError
 from hsa_bench.core.files import FULL, check_writable
 from hsa_bench.core.runs.folder_lock import held_by_first, working_in
+from hsa_bench.core.user_path import user_path
 
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
@@ -50,6 +51,7 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
     from hsa_bench.core.runs.execute import Bench
     from hsa_bench.core.runs.provenance import provenance
 
+    out, data = user_path(out), user_path(data)
     try:
         check_writable(out)
     except Unwritable as error:
@@ -69,7 +71,7 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=name).item()  # which "meta", a device without memory, cannot
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from error
     return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,19 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"{option} {shown(text)[1:-1]}: write whole numbers, for example 0,1,2") from None
+    return checked_seeds(numbers, f"{option} {shown(text)[1:-1]}")
+
+
+def checked_seeds(seeds: Sequence[int], source: str) -> tuple[int, ...]:
+    """Return seeds as they are: at least one, each once, none below 0.
+
+    Raises:
+        UsageError: They are not so; the message begins with `source`.
+    """
     try:
-        return SEEDS.validate_python(numbers)
+        return SEEDS.validate_python(tuple(seeds))
     except ValidationError as error:
-        raise UsageError(f"{option} {shown(text)[1:-1]}: {explain(error).reason}") from error
+        raise UsageError(f"{source}: {explain(error).reason}") from error
 
 
 def by_name(text: str) -> dict[str, str]:

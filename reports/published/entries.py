@@ -173,6 +173,8 @@ def named_claims(claims: Mapping[str, str], backbones: Sequence[str]) -> dict[st
     """
     found = {}
     for label, claim in claims.items():
+        if not backbones:
+            raise UsageError(f"--claim {label}={claim}: no backbone is in this run; leave it out")
         if not label and len(backbones) != 1:
             raise UsageError(f"--claim {claim}: say whose it is, for example --claim {backbones[0]}={claim}")
         if label and label not in backbones:

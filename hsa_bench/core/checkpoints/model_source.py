@@ -6,6 +6,7 @@ loaded and checked like any other.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ from hsa_bench.core.errors import UsageError
 
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 BESIDE = ("config.json", "preprocessor_config.json")
+
+
+PATIENCE = 10.0
+"""Seconds for a first word of the hub, and for each silence of a download."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,14 @@ def _torchvision(name: str) -> Published:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(PATIENCE)
         try:
             torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=path.stem.rsplit("-")[-1])
         except (OSError, RuntimeError) as error:
             raise UsageError(f"torchvision:{name}: cannot be fetched ({error}); put it at {path}") from error
+        finally:
+            socket.setdefaulttimeout(before)
     preset = weights.transforms()
     arch = "" if model.startswith("vit_") or model in _PLAIN else model
     return Published(path, arch, card={"mean": preset.mean, "std": preset.std})
@@ -111,8 +120,12 @@ def _from_hub(name: str, repository: str, revision: str) -> Path:
         LocalEntryNotFoundError,
     )
 
+    fault = _unreachable()
+
     def fetch(file: str) -> Path:
-        return Path(hf_hub_download(repository, file, revision=revision or None))
+        # Asked for each file, the hub's own retries would take a minute and a half.
+        local = bool(fault)
+        return Path(hf_hub_download(repository, file, revision=revision or None, local_files_only=local))
 
     unreachable = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
     for file in BESIDE:
@@ -126,7 +139,26 @@ def _from_hub(name: str, repository: str, revision: str) -> Path:
             return fetch(file)
         except (EntryNotFoundError, *unreachable) as error:
             reasons.append(f"{file}: {str(error).splitlines()[0][:150]}")
+    if fault:
+        raise UsageError(
+            f"{name}: not in this machine's cache, and {fault}. Run it again with a network; or fetch "
+            f"{repository} elsewhere and name its file, --checkpoint NAME=FILE"
+        )
     raise UsageError(f"{name}: no weights to be had in {repository} ({'; '.join(reasons)})")
+
+
+def _unreachable() -> str:
+    """Return why the hub cannot be asked, found by one try; empty if it can."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # it is documented there
+
+    if constants.HF_HUB_OFFLINE:
+        return ""  # as the user has it: each file is looked up in the cache alone
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception as error:  # of whichever library the hub's client is built on
+        return f"{constants.ENDPOINT} cannot be reached ({str(error)[:100] or type(error).__name__})"
+    return ""
 
 
 def _near(names: list[str]) -> str:

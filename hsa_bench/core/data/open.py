@@ -10,6 +10,7 @@ from hsa_bench.core.data.datasets import _imagefolder
 from hsa_bench.core.data.image_set import Classification, DatasetSpec
 from hsa_bench.core.data.manifest import shown
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.user_path import user_path
 
 PACKAGE = "hsa_bench.core.data.datasets"
 
@@ -29,7 +30,7 @@ def open_dataset(name: str, root: Path) -> Classification:
     if shown(name) != name:
         raise UsageError(f"{shown(name)}: a path that is not UTF-8; rename the folder, or give a link to it")
     if name.startswith("imagefolder:"):
-        return _imagefolder.load(Path(name.removeprefix("imagefolder:")).expanduser(), name)
+        return _imagefolder.load(user_path(name.removeprefix("imagefolder:")), name)
     if name == "imagefolder":
         raise UsageError(f"{name}: write imagefolder:DIR, a folder with train/ and test/ or val/")
     module = registry.load(PACKAGE, name)

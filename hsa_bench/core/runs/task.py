@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from hsa_bench.core.bounds import Side
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
@@ -163,9 +164,9 @@ class ClassificationTask(Task):
     own_data: ClassVar[bool] = False
     """Whether it opens a data set of its own, so that the run needs none."""
 
-    image_size: int = 0
+    image_size: Side = 0
     """Side of the crop, px; 0 is the data set's own."""
-    resize: int = 0
+    resize: Side = 0
     """Shorter side before the centre crop, px; 0 keeps the data set's ratio to `image_size`."""
 
     def data(self, dataset: str, ctx: Context) -> Classification:

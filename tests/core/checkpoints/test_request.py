@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 import torch
@@ -62,6 +63,20 @@ def test_a_model_of_hugging_face_comes_with_its_card(offline: Path) -> None:
     assert found.card.mean == (0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="no weights to be had in lab/other"):
         open_backbone(BackboneRequest(label="x", path="hf:lab/other"))
+
+
+@pytest.mark.parametrize("path", ["hf:lab/net", "timm:resnet18.a1_in1k"])
+def test_without_a_network_the_hub_is_asked_once_and_the_remedy_said(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    start = perf_counter()
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9 cannot be reached .*--checkpoint NAME=FILE"):
+        open_backbone(BackboneRequest(label="x", path=path))
+    assert perf_counter() - start < 15
 
 
 def test_a_model_of_torchvision_comes_from_the_cache(offline: Path) -> None:

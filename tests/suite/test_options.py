@@ -1,0 +1,169 @@
+"""Options that change nothing, or hold what cannot be, are refused before work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsa_bench import evaluate
+from hsa_bench.core.errors import UsageError
+from hsa_bench.inspect import app as inspect
+from hsa_bench.run import app as run
+from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.job import make_job
+from hsa_bench.suite.open_bench import open_bench
+from hsa_bench.suite.options import parse_checkpoint
+from pretrain.__main__ import app as pretrain
+from reports.__main__ import app as reports
+from tests.support.command import call
+
+CONTROLS = ("--arch", "resnet18-w8-s2", "--dataset", "digits", "--tasks", "knn")
+MODULE = ("--checkpoint", "x=my_lab.nets:build", "--dataset", "digits", "--tasks", "knn")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*CONTROLS, "--card", "std=1,1,1"), "--card: it changes nothing"),
+        ((*CONTROLS, "--format", "moco"), "--format moco: it changes nothing"),
+        ((*CONTROLS, "--branch", "key"), "--branch key: it changes nothing"),
+        (("--card", "tokens=cls"), "--card: it changes nothing"),
+        (("--format", "moco"), "--format moco: it changes nothing"),
+        ((*MODULE, "--format", "moco"), "--format moco: it changes nothing"),
+        ((*MODULE, "--branch", "x=key"), "--branch x=…: it changes nothing, as x is a module"),
+        ((*MODULE, "--arch", "resnet18"), "--arch resnet18: it changes nothing"),
+        ((*CONTROLS, "--trust-preset"), "--trust-preset: it changes nothing"),
+        ((*CONTROLS, "--tasks", ","), "--tasks ,: names no task"),
+        ((*CONTROLS, "--seeds", "0,0"), "--seeds 0,0: 0 stands there twice"),
+        ((*CONTROLS, "--seeds", "-1"), "--seeds -1: Input should be greater than or equal to 0"),
+        ((*CONTROLS, "--seeds", str(10**20)), "Input should be less than 4294967296"),
+        ((*CONTROLS, "--seeds", "9" * 6000), "write whole numbers"),
+        ((*CONTROLS, "--image-size", str(10**20)), "--image-size"),
+        ((*CONTROLS, "--image-size", "-1"), "--image-size"),
+        ((*CONTROLS, "--limit", "-1"), "--limit"),
+        ((*CONTROLS, "--limit", str(10**20)), "limit"),
+        ((*CONTROLS, "--workers", str(10**9)), "--workers"),
+        ((*CONTROLS, "--device", "meta"), "--device meta: not usable here"),
+        ((*CONTROLS, "--device", ""), "--device : not usable here"),
+        ((*CONTROLS, "--tasks", "../x"), "--tasks ../x: not found; there are"),
+        ((*CONTROLS, "--dataset", "../x"), "--dataset ../x: not found; there are"),
+        (("--checkpoint", "x=~nobody-here/x.pth", "--dataset", "digits"), "nobody's home"),
+        ((*CONTROLS, "--dataset", "imagefolder:~nobody-here/x"), "nobody's home"),
+        ((*CONTROLS, "--claim", "moco-v2-200"), "--claim"),
+    ],
+)
+def test_run_refuses(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = call(run, "--dry-run", "--out", "out", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in " ".join(done.stderr.replace("│", " ").split()), done.stderr
+    assert "core.data" not in done.stderr
+
+
+def test_a_preset_may_say_of_files_what_this_run_has_none_of(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("branch: key\ndataset: digits\n", encoding="utf-8")
+    assert make_job(str(tmp_path / "p.yaml"), {"arch": "resnet18"}, []).branch == "key"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("x.pth", "--names", "timm"), "--names: it changes nothing without --export"),
+        (("x.pth", "--image-size", 32), "--image-size: it changes nothing without --probe"),
+        (("x.pth", "--dataset", "cifar10"), "--dataset: it changes nothing without --probe"),
+        (("~nobody-here/x.pth",), "nobody's home"),
+        (("sys:exit",), "--arch sys:exit: exit() without arguments fails (SystemExit"),
+    ],
+)
+def test_inspect_refuses(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = call(inspect, *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", ""), "name a file"),
+        (("--out", "/"), "name a file"),
+        (("--out", "~nobody-here/x.pth"), "nobody's home"),
+        (("--print",), "--print: give the --preset"),
+        (("--print", "--preset", "hsa-cifar10", "--epochs", "3"), "leave the other options out"),
+        (("--trust-preset",), "--trust-preset: it changes nothing"),
+        (("--seed", "-1"), "--seed"),
+        (("--image-size", str(10**20)), "--image-size"),
+        (("--set", f"dim={10**20}"), "pretrain.dim: a whole number beyond 2,147,483,647"),
+        (("--set", "lr=.inf"), "pretrain.lr: "),
+        (("--set", "1=2"), "pretrain.1: no such setting"),
+    ],
+)
+def test_pretrain_refuses(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    whole = (
+        "--method",
+        "moco",
+        "--arch",
+        "resnet18-w8-s2",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--out",
+        "x.pth",
+    )
+    done = call(pretrain, *(() if "--print" in arguments else whole), *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in " ".join(done.stderr.replace("│", " ").split()), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arch": "resnet18"}, "arch: it changes nothing"),
+        ({"file_format": "moco"}, "file_format: it changes nothing"),
+        ({"branch": "key"}, "branch: it changes nothing"),
+        ({"seeds": (0, 0)}, "seeds: 0 stands there twice"),
+        ({"seeds": ()}, "seeds: there is none"),
+        ({"limit": 0}, "limit 0: "),
+        ({"image_size": -1}, r"knn\.image_size: "),
+    ],
+)
+def test_evaluate_refuses(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        evaluate(torch.nn.Flatten(), "knn", out=tmp_path, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["knn", "linear", "semisup-1", "voc-svm", "coco", "transfer-cifar10"])
+def test_no_setting_is_beyond_what_can_be_computed_with(task: str) -> None:
+    """Every numeric field of the task, in every place of its value."""
+    (chosen,) = choose_tasks([task], {}, 0)
+    for name, value in chosen.task.settings().items():
+        if isinstance(value, bool) or not isinstance(value, int | float | tuple):
+            continue
+        first = value[0] if isinstance(value, tuple) and value else value
+        for odd in (float("inf"), float("-inf"), float("nan"), 1e31, -1e31, 10**31, -(10**31)):
+            given = [odd, *value[1:]] if isinstance(value, tuple) else odd
+            if isinstance(first, tuple):
+                given = [[odd, 1.0]]
+            with pytest.raises(UsageError, match=rf"{task}\.{name}[.\d]*: "):
+                choose_tasks([task], {f"{task}.{name}": given}, 0)
+    for name in {"image_size", "resize"} & chosen.task.settings().keys():
+        for odd in (-1, 10**5):
+            with pytest.raises(UsageError, match=rf"{task}\.{name}: "):
+                choose_tasks([task], {f"{task}.{name}": odd}, 0)
+
+
+def test_a_home_is_found_wherever_a_path_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.pth").touch()
+    assert open_bench(Path("~/out"), Path("~"), "cpu").store.out == tmp_path / "out"
+    assert parse_checkpoint("x=~/x.pth").path == str(tmp_path / "x.pth")
+    assert parse_checkpoint("~/x.pth").path == str(tmp_path / "x.pth")
+    (tmp_path / "p.yaml").write_text(
+        "dataset: digits\ncheckpoints: [{label: a, path: ~/x.pth}]", encoding="utf-8"
+    )
+    assert make_job("~/p.yaml", {}, []).requests()[0].path == str(tmp_path / "x.pth")
+    for app, arguments in ((reports, ("~/none",)), (inspect, ("~/x.pth",))):
+        done = call(app, *arguments, cwd=tmp_path)
+        assert done.returncode == 2 and f"error: {tmp_path}" in done.stderr, done.stderr
