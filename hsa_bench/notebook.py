@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-import torchvision
 from torch import nn
 
 from hsa_bench.core.checkpoints.open import open_backbone
@@ -21,8 +20,12 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.label import fault_of, shown
 from hsa_bench.core.models.architectures import ResNetTrunk, build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
+from hsa_bench.core.models.behaviour import class_path, without_addresses
 from hsa_bench.core.models.infer_arch import infer_arch
 from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.models.probe import dtype_of
+from hsa_bench.core.models.taken import take
+from hsa_bench.core.models.unwrap import unwrapped
 from hsa_bench.core.results.result import Source
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
@@ -35,13 +38,6 @@ from hsa_bench.suite.open_bench import at_work, open_bench
 from hsa_bench.suite.options import checked_seeds, is_name
 from reports.run_folder.frame import tidy
 
-KEYED_AS = {
-    "hsa_bench.core.models.architectures.ResNetTrunk": "hsa_bench.core.architectures.ResNetTrunk",
-    "hsa_bench.core.models.architectures.Pixels": "hsa_bench.core.architectures.Pixels",
-    "hsa_bench.core.models.vit.ViTTrunk": "hsa_bench.core.vit.ViTTrunk",
-}
-"""Classes of ours that have moved, by the path under which they stand in the keys of results."""
-
 
 def evaluate(  # noqa: PLR0913 (a notebook's option list)
     module_or_path: nn.Module | str | Path,
@@ -52,6 +48,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     arch: str = "",
     file_format: str = "",
     branch: str = "",
+    head: str = "",
     card: Preprocess | None = None,
     seeds: Sequence[int] = (0,),
     limit: int | None = None,
@@ -66,19 +63,22 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     """Measure one backbone, in this process, with the command's keys and the command's store.
 
     Args:
-        module_or_path: A module that maps [B, 3, H, W] to [B, D]; or a checkpoint file, or "timm:NAME" and
-            the like. A module is copied, so a training loop can go on with it.
+        module_or_path: A module that maps [B, 3, H, W] to [B, D], bare or in DataParallel, torch.compile and
+            the like; or a checkpoint file, or "timm:NAME" and so on. A module is copied, so a training loop
+            can go on with it.
         tasks: Names as for `--tasks`.
         dataset: As for `--dataset`.
         label: Name of the backbone in the table.
         arch: Of a file, where its tensors do not tell.
         file_format: Of a file, where it is not recognised.
         branch: Network of a file: "key", "teacher" …
+        head: "drop" measures what goes into a module's last layer, "keep" what comes out; empty refuses a
+            module that ends in a classifier, unless it is timm's or torchvision's, which give their features.
         card: Preprocessing it expects; if None, ImageNet's mean and standard deviation for a module, and
             what a file and its format say for a file.
         seeds: Evaluation seeds.
         limit: Draw this many training and test images.
-        image_size: Side of the crops, px; 0: the data set's.
+        image_size: Side of the crops, px; 0: the data set's. A module that takes one size alone needs that.
         out: Folder for results and cache; finished runs in it are re-used.
         data: Folder that holds the named data sets.
         device: "auto", "cpu", "cuda" …
@@ -104,7 +104,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     if isinstance(module_or_path, nn.Module):
         if idle := [n for n, v in (("arch", arch), ("file_format", file_format), ("branch", branch)) if v]:
             raise UsageError(f"{idle[0]}: it changes nothing, as a module is no file; leave it out")
-        backbone = from_module(module_or_path, label, card)
+        backbone = from_module(module_or_path, label, card, head, image_size)
         request = BackboneRequest(label=label, arch=backbone.arch)
     else:
         path = str(module_or_path)
@@ -115,6 +115,8 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
             file_format=file_format,
             branch=branch,
             card=card.as_dict() if card else {},
+            head=head,
+            side=image_size,
         )
         backbone = open_backbone(request)
     with at_work(bench, _say):
@@ -142,27 +144,28 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def from_module(module: nn.Module, label: str, card: Preprocess | None = None) -> Backbone:
-    """A copy of a module as a backbone.
+def from_module(
+    module: nn.Module, label: str, card: Preprocess | None = None, head: str = "", image_size: int = 0
+) -> Backbone:
+    """A copy of a module as a backbone; see `take` for what becomes of wrappers and of a classifier.
 
     A plain torchvision ResNet becomes the trunk that its checkpoint would give, so both have the same key.
     """
-    inner = copy.deepcopy(module).cpu().eval()
-    if type(inner) is torchvision.models.ResNet:
-        inner = ResNetTrunk(inner).eval()  # its own layers, so that its strides stay what they are
-    with torch.inference_mode():
-        features = inner(torch.zeros(2, 3, 64, 64))
-    if features.ndim != 2:
-        name = type(module).__qualname__
-        raise ValueError(f"{name}: gives {tuple(features.shape)} for [2, 3, 64, 64]; wanted is [2, D]")
+    given = unwrapped(module)
+    name = type(given).__qualname__
+    taken = take(copy.deepcopy(given).cpu().eval(), name, head, image_size)
+    arch = _known_arch(taken.module)
+    same_class = type(taken.module) is type(given)
     return Backbone(
         label=label,
-        arch=_known_arch(inner) or _described(module),
-        module=inner,
-        dim=features.shape[1],
+        arch=arch or _described(taken.module if same_class else given),
+        module=taken.module,
+        dim=taken.dim,
         card=card or Preprocess(),
-        weights=weights_hash(inner),
-        source=Source(path=f"module {type(module).__qualname__}", format="module"),
+        weights=weights_hash(taken.module),
+        source=Source(path=f"module {name}", format="module"),
+        side=taken.side,
+        behaviour="" if arch else taken.behaviour,
     )
 
 
@@ -174,15 +177,14 @@ def _known_arch(trunk: nn.Module) -> str:
         arch = infer_arch(trunk.state_dict())
     except ValueError:
         return ""
-    twin = build(arch)
+    twin = build(arch).to(dtype_of(trunk))
     twin.load_state_dict(trunk.state_dict())
-    x = torch.randn(2, 3, 64, 64, generator=generator(0, "probe"))
+    x = torch.randn(2, 3, 64, 64, generator=generator(0, "probe")).to(dtype_of(trunk))
     with torch.inference_mode():
         return arch if torch.allclose(twin.eval()(x), trunk(x), rtol=1e-4, atol=1e-5) else ""
 
 
 def _described(module: nn.Module) -> str:
     """A module's class, and a hash of its printed structure, where strides and the like stand."""
-    structure = digest(repr(module), length=8)
-    path = f"{type(module).__module__}.{type(module).__qualname__}"
-    return f"{KEYED_AS.get(path, path)}-{structure}"
+    structure = digest(without_addresses(repr(module)), length=8)
+    return f"{class_path(type(module))}-{structure}"

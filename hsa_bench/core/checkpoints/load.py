@@ -21,7 +21,7 @@ from hsa_bench.core.models.architectures import blank
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.infer_arch import inferred
 from hsa_bench.core.models.preprocess import overridden
-from hsa_bench.core.models.user_module import feature_dim
+from hsa_bench.core.models.taken import take_by_name
 from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.results.result import Coverage, Source
 
@@ -52,15 +52,18 @@ def load_checkpoint(request: BackboneRequest, file: Path) -> Backbone:
         raise CheckpointError(f"{file}: {error}") from error
     if is_vit(arch):
         card = overridden(card, {"tokens": module.tokens})
+    taken = take_by_name(module.eval(), arch, request.head, request.side)
     return Backbone(
         label=request.label,
         arch=arch,
-        module=module.eval(),
-        dim=feature_dim(module, arch),
+        module=taken.module,
+        dim=taken.dim,
         card=card,
-        weights=weights_hash(module),
+        weights=weights_hash(taken.module),
         source=_source(file, request.path, form, converted, matched),
         seen=converted.image_hashes.numpy() if converted.image_hashes is not None else None,
+        side=taken.side,
+        behaviour=taken.behaviour,
     )
 
 

@@ -15,7 +15,8 @@ from hsa_bench.core.errors import CheckpointError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.preprocess import Preprocess, overridden
-from hsa_bench.core.models.user_module import feature_dim, is_own
+from hsa_bench.core.models.taken import take_by_name
+from hsa_bench.core.models.user_module import is_own
 from hsa_bench.core.results.result import Source
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
@@ -55,15 +56,18 @@ def _control(request: BackboneRequest) -> Backbone:
 
 
 def _backbone(request: BackboneRequest, module: nn.Module, arch: str, source: Source) -> Backbone:
-    tokens = {"tokens": module.tokens} if hasattr(module, "tokens") else {}
+    taken = take_by_name(module, arch, request.head, request.side)
+    tokens = {"tokens": module.tokens} if isinstance(getattr(module, "tokens", None), str) else {}
     return Backbone(
         label=request.label,
         arch=arch,
-        module=module,
-        dim=feature_dim(module, arch),
+        module=taken.module,
+        dim=taken.dim,
         card=overridden(Preprocess(), {**request.card, **tokens}),
-        weights=weights_hash(module),
+        weights=weights_hash(taken.module),
         source=source,
+        side=taken.side,
+        behaviour=taken.behaviour,
     )
 
 

@@ -26,6 +26,10 @@ class BackboneRequest(Record):
     """Network of the file; the names are the format's."""
     card: dict[str, Any] = Field(default_factory=dict)
     """Fields of the card that are known better than the file or its format says."""
+    head: str = ""
+    """What becomes of the classifier of a module of one's own: "drop" or "keep"; empty to refuse it."""
+    side: int = 0
+    """Of the pictures to be measured, px, for a module that takes one size alone; 0: not known."""
     init: int = 0
     """Seed of a control's initialisation."""
 

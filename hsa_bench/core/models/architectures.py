@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.preprocess import Tokens
-from hsa_bench.core.models.user_module import build_own, feature_dim, is_own
+from hsa_bench.core.models.probe import dtype_of
+from hsa_bench.core.models.user_module import build_own, is_own
 from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
@@ -46,7 +47,7 @@ class ResNetTrunk(nn.Module):
         with torch.no_grad():
             was = self.training
             self.eval()
-            maps = self.stages(torch.zeros(1, 3, 64, 64))
+            maps = self.stages(torch.zeros(1, 3, 64, 64, dtype=dtype_of(self)))
             self.train(was)
         self.stage_dims = tuple(m.shape[1] for m in maps)
         self.dim = self.stage_dims[-1]
@@ -164,8 +165,6 @@ def _by_name(arch: str) -> nn.Module:
     if arch in timm.list_models(module="resnet"):
         return timm.create_model(arch, pretrained=False, num_classes=0)
     if arch in (known := timm.list_models()):
-        net = timm.create_model(arch, pretrained=False, num_classes=0)  # its own pooling, no stages
-        net.dim = feature_dim(net, arch)  # type: ignore[assignment]  # a plain number, no buffer
-        return net
+        return timm.create_model(arch, pretrained=False, num_classes=0)  # its own pooling, no stages
     hint = did_you_mean(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known])
     raise UsageError(f"--arch {arch}: no such architecture in torchvision, timm or here; {hint}")

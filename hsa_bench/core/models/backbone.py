@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hsa_bench.core.models.network_print import network_print
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.result import BackboneId, Source
 
@@ -44,16 +46,34 @@ class Backbone:
     source: Source
     seen: Hashes | None = None
     """Hashes of the pictures it was pretrained on, sorted int64 [N], where its file has them."""
+    side: int = 0
+    """Of the pictures that it was tried on, px; 0: any will do."""
+    behaviour: str = ""
+    """What it does beside its tensors, as a digest, where no name of an architecture fixes that."""
 
     @property
     def id(self) -> BackboneId:
         """What of it enters the key of a result."""
-        return BackboneId(arch=self.arch, weights=self.weights, card=self.card.as_dict())
+        return BackboneId(
+            arch=self.arch, weights=self.weights, card=self.card.as_dict(), behaviour=self.behaviour
+        )
+
+    @cached_property
+    def print(self) -> str:
+        """Its features of a few fixed pictures, as text, computed when asked for; see `network_print`."""
+        return network_print(self.module, self.side)
 
     @property
     def trunk(self) -> Trunk | None:
         """The module as one with stages, or None where it has none."""
-        return cast(Trunk, self.module) if hasattr(self.module, "stages") else None
+        return cast(Trunk, self.module) if has_stages(self.module) else None
+
+
+def has_stages(module: nn.Module) -> bool:
+    """Whether a module has a method `stages` and states their channels; a child of that name is none."""
+    method = getattr(type(module), "stages", vars(module).get("stages"))
+    dims = getattr(module, "stage_dims", None)
+    return callable(method) and isinstance(dims, list | tuple) and all(isinstance(d, int) for d in dims)
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from hsa_bench.core.digest import digest
 from hsa_bench.core.results.curve import Curve, Sweep
@@ -33,6 +33,14 @@ class BackboneId(Record):
     """SHA-256 over all tensors of the trunk, parameters and buffers."""
     card: dict[str, Any] = Field(default_factory=dict)
     """Preprocessing the weights expect: mean, std, channel order, value range."""
+    behaviour: str = ""
+    """What a network does beside its tensors, as a digest, where `arch` does not fix it. Schema 3."""
+
+    @model_serializer(mode="wrap")
+    def _less_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is empty, so that the keys of named architectures are what they were before."""
+        held: dict[str, Any] = handler(self)
+        return held if self.behaviour else {name: v for name, v in held.items() if name != "behaviour"}
 
 
 class DataId(Record):
