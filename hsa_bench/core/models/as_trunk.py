@@ -65,9 +65,10 @@ def as_trunk(module: nn.Module, name: str, head: str = "", asked: int = 0) -> nn
     if type(module) is torchvision.models.ResNet and _forward_of(module):
         return ResNetTrunk(module).eval()  # its own layers, so that its strides stay what they are
     if _is_timms(module):
-        module = _of_timm(module, name, asked)
-    elif _is_torchvisions(module):
+        return _of_timm(module, name, asked)
+    if _is_torchvisions(module):
         _strip_torchvisions(module)
+        return module
     return _without_classifier(module, name, head, asked)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.digest import digest
-from hsa_bench.core.models.own_code import code_text, is_own, names_in, of_library
+from hsa_bench.core.models.own_code import code_text, defined_in, is_generated, is_own, names_in, of_library
 
 MOVED = {
     "hsa_bench.core.models.architectures.ResNetTrunk": "hsa_bench.core.architectures.ResNetTrunk",
@@ -45,6 +45,9 @@ IDLE = frozenset(
     | {"gradient_checkpointing", "use_checkpoint", "use_checkpointing", "use_fused_attn"}
 )
 """Attributes that change no number: how attention is computed, what training keeps, where weights lie."""
+
+_MARKS = ("_ddp", "_dynamo", "_fsdp", "_is_fsdp", "_is_torch", "_torchdynamo")
+"""What wrappers write onto the network that they hold, by how its name begins."""
 
 _TORCHS = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")
@@ -91,7 +94,7 @@ class _Description:
         """One submodule: class, attributes, hooks, and the buffers that no state dict holds."""
         said = [self.kind(type(part))]
         for name, value in sorted(vars(part).items()):
-            if name not in _TORCHS | IDLE and (text := self.value(value)):
+            if name not in _TORCHS | IDLE and not name.startswith(_MARKS) and (text := self.value(value)):
                 said.append(f"{name}={text}")
         for hooks in _HOOKS:
             said += [f"{hooks}={self.value(hook)}" for hook in getattr(part, hooks, {}).values()]
@@ -168,9 +171,11 @@ class _Description:
         return self._object(value)
 
     def _function(self, function: FunctionType) -> str:
-        name = f"{function.__module__}.{function.__qualname__}"
-        if of_library(function.__module__):
-            return name
+        place = defined_in(function)
+        name = f"{place}.{function.__qualname__}"
+        if of_library(place):  # it may be a decorator of one's own function
+            inner = getattr(function, "__wrapped__", None)
+            return name if inner is None else f"{name}({self.value(inner)})"
         code = function.__code__
         given = [self.value(function.__defaults__), self.value(function.__kwdefaults__)]
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
@@ -194,7 +199,7 @@ class _Description:
                     for inner in names:
                         self._constant(f"{found.__name__}.{inner}", vars(found).get(inner))
             elif name in around:
-                self._constant(f"{function.__module__}.{name}", found)
+                self._constant(f"{around.get('__name__')}.{name}", found)
 
     def _constant(self, name: str, value: Any) -> None:
         if _is_plain(value) or (callable(value) and is_own(getattr(value, "__module__", None))):
@@ -209,14 +214,16 @@ class _Description:
         if of_library(kind.__module__):
             members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
             put = {
-                name: m for name, m in members.items() if isinstance(m, FunctionType) and is_own(m.__module__)
+                name: m
+                for name, m in members.items()
+                if isinstance(m, FunctionType) and is_own(defined_in(m))
             }
             for name, member in sorted(put.items()):
                 self._note(f"{path}.{name} is", self.value(member))
             return path
         said = [self.kind(base) for base in kind.__bases__]
         for name, member in sorted(vars(kind).items()):
-            if text := self._member(name, member):
+            if not is_generated(kind, member) and (text := self._member(name, member)):
                 said.append(f"{name}={text}")
         self._note(path, ";".join(said))
         return path

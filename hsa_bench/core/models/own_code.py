@@ -6,8 +6,9 @@ import inspect
 import sys
 import textwrap
 import tokenize
+from dataclasses import is_dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 
 LIBRARIES = frozenset(
     {
@@ -47,6 +48,22 @@ def is_own(module: str | None) -> bool:
         return False
     file = getattr(sys.modules.get(module or ""), "__file__", None) or ""
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)
+
+
+def defined_in(function: FunctionType) -> str:
+    """Return the module that a function's code stands in; `functools.wraps` gives it another's name."""
+    return str(function.__globals__.get("__name__", ""))
+
+
+def is_generated(kind: type, member: object) -> bool:
+    """Return whether a class's method was written by `dataclass`, otherwise in each version of Python."""
+    return is_dataclass(kind) and isinstance(member, FunctionType) and "<string>" in code_files(member)
+
+
+def code_files(function: FunctionType) -> set[str]:
+    """Return the files of a function's code, and of what it wraps."""
+    inner = inspect.unwrap(function)
+    return {function.__code__.co_filename, inner.__code__.co_filename}
 
 
 def code_text(code: CodeType) -> str:

@@ -98,7 +98,8 @@ def probe(module: nn.Module, name: str, asked: int = 0) -> Probed:
         try:
             found = computed(copied, pictures(side, 2))
         except Exception as error:  # whatever a network of one's own raises
-            tried.append(f"{side} px: {str(error).strip().splitlines()[0][:100] if str(error) else error!r}")
+            said = str(error).strip() or type(error).__name__
+            tried.append(f"{side} px: {said.splitlines()[0][:100]}")
             continue
         return Probed(_length(found, name, side), side)
     raise UsageError(

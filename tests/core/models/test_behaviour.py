@@ -13,11 +13,16 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from hsa_bench.core.models.backbone import weights_hash
-from hsa_bench.core.models.behaviour import behaviour
+from hsa_bench.core.models.behaviour import _Description, behaviour
+
+
+@pytest.fixture(autouse=True)
+def _no_module_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nets", types.ModuleType("nets"))
+
 
 NET = '''
 import functools
@@ -127,6 +132,7 @@ def made(tmp_path: Path, source: str) -> nn.Module:
     spec = importlib.util.spec_from_file_location("nets", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["nets"] = module  # as the import statement does
     spec.loader.exec_module(module)
     return module.build()
 
@@ -213,12 +219,21 @@ def test_the_source_of_libraries_does_not_count(monkeypatch: pytest.MonkeyPatch)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
     before = behaviour(net)
 
-    def forward(self: nn.Flatten, x: Tensor) -> Tensor:
-        return F.relu(x).flatten(1)
-
-    forward.__module__ = "torch.nn.modules.flatten"
-    monkeypatch.setattr(nn.Flatten, "forward", forward)
+    space = {"__name__": "torch.nn.modules.flatten"}
+    exec("def forward(self, x):\n    return x.relu().flatten(1)", space)
+    monkeypatch.setattr(nn.Flatten, "forward", space["forward"])
     assert behaviour(net) == before
+
+
+def test_a_decorator_of_a_library_stands_by_name_and_what_it_wraps_by_its_code() -> None:
+    def net(times: int) -> nn.Module:
+        space: dict[str, type] = {"__name__": "mine", "nn": nn, "torch": torch}  # type: ignore[dict-item]
+        body = f"    @torch.no_grad()\n    def forward(self, x):\n        return x.mean((2, 3)) * {times}"
+        exec(f"class Net(nn.Module):\n{body}", space)
+        return space["Net"]()
+
+    assert behaviour(net(1)) == behaviour(net(1)) != behaviour(net(2))
+    assert "decorate_context" not in _Description(net(1)).text.replace("decorate_context(", "")
 
 
 def test_what_was_typed_at_a_prompt_is_told_by_its_bytecode() -> None:
