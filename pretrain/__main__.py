@@ -14,6 +14,7 @@ from hsa_bench.core.bounds import MOST, MOST_SIDE, MOST_WORKERS
 from hsa_bench.core.command import home, home_file
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.name_value import parse_settings
+from hsa_bench.core.stopping import stopped_with_a_word
 from pretrain.preset import Preset, read_preset, text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -58,7 +59,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
     Several processes, as torchrun or Slurm start them, share each batch.
     """
-    with exit_with_its_message(FloatingPointError, OSError):
+    with stopped_with_a_word(), exit_with_its_message(FloatingPointError, OSError):
         if show and (method or arch or dataset or epochs or out or settings):
             raise UsageError("--print shows a preset as its file has it; leave the other options out")
         if show and not preset:
@@ -87,14 +88,16 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.data.manifest import keep_in
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
+        from hsa_bench.core.runs.folder_lock import held_by_first, working_on
         from hsa_bench.core.settings import changed
         from pretrain.export import check_destination, finish, holds_training
         from pretrain.loop import Training
+        from pretrain.progress import check_writable
         from pretrain.settings import Settings
 
         check_destination(out)
         with _bar() as (progress, say):
-            ctx = Context(data_root=data, cache=out.parent, device=device, workers=workers, progress=progress)
+            ctx = Context(data, out.parent, device=device, workers=workers, progress=progress, say=say)
             keep_in(out.parent / "cache")
             images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(
@@ -110,10 +113,12 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 say=say,
             )
             resume = out.with_name(out.name + ".resume")
-            if not resume.exists() and holds_training(training, out):
-                say(f"{out}: holds this training already; nothing to do")
-                return
-            spent = finish(training, images.name, out, resume)
+            check_writable(out)
+            with held_by_first(working_on(out, say)):
+                if not resume.exists() and holds_training(training, out):
+                    say(f"{out}: holds this training already; nothing to do")
+                    return
+                spent = finish(training, images.name, out, resume)
     if spent is not None:
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
         typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")

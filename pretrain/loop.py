@@ -16,9 +16,10 @@ from torch import Tensor
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view
-from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.errors import DamagedResume, PretrainingError
+from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.processes import average_statistics, gathered_arrays, rank, world
+from hsa_bench.core.processes import average_statistics, gathered_arrays, gathered_lists, rank, world
 from hsa_bench.core.seed import forked
 from pretrain.contrastive import Contrastive, method_class
 from pretrain.data.augment import AUGMENTATIONS
@@ -33,7 +34,7 @@ from pretrain.optim.optimiser import optimiser
 from pretrain.optim.schedule import rate
 from pretrain.positives import nearest_others
 from pretrain.preflight import check, warnings
-from pretrain.progress import Progress, Resumable, check_writable
+from pretrain.progress import Progress, Resumable, State, check_writable, read_state
 from pretrain.settings import Settings
 
 
@@ -148,11 +149,25 @@ class Training:
         _ = self.resumable  # the data's fingerprint takes a while; now, not while other processes wait
         if rank() == 0:
             check_writable(resume)
-        if resume.exists():
-            self.progress = self.resumable.load(resume, self.ctx.device)
+        state, fault = self._state(resume)
+        if faults := gathered_lists([fault] if fault else []):
+            if rank() == 0:
+                aside = set_aside(resume).name
+                self.ctx.say(f"{faults[0]}; it is set aside as {aside}, and the training begins anew")
+        elif state is not None:
+            self.progress = self.resumable.take_up(state, resume)
             self.earlier_seconds = self.progress.seconds
+            if rank() == 0:
+                self.ctx.say(f"goes on after epoch {self.progress.epoch} of {self.settings.epochs}")
         if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
             raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
+
+    def _state(self, resume: Path) -> tuple[State | None, str]:
+        """Read the resume file, if there is one; or say how it is damaged."""
+        try:
+            return (read_state(resume, self.ctx.device) if resume.exists() else None), ""
+        except DamagedResume as error:
+            return None, str(error)
 
     def _monitor(self) -> Monitor:
         """Watch from where the progress stands."""

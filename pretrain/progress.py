@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core import files
+from hsa_bench.core.errors import DamagedResume, PretrainingError, Unwritable
 from hsa_bench.core.files import whole_file
+from hsa_bench.core.results.sound import first_line
 from pretrain.positives import Neighbours
 
 
@@ -52,14 +53,42 @@ def check_writable(path: Path) -> None:
         PretrainingError: With the reason.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-        for left in path.parent.glob(f".{path.name}.*"):  # by a process killed while it wrote
-            left.unlink()
-    except OSError as error:
+        files.check_writable(path.parent)
+    except Unwritable as error:
         raise PretrainingError(
-            f"{path.parent}: cannot be written to ({error}); choose another --out"
+            f"{path.parent}: cannot be written to ({error}); or choose another --out"
+        ) from error
+    files.sweep(path.parent, path.name)
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands in a resume file."""
+
+    identity: Mapping[str, Any]
+    method: Mapping[str, Any]
+    optimiser: dict[str, Any]
+    progress: Progress
+
+
+def read_state(path: Path, device: str) -> State:
+    """Read a resume file.
+
+    Raises:
+        DamagedResume: It is cut off or written over.
+        PretrainingError: It is whole, and not of this version.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # such a file can raise anything
+        raise DamagedResume(f"{path}: is damaged ({first_line(error)})") from error
+    try:
+        table = state["neighbours"]
+        progress = Progress(**state["progress"], neighbours=None if table is None else table.cpu().numpy())
+        return State(dict(state["identity"]), state["method"], state["optimiser"], progress)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PretrainingError(
+            f"{path}: is no resume file of this version ({first_line(error)}); remove it to start anew"
         ) from error
 
 
@@ -98,28 +127,25 @@ class Resumable:
                 "Make room and run the same command again"
             ) from error
 
-    def load(self, path: Path, device: str) -> Progress:
+    def take_up(self, state: State, path: Path) -> Progress:
         """Take everything back.
 
         Raises:
-            PretrainingError: The file is broken, or belongs to another training.
+            PretrainingError: The file belongs to another training.
         """
-        try:
-            state = torch.load(path, map_location=device, weights_only=True)
-            identity, table = state["identity"], state["neighbours"]
-            progress = Progress(
-                **state["progress"], neighbours=None if table is None else table.cpu().numpy()
-            )
-        except Exception as error:
-            raise PretrainingError(f"{path}: is no resume file ({error}); remove it to start anew") from error
-        if differences := _differences(identity, self.identity):
+        if differences := _differences(state.identity, self.identity):
             raise PretrainingError(
                 f"{path}: belongs to a training with other {', '.join(differences)}; "
                 "remove it to start anew, or use another --out"
             )
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return progress
+        try:
+            self.method.load_state_dict(state.method)
+            self.optimiser.load_state_dict(state.optimiser)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise PretrainingError(
+                f"{path}: its tensors are not this training's ({first_line(error)}); remove it to start anew"
+            ) from error
+        return state.progress
 
 
 def _differences(identity: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

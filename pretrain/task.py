@@ -75,6 +75,7 @@ class Pretrain(Settings, ClassificationTask):
                 "views": spent.views,
                 "weights": weights_hash(training.method.encoder.trunk),
             },
+            images=round(spent.images * spent.views),  # its encoders' passes; mining and watching are not
             earlier_seconds=training.earlier_seconds,
         )
 

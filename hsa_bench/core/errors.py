@@ -4,6 +4,7 @@ HsaBenchError             the message says what was wanted, what was found, and 
 ├── UsageError            an option, field or name of the user's
 ├── DataError             data on disk that is not what was asked for
 │   └── PretrainingError  settings and data that cannot be trained with
+│       └── DamagedResume a file to go on from that cannot be read
 ├── CheckpointError       a file that is not loaded
 │   └── Mismatch          its tensors do not fill the trunk
 ├── ReadError             a file that is not read at all; names its fault, not its path
@@ -45,6 +46,10 @@ class DataError(HsaBenchError):
 
 class PretrainingError(DataError):
     """Settings and data that cannot be pretrained with; the message names them and the remedy."""
+
+
+class DamagedResume(PretrainingError):
+    """A file to go on from that cannot be read; the training may begin anew."""
 
 
 class CheckpointError(HsaBenchError):

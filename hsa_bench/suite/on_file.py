@@ -20,9 +20,6 @@ from hsa_bench.core.runs.runner import finished
 CHECKPOINT = "checkpoint"
 """What a pretraining calls the file that it hands over."""
 
-RESUME = ".resume.pth"
-"""Ends the name of a pretraining's own file to go on from."""
-
 
 def on_file(run: Run, bench: Bench) -> TaskResult | None:
     """Return the result that need not be made again; a pretraining's with the checkpoint it tells of."""
@@ -98,10 +95,11 @@ def what_is_taken_up(runs: Sequence[Run], todo: Sequence[Run], bench: Bench) -> 
     kept = len(runs) - len(todo)
     if kept:
         yield f"{kept} of {len(runs)} runs are on file and are re-used"
-    left = [result for run in todo if (result := bench.store.get(run.label, run.spec.task, run.spec.key))]
-    if failed := sum(result.status == "failed" for result in left):
+    old = [result for run in todo if (result := bench.store.get(run.label, run.spec.task, run.spec.key))]
+    if failed := sum(result.status == "failed" for result in old):
         yield f"{failed} of {len(runs)} runs failed before and are tried again"
     for run in todo:
         place = bench.store.path(run.label, run.spec.task, run.spec.key)
-        if any(path.name.endswith((SCRATCH, RESUME)) for path in place.parent.glob(f"{place.stem}.*")):
+        left = [path.name for path in place.parent.glob(f"{place.stem}.*{SCRATCH}")]
+        if any(".damaged" not in name for name in left):
             yield f"{run.label} {run.spec.task}, seed {run.spec.seed}: goes on where it was stopped"

@@ -93,7 +93,9 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    resumed = trained(settings, ctx, tmp_path / "resume")
+    said: list[str] = []
+    resumed = trained(settings, replace(ctx, say=said.append), tmp_path / "resume")
+    assert said[0].startswith("goes on after epoch ")
 
     expected = undisturbed.method.state_dict()
     for name, tensor in resumed.method.state_dict().items():
@@ -183,10 +185,21 @@ def test_the_last_good_checkpoint_survives_a_full_disk(ctx: Context, tmp_path: P
     assert weights_hash(resumed.method) == weights_hash(undisturbed.method)
 
 
-def test_a_broken_resume_file_is_named_with_the_remedy(ctx: Context, tmp_path: Path) -> None:
-    (tmp_path / "resume").write_bytes(b"half a fi")
-    with pytest.raises(PretrainingError, match=r"resume: is no resume file .*; remove it to start anew"):
-        trained(SMALL, ctx, tmp_path / "resume")
+@pytest.mark.parametrize("damage", ["overwritten", "cut", "empty"])
+def test_a_damaged_resume_file_is_set_aside_and_the_training_begins_anew(
+    damage: str, ctx: Context, tmp_path: Path
+) -> None:
+    settings = replace(SMALL, method="moco", epochs=1, knn_every=0)
+    undisturbed = trained(settings, ctx, tmp_path / "resume")
+    whole = (tmp_path / "resume").read_bytes()
+    damaged = {"overwritten": b"half a fi", "cut": whole[: len(whole) // 2], "empty": b""}[damage]
+    (tmp_path / "resume").write_bytes(damaged)
+    said: list[str] = []
+    again = trained(settings, replace(ctx, say=said.append), tmp_path / "resume")
+    assert said[0].startswith(f"{tmp_path / 'resume'}: is damaged (")
+    assert said[0].endswith("it is set aside as resume.broken, and the training begins anew")
+    assert (tmp_path / "resume.broken").read_bytes() == damaged
+    assert weights_hash(again.method) == weights_hash(undisturbed.method)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.long) for s in range(1, 6))])

@@ -81,5 +81,7 @@ def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path:
     file = by_hand(work)
     file["progress"] = {**PROGRESS, "lap": 1.0}
     torch.save(file, tmp_path / "other")
-    with pytest.raises(PretrainingError, match=r"other: is no resume file .*; remove it to start anew"):
+    with pytest.raises(
+        PretrainingError, match=r"other: is no resume file of this version .*; remove it to start anew"
+    ):
         work.run(tmp_path / "other")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 from socket import gethostname
 
@@ -72,9 +73,17 @@ def working_in(folder: Path, say: Say = _on_stderr, leftovers: tuple[str, ...] =
 
 @contextmanager
 def working_on(file: Path, say: Say = _on_stderr) -> Iterator[None]:
-    """Hold the name of a file that is to be written, as `working_in` holds a folder."""
-    with _hold(file.with_name(f".{file.name}{LOCK}"), str(file), say):
-        yield
+    """Hold the name of a file that is to be written, as `working_in` holds a folder.
+
+    Where no such file comes of it, nothing is left.
+    """
+    lock = file.with_name(f".{file.name}{LOCK}")
+    with _hold(lock, str(file), say):
+        try:
+            yield
+        finally:
+            if not any(file.parent.glob(f"{escape(file.name)}*")):
+                lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -108,7 +108,11 @@ def test_the_lock_is_free_after_an_error_and_says_nothing_of_who_held_it(tmp_pat
     for _ in range(2):
         with pytest.raises(KeyError), working_on(tmp_path / "hsa.pth"):
             raise KeyError
-    assert [path.name for path in tmp_path.iterdir()] == [".hsa.pth.lock"]
+        assert [*tmp_path.iterdir()] == []
+    (tmp_path / "hsa.pth").touch()
+    with working_on(tmp_path / "hsa.pth"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"hsa.pth", ".hsa.pth.lock"}
 
 
 def test_where_locks_cannot_be_the_work_goes_on_and_says_so(
