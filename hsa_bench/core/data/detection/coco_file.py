@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from hsa_bench.core.data.detection import masks
+from hsa_bench.core.data.detection.listed_files import shortened
 from hsa_bench.core.data.detection.masks import Polygons, RunLengths
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.settings import explain
@@ -130,7 +131,7 @@ def read_annotations(path: Path) -> AnnotationFile:
             raise DataError(f"{path}: lists no {kind}")
         double = [number for number, count in Counter(row.id for row in rows).items() if count > 1]
         if double:
-            raise DataError(f"{path}: {kind} id {double[0]} occurs twice")
+            raise DataError(f"{path}: {kind} id {shortened(double[0])} occurs twice")
     _check_known(path, "image_id", (a.image_id for a in file.annotations), {p.id for p in file.images})
     _check_known(
         path, "category_id", (a.category_id for a in file.annotations), {c.id for c in file.categories}
@@ -143,8 +144,8 @@ def _check_marks(path: Path, instances: Iterable[Instance]) -> None:
     for row, instance in enumerate(instances):
         if instance.ignore:
             raise DataError(
-                f"{path}: annotations.{row}.ignore is {instance.ignore!r}, which COCO does not have; set "
-                "iscrowd to 1 where an object counts neither way, or remove it"
+                f"{path}: annotations.{row}.ignore is {shortened(repr(instance.ignore))}, which COCO "
+                "does not have; set iscrowd to 1 where an object counts neither way, or remove it"
             )
 
 
@@ -153,5 +154,6 @@ def _check_known(path: Path, key: str, used: Iterable[int], known: set[int]) -> 
         if number not in known:
             kind = "images" if key == "image_id" else "categories"
             raise DataError(
-                f"{path}: annotations.{row}.{key} is {number}, which {kind} does not list; repair the file"
+                f"{path}: annotations.{row}.{key} is {shortened(number)}, which {kind} does not list; "
+                "repair the file"
             )

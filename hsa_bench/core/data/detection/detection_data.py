@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hsa_bench.core.data.detection import masks
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
-from hsa_bench.core.data.detection.listed_files import ListedFiles
+from hsa_bench.core.data.detection.listed_files import ListedFiles, shortened
 from hsa_bench.core.data.detection.upright import UprightImages, upright
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
@@ -179,7 +179,8 @@ def _check_pictures(path: Path, there: ListedFiles, photos: Sequence[Photo]) -> 
     for photo in photos:
         if trouble := there.trouble(photo.file_name, "picture"):
             raise DataError(
-                f"{there.folder / photo.file_name}: {trouble}; {path} lists it as image {photo.id}"
+                f"{there.folder / shortened(photo.file_name)}: {trouble}; {path} lists it as image "
+                f"{shortened(photo.id)}"
             )
         if photo.file_name in seen:
             raise DataError(
@@ -235,4 +236,6 @@ def _annotation_file(root: Path, split: str) -> Path:
     if len(found) != 1:
         names = f"{len(found)} of them: {', '.join(p.name for p in found)}" if found else "no such file"
         raise DataError(f"{wanted}: {names}; a folder in COCO's layout has exactly one for each split")
+    if not found[0].is_file():
+        raise DataError(f"{found[0]}: is not a regular file; put the file of annotations there")
     return found[0]

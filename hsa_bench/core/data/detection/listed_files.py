@@ -14,6 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from hsa_bench.core.errors import DataError
 
+LONGEST = 255
+"""Bytes of a file's name."""
+
+SHOWN = 100
+"""Letters of a name that messages show."""
+
 
 class ListedFiles:
     """The files of one folder, listed once, as that is faster than a look for each.
@@ -78,11 +84,19 @@ def name_trouble(name: str) -> str:
     """Say why a name may lead out of the folder that it is looked for in; empty where it cannot."""
     if not name or "\0" in name or (not name.isascii() and _has_no_utf8(name)):
         return "is not a file's name"
+    if any(len(part.encode()) > LONGEST for part in name.split("/")):
+        return "is longer than a file's name can be"
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name):
         return "names a place outside its folder by an absolute path; give the path inside the folder"
     if ".." in re.split(r"[/\\]", name):
         return "leads out of its folder by '..'; give the path inside the folder"
     return "" if PurePosixPath(name).name else "names a folder"
+
+
+def shortened(name: object) -> str:
+    """A name for a message, cut where nobody would read on."""
+    text = str(name)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _has_no_utf8(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo
 from hsa_bench.core.data.detection.detection_data import DetectionData, DetectionSplit, usable
-from hsa_bench.core.data.detection.listed_files import ListedFiles, name_trouble
+from hsa_bench.core.data.detection.listed_files import ListedFiles, name_trouble, shortened
 from hsa_bench.core.data.detection.upright import upright
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
 from hsa_bench.core.data.detection.voc_list import image_list
@@ -96,7 +96,7 @@ def _lists(folder: Path) -> str:
 def _list(home: Path, name: str) -> Path:
     folder, _, own = name.rpartition("/")
     if trouble := name_trouble(name):
-        raise DataError(f"{home}: the list {name!r}: {trouble}; name it as VOC2007/trainval")
+        raise DataError(f"{home}: the list {shortened(name)!r}: {trouble}; name it as VOC2007/trainval")
     if not (home / folder / "Annotations").is_dir():
         raise DataError(
             f"{home / folder}: no folder in VOC's layout (Annotations, ImageSets/Main, JPEGImages); give a "
@@ -167,8 +167,8 @@ def _instances(image: int, path: Path, file: VocFile, label: Mapping[str, int]) 
     for place, one in enumerate(file.objects, start=1):
         if one.name not in label:
             raise DataError(
-                f"{path}: object {place} is a {one.name!r}, which is none of the {len(label)} classes "
-                "asked for; name them all, or set classes=auto"
+                f"{path}: object {place} is a {shortened(one.name)!r}, which is none of the {len(label)} "
+                "classes asked for; name them all, or set classes=auto"
             )
         x0, y0, x1, y1 = one.corners
         box = (x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1)

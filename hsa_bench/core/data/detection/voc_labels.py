@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hsa_bench.core.data.detection.listed_files import shortened
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
 from hsa_bench.core.data.detection.voc_folder import CLASSES, annotations_of
 from hsa_bench.core.data.detection.voc_pictures import VocPictures
@@ -93,7 +94,9 @@ def labels_of(file: VocFile, path: Path) -> list[int]:
     found = dict.fromkeys(CLASSES, ABSENT)
     for one in file.objects:
         if one.name not in found:
-            raise DataError(f"{path}: an object is a {one.name!r}, which is none of VOC's 20 classes")
+            raise DataError(
+                f"{path}: an object is a {shortened(one.name)!r}, which is none of VOC's 20 classes"
+            )
         found[one.name] = max(found[one.name], IGNORED if one.difficult else PRESENT)
     return list(found.values())
 

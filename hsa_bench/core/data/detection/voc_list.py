@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hsa_bench.core.data.detection.listed_files import name_trouble
+from hsa_bench.core.data.detection.listed_files import name_trouble, shortened
 from hsa_bench.core.errors import DataError
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -70,7 +70,9 @@ def _id(path: Path, number: int, line: str, annotations: Path) -> str:
                 return one
     plain = candidates[-1]
     if trouble := _trouble(plain):
-        raise DataError(f"{path}, line {number}: {line[:80]!r} {trouble}; give an image's id, as 000005")
+        raise DataError(
+            f"{path}, line {number}: {shortened(line)!r} {trouble}; give an image's id, as 000005"
+        )
     return plain
 
 
