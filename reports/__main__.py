@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,7 +153,9 @@ def schema() -> None:
     """Print the JSON Schema of a result file (docs/results.md)."""
     from reports.run_folder.schema import result_schema
 
-    typer.echo(result_schema(), nl=False)
+    with exit_with_its_message(OSError):
+        typer.echo(result_schema(), nl=False)
+        sys.stdout.flush()
 
 
 def _put(table: Any, output: Path | None, title: str) -> None:

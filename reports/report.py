@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.files import write_text
 from hsa_bench.core.results.row_names import usual_baselines
 from reports.figures import draw_all, place_artefacts
 from reports.markdown import PUBLISHED_FILE, render, tables
@@ -26,6 +25,7 @@ from reports.writing.file_name import file_stem
 from reports.writing.formula import disarmed_frame
 from reports.writing.html import page
 from reports.writing.table import Table, one_line
+from reports.writing.unwritten import Unwritten
 
 CAPTIONS = {
     "results": "Main metric of each task, percent, mean and standard deviation over repeated runs. "
@@ -45,6 +45,7 @@ def write_report(
     report: Path | None = None,
     baselines: Sequence[str] = (),
     claims: Mapping[str, str] | None = None,
+    unwritten: Unwritten | None = None,
 ) -> Path:
     """Write the report of a run folder.
 
@@ -54,13 +55,16 @@ def write_report(
             `results.csv`, `figures/` and `tables/` are written beside it.
         baselines: Labels to compare with instead of the plan's.
         claims: Published pretrainings that files are said to be, by label, beside the plan's.
+        unwritten: Takes note of what cannot be written, e.g. on a full disk; the rest is.
 
     Returns:
         The Markdown file.
 
     Raises:
-        UsageError: No such baseline or backbone, or a report that the page would overwrite.
+        UsageError: No such baseline or backbone, or a report that the page would overwrite; without
+            `unwritten`, after all the rest, that something could not be written.
     """
+    missing = unwritten or Unwritten()
     report = report or out / "report.md"
     if report.suffix == ".html":
         raise UsageError(f"{report}: the page is written beside the Markdown file; give its name, .md")
@@ -73,15 +77,19 @@ def write_report(
     }
     root = _seen_from(report.parent, out)
     found = tables(evidence, classes, root)
-    figures = draw_all(collected, grid, evidence.comparison, evidence.controls, report)
-    text = render(evidence, found, classes, figures, place_artefacts(collected, report), root)
-    write_text(report.with_name("results.csv"), disarmed_frame(tidy(collected.results)).to_csv(index=False))
-    _write_tables(report.parent / "tables", found)
-    write_text(report.with_name(PUBLISHED_FILE.partition("/")[0]) / "published.csv", all_entries().csv())
-    write_text(report, text)
+    figures = draw_all(collected, grid, evidence.comparison, evidence.controls, report, missing)
+    text = render(evidence, found, classes, figures, place_artefacts(collected, report, missing), root)
+    missing.write(
+        report.with_name("results.csv"), disarmed_frame(tidy(collected.results)).to_csv(index=False)
+    )
+    _write_tables(report.parent / "tables", found, missing)
+    missing.write(report.with_name(PUBLISHED_FILE.partition("/")[0]) / "published.csv", all_entries().csv())
+    missing.write(report, text)
     title = collected.plan.title if collected.plan else "Transfer evaluation"
-    write_text(report.with_suffix(".html"), page(text, report.parent, one_line(title)))
+    missing.write(report.with_suffix(".html"), page(text, report.parent, one_line(title)))
     cache.save()
+    if unwritten is None and missing.faults:
+        raise UsageError(missing.sentence(report))
     return report
 
 
@@ -117,12 +125,12 @@ def control_labels(collected: Collected) -> list[str]:
     return sorted(found | set(collected.plan.controls if collected.plan else ()))
 
 
-def _write_tables(folder: Path, found: Mapping[str, Table]) -> None:
+def _write_tables(folder: Path, found: Mapping[str, Table], missing: Unwritten) -> None:
     taken: set[str] = set()
     for name, table in found.items():
         stem = file_stem(name, taken)
-        write_text(folder / f"{stem}.csv", table.csv())
-        write_text(folder / f"{stem}.tex", table.latex(CAPTIONS.get(name, f"{name.capitalize()}.")))
+        missing.write(folder / f"{stem}.csv", table.csv())
+        missing.write(folder / f"{stem}.tex", table.latex(CAPTIONS.get(name, f"{name.capitalize()}.")))
 
 
 def _seen_from(folder: Path, out: Path) -> str:

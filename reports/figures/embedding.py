@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from hsa_bench.core.results.npz import read_arrays
 from hsa_bench.core.results.result import TaskResult
 from reports.figures.picture import Picture, cache_of, saved
 from reports.figures.ranking import best_row
@@ -25,7 +25,7 @@ from reports.run_folder.grid import Grid
 from reports.writing.table import number
 
 ARTEFACT = "embedding"
-MOST_MAPS = 6
+MOST_MAPS, MOST_POINTS = 6, 5000
 HEIGHT = 2.35
 """Of a panel, inches."""
 
@@ -121,14 +121,21 @@ def _read(collected: Collected, row: str, result: TaskResult | None) -> Map | No
     main = result.main
     title = f"{shortened(row, 16)}: {result.spec.task} {main.words} {number(main.value, main.unit)}"
     try:
-        with np.load(collected.folder(result) / Path(result.artefacts[ARTEFACT]).name) as kept:
-            classes = tuple(str(name) for name in kept["classes"])
-            one = Map(title, kept["xy"], kept["label"], classes, str(kept["method"]))
-    except (OSError, ValueError, KeyError, BadZipFile):
+        kept = read_arrays(collected.folder(result) / result.artefacts[ARTEFACT])
+        classes = tuple(str(name) for name in kept["classes"])
+        one = Map(title, kept["xy"], kept["label"], classes, str(kept["method"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (
-        one if one.xy.shape == (len(one.label), 2) and np.isin(one.label, range(len(classes))).all() else None
-    )
+    return one if _sound(one) else None
+
+
+def _sound(one: Map) -> bool:
+    """Whether it is a map as the task draws it: some hundred points, each of a class."""
+    points = len(one.xy)
+    if not 0 < points <= MOST_POINTS or one.xy.shape != (points, 2) or one.label.shape != (points,):
+        return False
+    numbers = one.xy.dtype.kind == "f" and one.label.dtype.kind in "iu" and np.isfinite(one.xy).all()
+    return bool(numbers and one.label.min() >= 0 and one.label.max() < len(one.classes))
 
 
 def _figure(shown: Sequence[Map]) -> Figure:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from reports.figures.comparison import draw_comparison
@@ -11,7 +13,7 @@ from reports.figures.embedding import draw_embedding
 from reports.figures.fractions import draw_fractions
 from reports.figures.geometry import draw_geometry
 from reports.figures.layers import draw_layers
-from reports.figures.picture import Picture, cache_of
+from reports.figures.picture import FOLDER, Picture, cache_of
 from reports.figures.pretraining import draw_pretraining
 from reports.figures.progress import draw_progress
 from reports.figures.sensitivity import draw_sensitivity
@@ -21,6 +23,7 @@ from reports.figures.transfer import draw_transfer
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Grid
 from reports.statistics.comparison import Comparison
+from reports.writing.unwritten import Unwritten
 
 FIGURES = {
     "transfer": draw_transfer,
@@ -39,12 +42,32 @@ FIGURES = {
 
 
 def draw_all(
-    collected: Collected, grid: Grid, comparison: Comparison, controls: Sequence[str], report: Path
+    collected: Collected,
+    grid: Grid,
+    comparison: Comparison,
+    controls: Sequence[str],
+    report: Path,
+    missing: Unwritten | None = None,
 ) -> dict[str, Picture]:
-    """Draw, or take from the cache, every figure that has something to show, by name."""
+    """Draw, or take from the cache, every figure that has something to show, by name.
+
+    Args:
+        collected: The run folder.
+        grid: Its cells.
+        comparison: Its differences.
+        controls: Labels of the untrained.
+        report: The Markdown file, which the figures stand beside.
+        missing: Takes note of figures that cannot be written, and the others are drawn; None: they raise.
+    """
     baseline = next(iter(comparison.baselines), "")
-    drawn = {
-        "comparison": draw_comparison(grid, comparison, controls, report, cache_of(collected)),
-        **{name: draw(collected, grid, baseline, controls, report) for name, draw in FIGURES.items()},
+    every: dict[str, Callable[[], Picture | None]] = {
+        "comparison": partial(draw_comparison, grid, comparison, controls, report, cache_of(collected)),
+        **{
+            name: partial(draw, collected, grid, baseline, controls, report) for name, draw in FIGURES.items()
+        },
     }
+    drawn = {}
+    for name, draw in every.items():
+        with missing.noting(report.parent / FOLDER / f"{name}.png") if missing else nullcontext():
+            drawn[name] = draw()
     return {name: picture for name, picture in drawn.items() if picture}

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure  # not pyplot: no window system, no global state
 from matplotlib.text import Text
+from PIL import Image
 
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.files import whole_file
@@ -67,7 +68,7 @@ def saved(
     target = report.parent / picture.path
     kept = cache and cache / f"{name}-{_digest(key)}.png"
     try:
-        if kept and not kept.is_file():
+        if kept and not _is_whole(kept):
             _draw(draw, kept)
             _forget(name, kept)
     except OSError:  # e.g. the run folder of somebody else
@@ -78,6 +79,16 @@ def saved(
     with whole_file(target) as file:
         file.write(kept.read_bytes())
     return picture
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a drawn figure is there and is not damaged."""
+    try:
+        with Image.open(picture) as image:
+            image.verify()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def _draw(draw: Callable[[], Figure], path: Path) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from statistics import fmean
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hsa_bench.core.results.average_precision import average_precision, ranked
 from hsa_bench.core.results.outcomes import ClassificationOutcomes, DetectionOutcomes, load
@@ -17,6 +18,8 @@ from reports.run_folder.grid import Cell, Grid
 from reports.statistics.cache import Cache, digest, origin
 from reports.writing.table import MISSING, Table, decimals, plain
 
+CLASSES = TypeAdapter(dict[str, float])
+"""A number of each class."""
 SHOWN_CLASSES = 20
 """Of more classes, a table shows the first ones by difference and the file beside the report has all."""
 
@@ -67,9 +70,9 @@ def _of_cell(cell: Cell, collected: Collected, cache: Cache) -> dict[str, float]
     found: dict[str, list[float]] = {}
     for run in cell.runs:
         if run.examples:
-            kept = cache.get(
-                digest("classes", origin(run, collected.folder(run))), partial(_by_class, run, collected)
-            )
+            name = digest("classes", origin(run, collected.folder(run)))
+            cache.knows(name, CLASSES)
+            kept = cache.get(name, partial(_by_class, run, collected))
             for name, value in kept.items():
                 found.setdefault(name, []).append(value)
     return {name: fmean(values) for name, values in found.items()}

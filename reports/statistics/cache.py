@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from hsa_bench.core.digest import digest as hex_digits
+from hsa_bench.core.errors import UnreadableResult
 from hsa_bench.core.files import write_text
 from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.sound import read_json
 
 COMPUTATION = 3
 """Raised when a computation changes a kept number."""
@@ -36,9 +40,13 @@ def digest(*parts: object) -> str:
     return hex_digits(repr((COMPUTATION, parts)), length=20)
 
 
+def _digest(numbers: dict[str, Any]) -> str:
+    return hex_digits(json.dumps(numbers, sort_keys=True))
+
+
 @dataclass
 class Cache:
-    """JSON values by digest, in one file."""
+    """JSON values by digest, in one file, with a digest of all that tells a damaged one."""
 
     path: Path
     _known: dict[str, Any] = field(default_factory=dict)
@@ -52,15 +60,23 @@ class Cache:
 
     @classmethod
     def read(cls, path: Path) -> Cache:
-        """A cache file; an unreadable one counts as none."""
+        """A cache file; an unreadable or damaged one counts as none."""
         try:
-            known = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            known = {}
-        return cls(path, known if isinstance(known, dict) else {})
+            kept = read_json(path, "numbers of a report")
+        except UnreadableResult:
+            kept = {}
+        known = kept.get("numbers") if isinstance(kept, dict) else None
+        whole = isinstance(known, dict) and kept.get("digest") == _digest(known)
+        return cls(path, known if whole else {})
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._known
+    def knows(self, name: str, kind: TypeAdapter[Any]) -> bool:
+        """Whether there is a value of that name; one of another kind is forgotten."""
+        try:
+            kind.validate_python(self._known[name])
+        except (KeyError, ValueError):
+            self._known.pop(name, None)
+            return False
+        return True
 
     def get(self, name: str, compute: Callable[[], Any]) -> Any:
         """The value of that name, computed if it is not there."""
@@ -74,6 +90,7 @@ class Cache:
         """Write what was asked for since the cache was opened, and nothing else."""
         if self._added or self._used != set(self._known):
             try:
-                write_text(self.path, json.dumps({name: self._known[name] for name in sorted(self._used)}))
+                used = {name: self._known[name] for name in sorted(self._used)}
+                write_text(self.path, json.dumps({"digest": _digest(used), "numbers": used}))
             except OSError:  # a folder that cannot be written: the report is there all the same
                 return

@@ -114,9 +114,9 @@ class _Work:
 
     def prepare(self, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
         """Resample every cell that takes part in something unknown, all with the same draws."""
-        needed = dict.fromkeys(place for place in places if self._name(place) not in self.cache)
+        needed = dict.fromkeys(place for place in places if not self.cache.knows(self._name(place), SCORE))
         for row, other, column in pairs:
-            if self._name((row, column), (other, column)) not in self.cache:
+            if not self.cache.knows(self._name((row, column), (other, column)), DIFFERENCE):
                 needed |= dict.fromkeys([(row, column), (other, column)])
         measured = {
             place: measure(cell.runs, self.collected.folder(cell.runs[0]))

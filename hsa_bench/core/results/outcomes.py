@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsa_bench.core.files import whole_file
+from hsa_bench.core.results.npz import read_arrays
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,23 @@ class DetectionOutcomes:
 Outcomes = ClassificationOutcomes | DetectionOutcomes
 
 
+KINDS = {
+    "example": ("U", 1), "label": ("iu", 1), "prediction": ("iu", 1), "score": ("fiu", 1), "top5": ("b", 1),
+    "classes": ("U", 1), "interpolation": ("U", 0), "image": ("iu", 1), "class": ("iu", 1),
+    "matched": ("b", 2), "ignored": ("b", 2), "objects": ("iu", 2),
+}  # fmt: skip
+"""By the last word of an array's name: NumPy's letters for its kind, and how many axes it has."""
+
+MATCHED = ("coco", "voc07", "voc-area")
+MOST_CLASSES = 100_000
+"""Where the file does not name them."""
+MOST_OBJECTS = 1_000_000
+"""Of a class in an image."""
+IOUS = 10
+"""At which detections are matched."""
+EMPTY = np.zeros(0)
+
+
 def save(path: Path, outcomes: Outcomes) -> None:
     """Write outcomes beside their result, whole or not at all."""
     arrays = {f.name: getattr(outcomes, f.name) for f in fields(outcomes)}
@@ -87,22 +104,23 @@ def load(path: Path) -> Outcomes:
     Raises:
         ValueError: The file is damaged or holds neither kind; the message names it.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise ValueError(f"{path}: damaged ({type(error).__name__})") from error
+    arrays = read_arrays(path)
     for kind in (ClassificationOutcomes, DetectionOutcomes):
         known = {f.name for f in fields(kind)}
         needed = {f.name for f in fields(kind) if f.default_factory is MISSING}
         if needed <= set(arrays) <= known:
-            _check(path, arrays)
+            if fault := _fault(arrays):
+                raise ValueError(f"{path}: {fault}")
             return kind(**arrays)
     raise ValueError(f"{path}: holds {sorted(arrays)}, which are no outcomes of hsa_bench")
 
 
-def _check(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Refuse arrays of unequal lengths and classes below 0."""
+def _fault(arrays: dict[str, NDArray[Any]]) -> str:
+    """Why arrays are no outcomes: kinds, lengths, or numbers that point nowhere; empty if they are."""
+    for name, array in arrays.items():
+        kinds, axes = KINDS[name.rpartition("_")[2]]
+        if array.size and (array.dtype.kind not in kinds or array.ndim != axes):
+            return f"{name} is {array.dtype} with {array.ndim} axes"
     groups = [
         ("example", "label", "prediction", "score", "top5"),
         *(tuple(f"{kind}_{part}" for part in ("image", "class", "score", "matched", "ignored"))
@@ -110,10 +128,28 @@ def _check(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
         ("example", "bbox_objects", "segm_objects"),
     ]  # fmt: skip
     for group in groups:
-        if len({len(arrays[name]) for name in group if name in arrays}) > 1:
-            raise ValueError(
-                f"{path}: {', '.join(name for name in group if name in arrays)} differ in length"
-            )
-    for name in ("label", "bbox_class", "segm_class"):
-        if name in arrays and len(arrays[name]) and arrays[name].min() < 0:
-            raise ValueError(f"{path}: {name} has a class below 0")
+        if len({arrays[name].shape[:1] for name in group if name in arrays}) > 1:
+            return f"{', '.join(name for name in group if name in arrays)} differ in length"
+    return next(filter(None, _astray(arrays)), "")
+
+
+def _astray(arrays: dict[str, NDArray[Any]]) -> Iterator[str]:
+    """Say which numbers are outside of what they count."""
+    named = len(arrays.get("classes", ())) or MOST_CLASSES
+    limits = {"label": named, "prediction": named}
+    for kind in ("bbox", "segm"):
+        if f"{kind}_objects" in arrays:
+            classes = arrays[f"{kind}_objects"].shape[1:] or (0,)
+            limits |= {f"{kind}_image": len(arrays["example"]), f"{kind}_class": classes[0]}
+            limits[f"{kind}_objects"] = MOST_OBJECTS
+    for name, end in limits.items():
+        if arrays.get(name, EMPTY).size and not 0 <= arrays[name].min() <= arrays[name].max() < end:
+            what = "class" if name in {"label", "prediction"} or name.endswith("class") else "number"
+            yield f"{name} has a {what} outside of 0 to {end - 1}"
+    for name, array in arrays.items():
+        if name.endswith("score") and not np.isfinite(array).all():
+            yield f"{name} is not finite"
+        if name.endswith(("matched", "ignored")) and array.size and array.shape[1] != IOUS:
+            yield f"{name} needs {IOUS} columns"
+    if "interpolation" in arrays and str(arrays["interpolation"]) not in MATCHED:
+        yield f"interpolation is none of {', '.join(MATCHED)}"
