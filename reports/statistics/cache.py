@@ -66,8 +66,9 @@ class Cache:
         except UnreadableResult:
             kept = {}
         known = kept.get("numbers") if isinstance(kept, dict) else None
-        whole = isinstance(known, dict) and kept.get("digest") == _digest(known)
-        return cls(path, known if whole else {})
+        if not isinstance(known, dict) or kept.get("digest") != _digest(known):
+            known = {}
+        return cls(path, known)
 
     def knows(self, name: str, kind: TypeAdapter[Any]) -> bool:
         """Whether there is a value of that name; one of another kind is forgotten."""
