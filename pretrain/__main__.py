@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.name_value import parse_settings
 from hsa_bench.core.stopping import stopped_with_a_word
 from pretrain.preset import Preset, read_preset, text
+
+if TYPE_CHECKING:
+    from hsa_bench.core.results.result import Budget
+    from pretrain.loop import Training
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -88,11 +92,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.data.manifest import keep_in
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
-        from hsa_bench.core.runs.folder_lock import held_by_first, working_on
         from hsa_bench.core.settings import changed
-        from pretrain.export import check_destination, finish, holds_training
+        from pretrain.export import check_destination
         from pretrain.loop import Training
-        from pretrain.progress import check_writable
         from pretrain.settings import Settings
 
         check_destination(out)
@@ -112,16 +114,25 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 scalars=tensorboard,
                 say=say,
             )
-            resume = out.with_name(out.name + ".resume")
-            check_writable(out)
-            with held_by_first(working_on(out, say)):
-                if not resume.exists() and holds_training(training, out):
-                    say(f"{out}: holds this training already; nothing to do")
-                    return
-                spent = finish(training, images.name, out, resume)
+            spent = _finished(training, images.name, out, say)
     if spent is not None:
         cost = f"{spent.images:,} images, {spent.views:g} views each, {spent.flops:.3g} FLOPs"
         typer.echo(f"{out}: {cost}, {spent.seconds:,.0f} s; {training.progress.latest}")
+
+
+def _finished(training: Training, dataset: str, out: Path, say: Callable[[str], None]) -> Budget | None:
+    """Train to the end while nobody else writes the file, if it does not hold this training already."""
+    from hsa_bench.core.runs.folder_lock import held_by_first, working_on
+    from pretrain.export import finish, holds_training
+    from pretrain.progress import check_writable
+
+    resume = out.with_name(out.name + ".resume")
+    check_writable(out)
+    with held_by_first(working_on(out, say)):
+        if not resume.exists() and holds_training(training, out):
+            say(f"{out}: holds this training already; nothing to do")
+            return None
+        return finish(training, dataset, out, resume)
 
 
 @contextmanager
