@@ -72,6 +72,7 @@ def checks(task: DetectionTask, ctx: Context) -> Iterator[Check]:
         if split.dropped:
             text = f"{len(split.dropped)} objects are left out: {'; '.join(split.dropped[:NAMED])}"
             yield Check(f"{name} images", False, text, needed=False)
+    yield from (Check("data", False, note, needed=False) for note in data.notes)
     yield _decoding(data.val.images, ctx)
     yield _memory(resolved, ctx)
     solver = resolved.solver

@@ -13,6 +13,7 @@ from eval_tasks._detection.batches import Draw
 from eval_tasks._detection.engine import Size, Target
 from eval_tasks._detection.settings import DetectionTask
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
+from hsa_bench.core.data.detection.objects_there import to_learn
 from hsa_bench.core.data.views import Normalise
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.seed import generator
@@ -98,4 +99,4 @@ def mirrored(image: Tensor, target: Target) -> Sample:
 
 def with_objects(split: DetectionSplit) -> list[int]:
     """Images that have something to learn, as Detectron2 filters them."""
-    return [i for i, objects in enumerate(split.objects) if any(not o.iscrowd for o in objects)]
+    return to_learn(split)

@@ -13,6 +13,7 @@ from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.data.detection.objects_there import refuse_nothing
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.architectures import has_bottlenecks
 from hsa_bench.core.models.backbone import Backbone
@@ -147,8 +148,10 @@ class DetectionTask(Task):
         """Engine and schedule as they stand in the key.
 
         Raises:
-            DataError: The engine that was asked for is not installed.
+            DataError: The engine that was asked for is not installed, or there is nothing to learn or find.
         """
+        if data is not None:
+            refuse_nothing(data)
         if self.engine == "detectron2" and chosen("auto") != "detectron2":
             raise DataError(
                 f"{self.name}: Detectron2 is not installed (docs/detection.md says how); or set "

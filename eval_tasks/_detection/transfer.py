@@ -17,7 +17,7 @@ from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.training import FineTuning
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.data.detection.objects_there import refuse_nothing
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import rank, together
 from hsa_bench.core.results.curve import Curve
@@ -52,8 +52,7 @@ def transfer(
     Raises:
         DataError: No training image has an object to learn, or no test image one to find.
     """
-    if not with_objects(data.val):
-        raise DataError(f"{data.val.annotation_file}: no test image has an object to find")
+    refuse_nothing(data)
     with forked(seed, "heads"):
         detector = build_detector(copy.deepcopy(backbone.module), len(data.categories), task)
     samples = TrainingSamples(data.train, backbone.card, task, derive(seed, "samples"))

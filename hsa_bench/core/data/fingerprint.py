@@ -90,6 +90,10 @@ class Reader:
             self.note(name, replace(known, content=hash_of(content)))
         return content
 
+    def hash(self, name: str, listed: Stamp) -> str:
+        """Hash of a file, which is read where it is not known."""
+        return self.manifest.known(name, listed).content or hash_of(self.content(name, listed))
+
     def note(self, name: str, fact: Fact) -> None:
         """Keep a fact, at the latest with the next piece."""
         self.found[name] = fact
@@ -121,8 +125,7 @@ def _file_by_file(reader: Reader, names: Sequence[str], stamps: Sequence[Stamp])
     for index, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
         total.update(_head(name, stamp))
         if index in looked_at:
-            known = reader.manifest.known(name, stamp).content
-            total.update((known or hash_of(reader.content(name, stamp))).encode())
+            total.update(reader.hash(name, stamp).encode())
     return total.hexdigest()
 
 

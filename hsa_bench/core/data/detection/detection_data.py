@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hsa_bench.core.data.detection import masks
+from hsa_bench.core.data.detection import masks, remarks
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
 from hsa_bench.core.data.detection.listed_files import ListedFiles, shortened
 from hsa_bench.core.data.detection.upright import UprightImages, upright
@@ -89,7 +89,7 @@ class DetectionSplit:
                     "category_id": instance.category_id,
                     "bbox": list(instance.bbox),
                     "area": instance.area,
-                    "iscrowd": instance.iscrowd,
+                    "iscrowd": int(instance.iscrowd != 0),
                     **_mask(instance, photo, kind),
                 }
                 for photo, objects in zip(self.photos, self.objects, strict=True)
@@ -118,6 +118,14 @@ class DetectionData:
     def fingerprint(self) -> str:
         """Hash over both splits."""
         return digest(self.train.fingerprint(), self.val.fingerprint())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the data, though it can be used."""
+        return (
+            *remarks.on_pictures(self.train.images, self.val.images),
+            *remarks.on_classes(self.categories, self.train.objects, self.val.objects),
+        )
 
     def limited(self, limit: int | None) -> DetectionData:
         """A fixed draw of `limit` pictures of each split, for quick looks."""

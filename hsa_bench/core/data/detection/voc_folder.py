@@ -32,7 +32,7 @@ CLASSES = (
 Classes = Literal["voc", "auto"] | tuple[str, ...]
 
 PLAIN = {"train": ("trainval", "train"), "test": ("test", "val")}
-"""Lists of a folder of one's own, the first that there is."""
+"""Lists of a folder of one's own, the first that there is; for a test on `val`, `train` before `trainval`."""
 
 OF_DEVKIT = {f"VOC{year}/{name}" for year in (2007, 2012) for name in ("train", "val", "trainval", "test")}
 """Lists that a folder of one's own has not, and for which its own stand."""
@@ -54,7 +54,7 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
     """
     home = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
     if (home / "Annotations").is_dir():
-        lists = {"train": _own_lists(home, "train", train), "test": _own_lists(home, "test", (test,))}
+        lists = _own_lists(home, train, test)
     else:
         lists = {"train": [_list(home, name) for name in train], "test": [_list(home, test)]}
     files = {split: _read(home, paths) for split, paths in lists.items()}
@@ -63,15 +63,23 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
     return DetectionData(name=root.name, train=splits["train"], val=splits["test"])
 
 
-def _own_lists(home: Path, split: str, names: tuple[str, ...]) -> list[Path]:
+def _own_lists(home: Path, train: tuple[str, ...], test: str) -> dict[str, list[Path]]:
+    """Lists of a folder of one's own, those of a VOCdevkit replaced."""
     folder = home / "ImageSets" / "Main"
+    tested = _own_or_usual(folder, "test", (test,), PLAIN["test"])
+    whole, part = PLAIN["train"]
+    usual = (part, whole) if tested[0].stem == "val" else (whole, part)
+    return {"train": _own_or_usual(folder, "train", train, usual), "test": tested}
+
+
+def _own_or_usual(folder: Path, split: str, names: tuple[str, ...], usual: tuple[str, ...]) -> list[Path]:
     if not OF_DEVKIT.intersection(names):
         return [_own_list(folder, split, name) for name in names]
     if others := sorted(set(names) - OF_DEVKIT):
         raise DataError(
             f"{folder}: {others[0]!r} to {split} with stands beside lists of a VOCdevkit; {_lists(folder)}"
         )
-    for name in PLAIN[split]:
+    for name in usual:
         if (folder / f"{name}.txt").is_file():
             return [folder / f"{name}.txt"]
     wanted = " or ".join(f"{name}.txt" for name in PLAIN[split])
