@@ -28,6 +28,9 @@ PATIENT = {"OMP_WAIT_POLICY": "passive"}
 STARTING = 600.0
 """Seconds a worker has to begin where runs have a limit."""
 
+LAST_WORDS = 10.0
+"""Seconds a worker has to end once its output is closed."""
+
 
 class WorkerDied(Exception):
     """The worker process ended before the run did; the message says how."""
@@ -72,8 +75,7 @@ class WorkerProcess:
             except OSError as error:
                 raise WorkerDied(f"no worker process could be started ({error})") from error
         worker = cls(process, log)
-        stopping.GROUPS.add(process.pid)
-        threading.Thread(target=worker._listen, daemon=True).start()
+        worker.listen()
         ctx = bench.ctx
         worker.say(
             {
@@ -86,6 +88,11 @@ class WorkerProcess:
             }
         )
         return worker
+
+    def listen(self) -> None:
+        """Begin to hear what it tells."""
+        stopping.GROUPS.add(self.process.pid)
+        threading.Thread(target=self._hear, daemon=True).start()
 
     def say(self, order: dict[str, Any]) -> None:
         """Tell it something; one that is dead does not hear it."""
@@ -140,7 +147,7 @@ class WorkerProcess:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
 
-    def _listen(self) -> None:
+    def _hear(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
@@ -149,7 +156,7 @@ class WorkerProcess:
 
     def _how_it_ended(self) -> str:
         try:
-            code = self.process.wait(timeout=10)
+            code = self.process.wait(timeout=LAST_WORDS)
         except subprocess.TimeoutExpired:
             return f"the worker process went silent; see {self.log}"
         if not self.ready and code >= 0:
