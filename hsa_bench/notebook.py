@@ -26,10 +26,10 @@ from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.models.probe import dtype_of
 from hsa_bench.core.models.taken import take
 from hsa_bench.core.models.unwrap import unwrapped
-from hsa_bench.core.results.result import Source
+from hsa_bench.core.results.result import Source, TaskResult
 from hsa_bench.core.runs.execute import Bench, execute
-from hsa_bench.core.runs.plan import LoadedBackbone, make_plan
-from hsa_bench.core.runs.runner import finished
+from hsa_bench.core.runs.plan import LoadedBackbone, Run, make_plan
+from hsa_bench.core.runs.runner import aside_if_of_another, finished
 from hsa_bench.core.runs.time_limit import check_alarm, parse_duration
 from hsa_bench.core.seed import generator
 from hsa_bench.core.user_path import user_path
@@ -123,7 +123,13 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
         if plan.blocked:
             raise UsageError(plan.blocked[0].blocked)
-        return tidy([finished(run, bench) or execute(run, bench, backbone) for run in plan.runs])
+        return tidy([finished(run, bench) or _done(run, bench, backbone) for run in plan.runs])
+
+
+def _done(run: Run, bench: Bench, backbone: Backbone) -> TaskResult:
+    if said := aside_if_of_another(run, bench):
+        _say(said)
+    return execute(run, bench, backbone)
 
 
 def _bench(bench: Bench, timeout: str) -> Bench:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,55 @@ def test_wrong_usage_is_a_value_error_with_the_remedy(
 def test_a_module_without_flat_features_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"wanted is \[2, D\]"):
         hsa_bench.evaluate(nn.Conv2d(3, 4, 3), "knn", "digits", out=tmp_path)
+
+
+def _of_a_library(forward: str) -> nn.Module:
+    """A network whose code stands in no key, as that of a library."""
+    space: dict[str, type] = {"__name__": "timm.of_a_test", "nn": nn}  # type: ignore[dict-item]
+    exec(f"class Net(nn.Module):\n    def forward(self, x):\n        return {forward}", space)
+    return space["Net"]()
+
+
+def test_a_result_of_another_network_under_the_same_key_is_computed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mean, other = _of_a_library("x.mean((2, 3))"), _of_a_library("x[:, :, :3, :3].flatten(1)")
+    first = hsa_bench.evaluate(mean, "knn", "digits", limit=60, out=tmp_path)
+    assert not capsys.readouterr().err
+    then = hsa_bench.evaluate(other, "knn", "digits", limit=60, out=tmp_path)
+    said = capsys.readouterr().err
+    assert list(first["key"]) == list(then["key"])
+    assert list(first["value"]) != list(then["value"])
+    assert "the result on file is of another network" in said
+    assert "of another network of the same key" in said  # its features
+    alone = hsa_bench.evaluate(other, "knn", "digits", limit=60, out=tmp_path / "alone")
+    assert list(alone["value"]) == list(then["value"])
+    assert len(list(tmp_path.glob("results/**/*.broken"))) == 1
+    again = hsa_bench.evaluate(other, "knn", "digits", limit=60, out=tmp_path)
+    assert list(again["started"]) == list(then["started"])
+
+
+def test_a_result_of_an_older_version_has_no_print_and_is_used(tmp_path: Path) -> None:
+    net = Tiny()
+    first = hsa_bench.evaluate(net, "knn", "digits", limit=60, out=tmp_path)
+    (path,) = tmp_path.glob("results/*/*/*.json")
+    said = json.loads(path.read_text())
+    assert said.pop("network_print")
+    path.write_text(json.dumps(said))
+    again = hsa_bench.evaluate(net, "knn", "digits", limit=60, out=tmp_path)
+    assert list(again["started"]) == list(first["started"])
+
+
+def test_an_edited_forward_has_another_key(tmp_path: Path) -> None:
+    class Other(Tiny):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(self.conv(x)).relu().amax((2, 3))
+
+    for name in ("__name__", "__qualname__", "__module__"):
+        setattr(Other, name, getattr(Tiny, name))
+    one, other = Tiny(), Other()
+    other.load_state_dict(one.state_dict())
+    ids = [from_module(net, "mine").id for net in (one, other)]
+    assert ids[0].arch == ids[1].arch
+    assert ids[0].weights == ids[1].weights
+    assert ids[0].behaviour != ids[1].behaviour

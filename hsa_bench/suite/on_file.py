@@ -15,7 +15,7 @@ from hsa_bench.core.models.user_module import is_own
 from hsa_bench.core.results.result import RunSpec, TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import Run
-from hsa_bench.core.runs.runner import finished
+from hsa_bench.core.runs.runner import aside_if_of_another, finished
 
 CHECKPOINT = "checkpoint"
 """What a pretraining calls the file that it hands over."""
@@ -81,6 +81,8 @@ def clear_the_way(todo: Sequence[Run], bench: Bench) -> Iterator[str]:
     """Set aside what stands where results of these runs will stand and is none; yield a sentence for each."""
     for run in todo:
         if said := bench.store.set_aside(bench.store.path(run.label, run.spec.task, run.spec.key)):
+            yield said
+        if said := aside_if_of_another(run, bench):
             yield said
         result = finished(run, bench)
         if result is None or not (fault := checkpoint_fault(run, result, bench)):

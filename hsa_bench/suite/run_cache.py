@@ -71,7 +71,8 @@ def free(one: Entry) -> None:
         shutil.rmtree(one.path)
     else:
         one.path.unlink(missing_ok=True)
-    one.path.with_suffix(".json").unlink(missing_ok=True)
+    for beside in (".json", ".lock"):
+        one.path.with_suffix(beside).unlink(missing_ok=True)
 
 
 def _features(run: Path, folder: Path) -> Iterator[Entry]:

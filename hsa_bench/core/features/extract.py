@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,8 @@ from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view, resizes
 from hsa_bench.core.digest import digest_of
 from hsa_bench.core.features.forward import BATCH, layered_batches
-from hsa_bench.core.files import whole_file, write_text
+from hsa_bench.core.features.kept import KeptFeatures, is_whole, write_piece
+from hsa_bench.core.features.lock import held
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST, watched
 from hsa_bench.core.models.precision import Precision, chosen
@@ -91,7 +91,8 @@ def extract(
 
     They are written piece by piece, so a run that is killed goes on where it was. Several processes take
     turns at the pieces; they must share the cache's folder. The trunk's own features come onto file in the
-    same pass, and so do other layers that are named.
+    same pass, and so do other layers that are named. What is damaged on file, or of another network under the
+    same key, is made again; what another command is making is waited for.
 
     Args:
         backbone: Left as it is.
@@ -107,24 +108,55 @@ def extract(
     """
     precision = chosen(precision, ctx.device)
     wanted = tuple(dict.fromkeys((LAST, *layers)))
-    identities = {name: _identity(backbone, images, view, precision, storage, name) for name in wanted}
-    files = {name: ctx.cache / "features" / f"{digest_of(identities[name])}.npy" for name in wanted}
-    if not from_first(files[layers[0]].exists()):
-        missing = from_first([name for name in wanted if not files[name].exists()])
-        if rank() == 0:
-            for name in missing:
-                said = {"backbone": backbone.label, "data": len(images), **identities[name]}
-                write_text(files[name].with_suffix(".json"), json.dumps(said))
-        work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
-        work.make({name: files[name] for name in missing})
-    path = files[layers[0]]
-    features = np.load(path, mmap_mode="c" if path.stat().st_size > IN_MEMORY // 2 else None)
+    kept = {name: _kept(backbone, images, view, (precision, storage), name, ctx) for name in wanted}
+    first = kept[layers[0]]
+    if not from_first(rank() == 0 and first.usable()):
+        paths = [one.path for one in kept.values()]
+        with held(paths, ctx.say) if rank() == 0 else nullcontext():
+            missing = from_first([name for name in wanted if rank() == 0 and not _usable(kept[name], ctx)])
+            work = _Extraction(backbone, images, centre_view(view, backbone.card), ctx, precision, storage)
+            if missing:
+                work.make({name: kept[name] for name in missing})
+    large = first.path.stat().st_size > IN_MEMORY // 2
     return FeatureSet(
-        features=torch.from_numpy(features),
+        features=torch.from_numpy(np.load(first.path, mmap_mode="c" if large else None)),
         labels=torch.from_numpy(images.labels),
         classes=len(images.classes),
-        key=path.stem,
+        key=first.path.stem,
     )
+
+
+def _kept(
+    backbone: Backbone,
+    images: ImageSet,
+    view: View,
+    formats: tuple[Precision, Storage],
+    layer: str,
+    ctx: Context,
+) -> KeptFeatures:
+    """The file that features have, or will have."""
+    identity = _identity(backbone, images, view, *formats, layer)
+    return KeptFeatures(
+        path=ctx.cache / "features" / f"{digest_of(identity)}.npy",
+        said={"backbone": backbone.label, "data": len(images), **identity},
+        rows=len(images),
+        print=backbone.print,
+        dim=backbone.dim if layer == LAST else 0,
+    )
+
+
+def _usable(kept: KeptFeatures, ctx: Context) -> bool:
+    """Whether features are on file, as they were written and of this network; say where they are not."""
+    if kept.usable():
+        return True
+    if kept.missing:
+        return False
+    if fault := kept.fault():
+        ctx.say(f"features {kept.path}: {fault}, computed again")
+        return False
+    kept.adopt()
+    ctx.say(f"features {kept.path}: of an older version, without a checksum; used as they are, with one now")
+    return True
 
 
 def _identity(
@@ -158,24 +190,28 @@ class _Extraction:
     precision: Precision
     storage: Storage
 
-    def make(self, files: Mapping[str, Path]) -> None:
+    def make(self, files: Mapping[str, KeptFeatures]) -> None:
         """Compute what is missing of the pieces of each layer, then join them to its file."""
         count = len(self.images)
+        with together():
+            if rank() == 0:
+                for kept in files.values():
+                    kept.begin()
         pieces = [range(low, min(low + PIECE, count)) for low in range(0, count, PIECE)]
-        parts = {name: [_piece(path, piece) for piece in pieces] for name, path in files.items()}
+        parts = {name: [_piece(kept, piece) for piece in pieces] for name, kept in files.items()}
         todo = [
             (piece, missing)
             for i, piece in list(enumerate(pieces))[rank() :: world()]
-            if (missing := {name: own[i] for name, own in parts.items() if not own[i].exists()})
+            if (missing := {n: own[i] for n, own in parts.items() if not is_whole(own[i], len(piece))})
         ]
         with together(), watched(self.backbone.module, files) as layers:
             self._compute(todo, layers)
         with together():
             if rank() == 0:
-                for name, path in files.items():
-                    _join(parts[name], path, count)
+                for name, kept in files.items():
+                    kept.join(parts[name])
         with together():
-            if lost := [path for path in files.values() if not path.exists()]:
+            if lost := [kept.path for kept in files.values() if kept.missing]:
                 seen = f"not seen by process {rank()}; the processes must share the --out folder"
                 raise RuntimeError(f"{lost[0]}: {seen}")
 
@@ -197,8 +233,7 @@ class _Extraction:
                 part = torch.cat([one[name] for one in parts])
                 kept = part.half() if self._in_half(part) else part
                 self._check(name, kept)
-                with whole_file(file) as out:
-                    np.save(out, kept.numpy())
+                write_piece(file, kept.numpy())
 
     def _check(self, layer: str, kept: Tensor) -> None:
         """Refuse what is no number, or none any more in half precision."""
@@ -213,19 +248,5 @@ class _Extraction:
         return self.storage == "float16" or (self.storage == "auto" and large)
 
 
-def _piece(path: Path, piece: range) -> Path:
-    return path.with_suffix("") / f"{piece.start:09}.npy"
-
-
-def _join(files: Sequence[Path], path: Path, count: int) -> None:
-    first = np.load(files[0], mmap_mode="r")
-    header = {
-        "descr": np.lib.format.dtype_to_descr(first.dtype),
-        "fortran_order": False,
-        "shape": (count, first.shape[1]),
-    }
-    with whole_file(path) as out:
-        np.lib.format.write_array_header_1_0(out, header)
-        for file in files:
-            out.write(np.load(file).tobytes())
-    shutil.rmtree(path.with_suffix(""))
+def _piece(kept: KeptFeatures, piece: range) -> Path:
+    return kept.pieces / f"{piece.start:09}.npy"

@@ -69,6 +69,11 @@ def network_print(module: nn.Module, side: int = 0) -> str:
     return ""
 
 
+def is_changeable(module: nn.Module, side: int = 0) -> bool:
+    """Whether a network gives other features each time, so that its print tells nothing."""
+    return differ(network_print(module, side), network_print(module, side))
+
+
 def differ(one: str, other: str) -> bool:
     """Whether two prints are of different networks; not if one is missing, or of an unknown form."""
     first, second = _read(one), _read(other)

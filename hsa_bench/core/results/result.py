@@ -187,6 +187,9 @@ class TaskResult(Record):
     peak_memory_mb: float = Field(ge=0)
     images: int = Field(default=0, ge=0)
     """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""
+    network_print: str = ""
+    """The backbone's features of a few fixed pictures, as text: whether it is still the network that this was
+    measured on. Schema 3."""
     changed: tuple[str, ...] | None = ()
     """Settings unlike the task's own, so that its number is not the recipe's; null: not known, as in files
     of schema 1."""

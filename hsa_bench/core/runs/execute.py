@@ -13,6 +13,7 @@ from hsa_bench.core.context import SCRATCH, Context
 from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.features.leakage import overlap
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
+from hsa_bench.core.models.network_print import differ, is_changeable
 from hsa_bench.core.processes import rank, world
 from hsa_bench.core.results import outcomes
 from hsa_bench.core.results.result import Failure, Overlap, Provenance, Status, TaskResult
@@ -52,6 +53,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
     start = time.perf_counter()
     try:
         loaded = backbone or open_backbone(run.backbone)
+        _check_network(run, loaded)
         with counted(loaded.module) as passes, alarm(bench.timeout):
             outcome, further = _measure(run, task, loaded, ctx)
         if task.frozen:
@@ -102,6 +104,7 @@ def record(run: Run, bench: Bench, status: Status, **found: Any) -> TaskResult:
         diagnostic=task.diagnostic,
         protocol=task.protocol,
         source=run.source,
+        network_print=run.print,
         provenance=bench.provenance,
         **{"seconds": 0.0, "peak_memory_mb": 0.0, **found},
     )
@@ -117,11 +120,22 @@ class _Beside:
     """What a person should know of the data's files, if anything."""
 
 
-def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
+def _check_network(run: Run, backbone: Backbone) -> None:
+    """Refuse a network that is not the planned one.
+
+    Raises:
+        RuntimeError: Its weights are others, or it does something else with them.
+    """
+    name = run.backbone.path or run.label
     if backbone.weights != run.spec.backbone.weights:
-        raise RuntimeError(
-            f"{run.backbone.path or run.label}: the weights have changed since the run was planned"
-        )
+        raise RuntimeError(f"{name}: the weights have changed since the run was planned")
+    if backbone.behaviour != run.spec.backbone.behaviour:
+        raise RuntimeError(f"{name}: the network's code has changed since the run was planned")
+    if differ(run.print, backbone.print) and not is_changeable(backbone.module, backbone.side):
+        raise RuntimeError(f"{name}: the network does something else than when the run was planned")
+
+
+def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
     keep_in(ctx.cache)
     data = task.data(run.dataset, ctx)
     if data.fingerprint() != run.spec.data.fingerprint:

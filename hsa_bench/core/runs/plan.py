@@ -25,6 +25,8 @@ class Run(Record):
     dataset: str
     spec: RunSpec
     source: Source
+    print: str = ""
+    """The network's, as it was planned with; see `network_print`."""
     skipped: str = ""
     """Why the task cannot measure this backbone."""
 
@@ -148,6 +150,7 @@ def plan_runs(
                         dataset=opened.dataset,
                         spec=spec,
                         source=backbone.backbone.source,
+                        print=backbone.backbone.print,
                         skipped=task.unsupported(backbone.backbone),
                     )
                 )

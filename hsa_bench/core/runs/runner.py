@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from hsa_bench.core.files import set_aside
+from hsa_bench.core.models.network_print import differ
 from hsa_bench.core.processes import alone, from_first, rank
 from hsa_bench.core.results.result import Failure, TaskResult
 from hsa_bench.core.runs.execute import Bench, execute, record
@@ -27,9 +29,30 @@ def _ignore(text: str) -> None:
 
 
 def finished(run: Run, bench: Bench) -> TaskResult | None:
-    """Return the result on file, if the run need not be done again: failed ones are."""
+    """Return the result on file; None where the run is to be done: it failed, or was of another network."""
     result = bench.store.get(run.label, run.spec.task, run.spec.key)
-    return result if result is not None and result.status != "failed" else None
+    return None if result is None or result.status == "failed" or of_another(run, result) else result
+
+
+def of_another(run: Run, result: TaskResult) -> bool:
+    """Whether a result is of a network of the same key that does something else; see `network_print`."""
+    return result.status != "failed" and differ(run.print, result.network_print)
+
+
+def aside_if_of_another(run: Run, bench: Bench) -> str:
+    """Set a result of another network aside; return a sentence that says so, empty where there is none.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    result = bench.store.get(run.label, run.spec.task, run.spec.key)
+    if result is None or not of_another(run, result):
+        return ""
+    aside = set_aside(bench.store.path(run.label, run.spec.task, run.spec.key))
+    return (
+        f"{run.label} {run.spec.task}, seed {run.spec.seed}: the result on file is of another network, whose "
+        f"features of fixed pictures differ; set aside as {aside.name}, and computed again"
+    )
 
 
 def run_in_worker(
