@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,27 @@ def test_files_are_read_and_nothing_given_is_changed(tmp_path: Path) -> None:
 
     assert score(tmp_path / "found.json", str(tmp_path / "truth.json")) == score(found, objects)
     assert (found, objects) == before
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"size": [150, 200], "counts": "zzzz"},
+        {"size": [150, 200], "counts": [1, 2]},
+        {"size": [-1, -1], "counts": [1]},
+        {"size": [10, 20], "counts": [200]},
+        {"size": [150, 200]},
+        {"size": "x", "counts": "04"},
+    ],
+)
+@pytest.mark.parametrize("where", ["a detection", "an object"])
+def test_run_lengths_that_pycocotools_would_overrun_are_refused(mask: dict[str, Any], where: str) -> None:
+    good = in_image(1, 3, **box(10, 10, 40, 30))
+    odd = {**good, "segmentation": mask}
+    found, objects = ([good], [odd]) if where == "an object" else ([odd], [good])
+
+    with pytest.raises(ValueError, match=rf"{where} in image 1: its "):
+        score([{**one, "score": 0.5} for one in found], truth(objects))
 
 
 def test_a_detection_in_an_unknown_image_is_refused() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from hsa_bench.core.data.detection.masks import check_run_lengths
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 
 Kind = Literal["bbox", "segm"]
@@ -30,12 +31,17 @@ def evaluate(kind: Kind, detections: Sequence[Mapping[str, Any]], truth: Mapping
         truth: The content of an annotation file.
 
     Raises:
-        ValueError: A detection names a picture that `truth` does not list.
+        ValueError: A detection names a picture that `truth` does not list, or its run lengths do not fill it.
     """
     photos = {photo["id"]: photo for photo in truth["images"]}
     for row in detections:
         if row["image_id"] not in photos:
             raise ValueError(f"a detection is in image {row['image_id']}, which the annotations do not list")
+    for what, rows in (("a detection", detections), ("an object", truth["annotations"])):
+        for row in rows if kind == "segm" else ():
+            if photo := photos.get(row["image_id"]):
+                named = f"{what} in image {row['image_id']}"
+                check_run_lengths(row.get("segmentation"), photo["width"], photo["height"], named)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         evaluation = COCOeval(
             _coco(truth, truth["annotations"]),

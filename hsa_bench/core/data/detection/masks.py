@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pycocotools.mask as run_lengths
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from hsa_bench.core.errors import DataError
+from hsa_bench.core.settings import explain
 
 Polygons = list[list[float]]
 """Each as x, y, x, y, …, px."""
@@ -37,8 +42,8 @@ class RunLengths:
         """Return the lengths written out; None where the string is not one of COCO's."""
         return self.counts if isinstance(self.counts, list) else _unpacked(self.counts)
 
-    def fault(self, width: int, height: int) -> str:
-        """Say why it is not a mask of a picture of that size; empty where it is."""
+    def broken(self, width: int, height: int) -> str:
+        """Say why it is not a mask of a picture of that size; empty where it is, if one without a pixel."""
         if self.size != (height, width):
             return (
                 f"{OTHER_SIZE} {self.size[1]} x {self.size[0]} px, its picture of {width} x {height}; "
@@ -47,10 +52,17 @@ class RunLengths:
         lengths = self.lengths()
         if lengths is None or min(lengths, default=-1) < 0 or sum(lengths) != width * height:
             return f"its run lengths do not fill the picture of {width} x {height} px"
-        return "" if sum(lengths[1::2]) else "its mask has no pixel"
+        return ""
+
+    def fault(self, width: int, height: int) -> str:
+        """Say why it cannot be learnt from in a picture of that size; empty where it can."""
+        lengths = self.lengths() or []
+        return self.broken(width, height) or ("" if sum(lengths[1::2]) else "its mask has no pixel")
 
 
 Mask = Polygons | RunLengths
+
+_READER = TypeAdapter(RunLengths)
 
 
 def stated(given: Any) -> Any:
@@ -74,6 +86,22 @@ def fault(mask: Mask, width: int, height: int) -> str:
     if not any(is_drawable(polygon, width, height) for polygon in mask):
         return "its mask has no polygon of three points or more"
     return ""
+
+
+def check_run_lengths(stated: Any, width: int, height: int, named: str) -> None:
+    """Refuse run lengths that pycocotools would read beyond their end; polygons, and its own bytes, pass.
+
+    Raises:
+        DataError: They do not fill a picture of that size, px.
+    """
+    if not isinstance(stated, Mapping) or isinstance(stated.get("counts"), bytes):
+        return
+    try:
+        fault = _READER.validate_python(dict(stated)).broken(width, height)
+    except ValidationError as error:
+        fault = f"its run lengths cannot be read ({explain(error).reason})"
+    if fault:
+        raise DataError(f"{named}: {fault}")
 
 
 def is_drawable(polygon: list[float], width: int, height: int) -> bool:
