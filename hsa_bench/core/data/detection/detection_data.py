@@ -48,6 +48,8 @@ class DetectionSplit:
     """By ascending id."""
     dropped: tuple[str, ...]
     """Why objects are left out, a text each that names file and object."""
+    sound: bool = True
+    """Whether every mask that is stated can be drawn."""
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -160,26 +162,29 @@ def _open_split(root: Path, split: str) -> DetectionSplit:
     names, stated = [p.file_name for p in photos], [(p.width, p.height) for p in photos]
     images, _ = upright(folder, names, stated, lambda _: path)
     objects, dropped = usable(path, photos, sorted(file.annotations, key=_order))
+    sound = _are_sound(file.annotations, photos)
+    mended = not (sound and all(one.is_sized for one in file.annotations))
     return DetectionSplit(
         annotation_file=path,
-        annotations=digest(path.read_bytes(), *_mended(file.annotations, photos), length=WHOLE),
+        # version 1 of this reader left objects out, or took another area
+        annotations=digest(path.read_bytes(), *(["reader 2"] if mended else []), length=WHOLE),
         images=images,
         photos=tuple(photos),
         objects=objects,
         categories=tuple(sorted(file.categories, key=lambda category: category.id)),
         dropped=dropped,
+        sound=sound,
     )
 
 
-def _mended(instances: Iterable[Instance], photos: Iterable[Photo]) -> list[str]:
-    """Mark data whose objects were left out, or had another area, in version 1 of this reader."""
+def _are_sound(instances: Iterable[Instance], photos: Iterable[Photo]) -> bool:
+    """Whether each object states a mask that can be drawn, or says nothing of one."""
     by_id = {photo.id: photo for photo in photos}
-    for instance in instances:
-        masked = instance.segmentation is None or instance.segmentation != []
-        trouble = instance.mask_trouble_in(by_id[instance.image_id])
-        if not masked or trouble or (instance.area is not None and not instance.is_sized):
-            return ["reader 2"]
-    return []
+    return not any(
+        one.segmentation == [] or one.mask_trouble_in(by_id[one.image_id])
+        for one in instances
+        if one.segmentation is not None
+    )
 
 
 def _check_pictures(path: Path, there: ListedFiles, photos: Sequence[Photo]) -> None:
@@ -214,7 +219,8 @@ def usable(
         if trouble := instance.box_trouble_in(photo):
             dropped.append(f"{path.name}: {named(instance, photo)}: {trouble}")
         else:
-            objects[photo.id].append(replace(instance, area=instance.sized_in(photo)))
+            sized = instance if instance.is_sized else replace(instance, area=instance.sized_in(photo))
+            objects[photo.id].append(sized)
     return tuple(tuple(objects[photo.id]) for photo in photos), tuple(dropped)
 
 

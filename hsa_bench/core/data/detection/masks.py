@@ -106,7 +106,7 @@ def check_run_lengths(stated: Any, width: int, height: int, named: str) -> None:
 
 def is_drawable(polygon: list[float], width: int, height: int) -> bool:
     """Whether it has three points, all of them numbers about the picture, and some area."""
-    if len(polygon) < 6 or len(polygon) % 2 or not all(map(math.isfinite, polygon)):
+    if len(polygon) < 6 or len(polygon) % 2 or not math.isfinite(sum(polygon)):
         return False
     x, y = polygon[::2], polygon[1::2]
     left, right, top, bottom = min(x), max(x), min(y), max(y)

@@ -39,7 +39,8 @@ def _checked(split: DetectionSplit, without: str, tested: bool) -> DetectionSpli
         own = []
         for instance in objects:
             trouble = "" if instance.segmentation else "it is a crowd without a mask"
-            trouble = trouble or instance.mask_trouble_in(photo)
+            if not trouble and not split.sound:
+                trouble = instance.mask_trouble_in(photo)
             if trouble.startswith(OTHER_SIZE):
                 raise DataError(
                     f"{split.annotation_file}: {named(instance, photo)}: {trouble}; or set {without}"
