@@ -282,6 +282,16 @@ def test_names_that_are_not_utf8_stand_beside_good_ones(tmp_path: Path) -> None:
         used(replace(VOC, root=str(root), train=("train",), test="val"), root)
 
 
+def test_a_root_whose_path_is_not_utf8_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    write_coco(root)
+    write_dogs(root)
+
+    for task in (replace(COCO, root=str(root)), replace(VOC, root=str(root), train=("train",), test="val")):
+        with pytest.raises(DataError, match=r"caf\\xe9: the path of this folder is not UTF-8; rename it"):
+            used(task, root)
+
+
 @pytest.mark.parametrize("line", ["a\nb\n\xe9t\xe9", "../trainval", "/etc/passwd", "a b c"])
 def test_labels_of_voc_are_refused_alike(tmp_path: Path, line: str) -> None:
     write_voc(tmp_path / "VOC2007", "trainval", {"a": [("dog", (1, 1, 9, 9), False)]})

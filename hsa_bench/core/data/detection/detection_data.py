@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hsa_bench.core.data.detection import masks, remarks
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo, read_annotations
-from hsa_bench.core.data.detection.listed_files import ListedFiles, shortened
+from hsa_bench.core.data.detection.listed_files import ListedFiles, refuse_unwritable, shortened
 from hsa_bench.core.data.detection.upright import UprightImages, upright
 from hsa_bench.core.digest import WHOLE, digest
 from hsa_bench.core.errors import DataError
@@ -145,6 +145,7 @@ def open_coco(root: Path, name: str) -> DetectionData:
     Raises:
         DataError: A file is missing or not what it should be; the message names it.
     """
+    refuse_unwritable(root)
     train, val = _open_split(root, "train"), _open_split(root, "val")
     if train.categories != val.categories:
         raise DataError(f"{val.annotation_file}: its categories differ from those of {train.annotation_file}")

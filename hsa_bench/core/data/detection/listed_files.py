@@ -12,6 +12,7 @@ import re
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from hsa_bench.core.data.manifest import shown
 from hsa_bench.core.errors import DataError
 
 LONGEST = 255
@@ -91,6 +92,16 @@ def name_trouble(name: str) -> str:
     if ".." in re.split(r"[/\\]", name):
         return "leads out of its folder by '..'; give the path inside the folder"
     return "" if PurePosixPath(name).name else "names a folder"
+
+
+def refuse_unwritable(root: Path) -> None:
+    """Refuse a data root whose path no result could hold.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
+    if _has_no_utf8(str(root)):
+        raise DataError(f"{shown(root)}: the path of this folder is not UTF-8; rename it, or link to it")
 
 
 def shortened(name: object) -> str:

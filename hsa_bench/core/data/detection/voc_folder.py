@@ -17,7 +17,7 @@ from typing import Literal
 
 from hsa_bench.core.data.detection.coco_file import Category, Instance, Photo
 from hsa_bench.core.data.detection.detection_data import DetectionData, DetectionSplit, usable
-from hsa_bench.core.data.detection.listed_files import ListedFiles, name_trouble, shortened
+from hsa_bench.core.data.detection.listed_files import ListedFiles, name_trouble, refuse_unwritable, shortened
 from hsa_bench.core.data.detection.upright import upright
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
 from hsa_bench.core.data.detection.voc_list import image_list
@@ -52,6 +52,7 @@ def open_voc(root: Path, train: tuple[str, ...], test: str, classes: Classes = "
     Raises:
         DataError: Something is missing or not what it should be; the message names it.
     """
+    refuse_unwritable(root)
     home = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
     if (home / "Annotations").is_dir():
         lists = _own_lists(home, train, test)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsa_bench.core.data.detection.listed_files import shortened
+from hsa_bench.core.data.detection.listed_files import refuse_unwritable, shortened
 from hsa_bench.core.data.detection.voc_file import VocFile, read_voc
 from hsa_bench.core.data.detection.voc_folder import CLASSES, annotations_of
 from hsa_bench.core.data.detection.voc_pictures import VocPictures
@@ -71,6 +71,7 @@ def open_voc_labels(root: Path) -> VocLabels:
     Raises:
         DataError: Something is missing or not what it should be; the message names it.
     """
+    refuse_unwritable(root)
     home = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
     folder = home / YEAR
     for part in ("Annotations", "ImageSets/Main", "JPEGImages"):
