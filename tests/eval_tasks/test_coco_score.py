@@ -132,6 +132,24 @@ def test_run_lengths_that_pycocotools_would_overrun_are_refused(mask: dict[str, 
         score([{**one, "score": 0.5} for one in found], truth(objects))
 
 
+@pytest.mark.parametrize("nothing", [[], [[]], {}, None, "missing"])
+def test_objects_without_mask_or_area_are_scored_by_their_boxes(nothing: Any) -> None:
+    bare = {**DOG, "segmentation": nothing}
+    if nothing == "missing":
+        del bare["segmentation"]
+    objects = truth([CAT, bare])
+    for one in objects["annotations"]:
+        del one["area"]
+
+    scores = score([{**one, "score": 0.9} for one in (CAT, DOG)], objects)
+
+    assert (scores["bbox/AP"], scores["segm/AP"]) == (pytest.approx(100), pytest.approx(100))
+    assert score([{**CAT, "score": 0.9}], objects)["bbox/AP"] == pytest.approx(50)
+    assert score([{**CAT, "score": 0.9}], objects)["segm/AP"] == pytest.approx(
+        100
+    )  # the dog has no mask to find
+
+
 def test_a_detection_in_an_unknown_image_is_refused() -> None:
     with pytest.raises(ValueError, match="image 7, which the annotations do not list"):
         score([{**CAT, "image_id": 7, "score": 0.9}], truth([CAT]))

@@ -12,11 +12,15 @@ import pycocotools.mask as run_lengths
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pydantic import TypeAdapter
 
-from hsa_bench.core.data.detection.masks import check_run_lengths
+from hsa_bench.core.data.detection.coco_file import Instance, Photo
+from hsa_bench.core.data.detection.masks import check_run_lengths, outline
 from hsa_bench.core.results.outcomes import DetectionOutcomes
 
 Kind = Literal["bbox", "segm"]
+
+_INSTANCE = TypeAdapter(Instance)
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """The first six numbers of pycocotools' summary."""
 
@@ -28,7 +32,8 @@ def evaluate(kind: Kind, detections: Sequence[Mapping[str, Any]], truth: Mapping
         kind: What has to overlap, boxes or masks.
         detections: Rows in COCO's results format; neither they nor `truth` are changed. With masks, a row's
             area is that of its box where it has one, as in pycocotools; Detectron2 hands in rows without.
-        truth: The content of an annotation file.
+        truth: The content of an annotation file. A missing area is computed; with masks an object without one
+            is a crowd of its box, where pycocotools ends in an error.
 
     Raises:
         ValueError: A detection names a picture that `truth` does not list, or its run lengths do not fill it.
@@ -44,7 +49,7 @@ def evaluate(kind: Kind, detections: Sequence[Mapping[str, Any]], truth: Mapping
                 check_run_lengths(row.get("segmentation"), photo["width"], photo["height"], named)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         evaluation = COCOeval(
-            _coco(truth, truth["annotations"]),
+            _coco(truth, [_asked(row, kind, photos.get(row["image_id"])) for row in truth["annotations"]]),
             _coco(truth, [_found(row, kind, photos[row["image_id"]]) for row in detections]),
             kind,
         )
@@ -67,6 +72,19 @@ def _coco(truth: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> COCO:
     coco.dataset = {"images": truth["images"], "categories": truth["categories"], "annotations": numbered}
     coco.createIndex()
     return coco
+
+
+def _asked(row: Mapping[str, Any], kind: Kind, photo: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """An object with all that pycocotools needs."""
+    if photo is None:
+        return row
+    asked = dict(row)
+    if asked.get("area") is None:
+        instance = _INSTANCE.validate_python(asked)
+        asked["area"] = instance.sized_in(Photo(photo["id"], "", photo["width"], photo["height"]))
+    if kind == "segm" and not any(asked.get("segmentation") or ()):
+        asked.update(segmentation=[outline(asked["bbox"])], iscrowd=1)
+    return asked
 
 
 def _found(row: Mapping[str, Any], kind: Kind, photo: Mapping[str, Any]) -> dict[str, Any]:

@@ -236,8 +236,7 @@ def _mask(instance: Instance, photo: Photo, kind: Literal["bbox", "segm"]) -> di
         return {"segmentation": masks.drawn(instance.segmentation, photo.width, photo.height)}
     if kind == "bbox":
         return {}
-    x, y, w, h = instance.bbox
-    return {"segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]], "iscrowd": 1}
+    return {"segmentation": [masks.outline(instance.bbox)], "iscrowd": 1}
 
 
 def _order(instance: Instance) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ def check_run_lengths(stated: Any, width: int, height: int, named: str) -> None:
     Raises:
         DataError: They do not fill a picture of that size, px.
     """
-    if not isinstance(stated, Mapping) or isinstance(stated.get("counts"), bytes):
+    if not stated or not isinstance(stated, Mapping) or isinstance(stated.get("counts"), bytes):
         return
     try:
         fault = _READER.validate_python(dict(stated)).broken(width, height)
@@ -128,6 +128,12 @@ def packed(mask: Mask, width: int, height: int) -> dict[str, Any]:
     if isinstance(found, list):
         return run_lengths.merge(run_lengths.frPyObjects(found, height, width))
     return found if isinstance(found["counts"], str) else run_lengths.frPyObjects(found, height, width)
+
+
+def outline(box: Sequence[float]) -> list[float]:
+    """Return the polygon about a box of left, top, width, height, px."""
+    x, y, w, h = box
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
 
 
 def unpacked(rle: dict[str, Any]) -> NDArray[np.uint8]:
