@@ -34,9 +34,13 @@ from hsa_bench.core.runs.time_limit import check_alarm, parse_duration
 from hsa_bench.core.seed import generator
 from hsa_bench.core.user_path import user_path
 from hsa_bench.suite.choose_tasks import choose_tasks
+from hsa_bench.suite.one_name import check_on_file
 from hsa_bench.suite.open_bench import at_work, open_bench
 from hsa_bench.suite.options import checked_seeds, is_name
 from reports.run_folder.frame import tidy
+
+UNNAMED = "backbone"
+"""Label of what nobody named; whatever weights it stands for, they are never averaged."""
 
 
 def evaluate(  # noqa: PLR0913 (a notebook's option list)
@@ -44,11 +48,12 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     tasks: str | Iterable[str] = ("linear", "knn"),
     dataset: str = "digits",
     *,
-    label: str = "backbone",
+    label: str = UNNAMED,
     arch: str = "",
     file_format: str = "",
     branch: str = "",
     head: str = "",
+    pretraining_seed: int | None = None,
     card: Preprocess | None = None,
     seeds: Sequence[int] = (0,),
     limit: int | None = None,
@@ -74,6 +79,9 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         branch: Network of a file: "key", "teacher" …
         head: "drop" measures what goes into a module's last layer, "keep" what comes out; empty refuses a
             module that ends in a classifier, unless it is timm's or torchvision's, which give their features.
+        pretraining_seed: Of a backbone that is one of several pretrainings of one thing, which share a label
+            and are averaged; a file of this project's own states it itself. Without it, other weights need
+            another label.
         card: Preprocessing it expects; if None, ImageNet's mean and standard deviation for a module, and
             what a file and its format say for a file.
         seeds: Evaluation seeds.
@@ -105,7 +113,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         if idle := [n for n, v in (("arch", arch), ("file_format", file_format), ("branch", branch)) if v]:
             raise UsageError(f"{idle[0]}: it changes nothing, as a module is no file; leave it out")
         backbone = from_module(module_or_path, label, card, head, image_size)
-        request = BackboneRequest(label=label, arch=backbone.arch)
+        request = BackboneRequest(label=label, arch=backbone.arch, pretraining_seed=pretraining_seed)
     else:
         path = str(module_or_path)
         request = BackboneRequest(
@@ -117,10 +125,14 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
             card=card.as_dict() if card else {},
             head=head,
             side=image_size,
+            pretraining_seed=pretraining_seed,
         )
         backbone = open_backbone(request)
+    loaded = LoadedBackbone(request, backbone)
+    if label != UNNAMED:
+        check_on_file(loaded, bench.store)
     with at_work(bench, _say):
-        plan = make_plan(chosen, [LoadedBackbone(request, backbone)], dataset, seeds, limit, bench.ctx)
+        plan = make_plan(chosen, [loaded], dataset, seeds, limit, bench.ctx)
         if plan.blocked:
             raise UsageError(plan.blocked[0].blocked)
         return tidy([finished(run, bench) or _done(run, bench, backbone) for run in plan.runs])

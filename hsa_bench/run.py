@@ -13,7 +13,7 @@ from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
-from hsa_bench.suite.options import parse_checkpoint, parse_numbers, words
+from hsa_bench.suite.options import parse_checkpoint, parse_numbers, parse_pretraining_seeds, words
 
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
@@ -55,6 +55,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         typer.Option(help="NAME=moco-v2-200: the published pretraining a file is said to be; repeatable."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated evaluation seeds.")] = "",
+    pretrain_seed: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=0,1: the files of that name are pretrainings of these seeds; repeatable."),
+    ] = None,
     preset: Annotated[str, typer.Option(help="A preset's name, or a YAML file; see --list.")] = "",
     trust: Annotated[
         bool, typer.Option("--trust-preset", help="Let the preset name Python code, which then runs.")
@@ -107,6 +111,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "image_size": image_size,
             "baseline": baseline,
             "claims": parse_claims(claim or []),
+            "pretraining_seeds": parse_pretraining_seeds(pretrain_seed or []),
             "seeds": parse_numbers(seeds, "--seeds") if seeds else (),
             "limit": limit,
             "timeout": timeout,

@@ -13,6 +13,8 @@ from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.notebook import from_module
+from reports.run_folder.collected import collect
+from reports.run_folder.grid import lay_out
 
 
 class Tiny(nn.Module):
@@ -151,3 +153,20 @@ def test_an_edited_forward_has_another_key(tmp_path: Path) -> None:
     assert ids[0].arch == ids[1].arch
     assert ids[0].weights == ids[1].weights
     assert ids[0].behaviour != ids[1].behaviour
+
+
+def test_a_name_is_of_one_network_unless_each_states_its_pretraining_seed(tmp_path: Path) -> None:
+    first, second = (build("resnet18-w8-cifar", seed=seed) for seed in (1, 2))
+    facts = {"tasks": "knn", "limit": 50, "out": tmp_path, "label": "mine"}
+    hsa_bench.evaluate(first, pretraining_seed=1, **facts)
+
+    with pytest.raises(ValueError, match=r"label mine: .* another label; .*pretraining_seed=1"):
+        hsa_bench.evaluate(second, **facts)
+    with pytest.raises(ValueError, match="label mine"):
+        hsa_bench.evaluate(second, pretraining_seed=1, **facts)
+    hsa_bench.evaluate(second, pretraining_seed=2, **facts)
+    assert lay_out(collect(tmp_path)).rows == ("mine",)
+
+    hsa_bench.evaluate(first, "knn", limit=50, out=tmp_path)
+    hsa_bench.evaluate(second, "knn", limit=50, out=tmp_path)
+    assert len(lay_out(collect(tmp_path)).rows) == 3

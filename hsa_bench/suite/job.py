@@ -79,6 +79,9 @@ class Job(Record):
     image_size: Side = 0
     baseline: Names = ()
     """Backbones that the others are compared with; empty: moco and simclr where they are."""
+    pretraining_seeds: dict[str, Seeds] = Field(default_factory=dict)
+    """By backbone's name: the seed of each of its files' pretraining, in their order, where several files are
+    pretrainings of one thing and do not say it themselves."""
     claims: dict[str, str] = Field(default_factory=dict)
     """By backbone's name ("" with a single one): the published pretraining its file is said to be."""
     random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
@@ -114,7 +117,13 @@ class Job(Record):
             label = valid(self.arch.partition(":")[2])
             own = BackboneRequest(label=label, path=self.arch)
             requests = [own.model_copy(update={**self._said_of(own), "arch": ""})]
-        return requests
+        seeds = {label: iter(stated) for label, stated in self.pretraining_seeds.items()}
+        return [
+            request.model_copy(update={"pretraining_seed": next(seeds[request.label], None)})
+            if request.label in seeds
+            else request
+            for request in requests
+        ]
 
     def settings_of(self, pretraining: bool) -> dict[str, Any]:
         """Return the settings of the evaluations, by `task.field`, or of the pretraining, by field."""
@@ -220,6 +229,12 @@ def _check_names(job: Job) -> None:
                 raise UsageError(
                     f"--{option} {name}=…: no such backbone; there are {', '.join(names) or 'none'}"
                 )
+    for name, seeds in job.pretraining_seeds.items():
+        if names.count(name) != len(seeds):
+            raise UsageError(
+                f"--pretrain-seed {name}: {len(seeds)} seeds for {names.count(name)} files of that name; "
+                "give one for each, in their order"
+            )
     for name in (*names, *job.pretrain.backbones):
         if is_control(name):
             raise UsageError(f"{name}: is the name of a control; call this backbone something else")

@@ -93,6 +93,17 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     return checked_seeds(numbers, f"{option} {shown(text)[1:-1]}")
 
 
+def parse_pretraining_seeds(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Parse `NAME=0,1`, the pretraining seeds of a name's files.
+
+    Raises:
+        UsageError: Another form.
+    """
+    example = "NAME=0,1: a seed for each file of that name, in their order"
+    pairs = (split_pair(text, "--pretrain-seed", example) for text in texts)
+    return {name: parse_numbers(seeds, f"--pretrain-seed {name}") for name, seeds in pairs}
+
+
 def checked_seeds(seeds: Sequence[int], source: str) -> tuple[int, ...]:
     """Return seeds as they are: at least one, each once, none below 0.
 

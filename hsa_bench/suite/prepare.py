@@ -34,6 +34,7 @@ from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import SHIPPED, Job
+from hsa_bench.suite.one_name import check_one_name
 from reports.published.entries import named_claims
 
 PRETRAIN = "pretrain.task"
@@ -114,6 +115,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
     for request in job.requests():
         checkpoints.append(load(request))
         display.loaded(request.label, checkpoints[-1].backbone)
+    check_one_name(checkpoints, pretraining)
     controls = [load(request) for request in control_requests(job, checkpoints)]
     prepared = Prepared(
         job=job,

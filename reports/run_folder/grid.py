@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from hsa_bench.core.digest import digest
 from hsa_bench.core.results.metric import Metric
+from hsa_bench.core.results.pretrainings import told_apart
 from hsa_bench.core.results.result import PlannedRun, TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
@@ -89,7 +90,8 @@ class Grid:
     columns: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]
     row_labels: Mapping[str, str]
-    """The backbone label of each row; they differ where one label stands for several architectures."""
+    """The backbone label of each row; they differ where one label stands for several architectures,
+    or for several weights that are not known to be several pretrainings."""
 
     def at(self, row: str, column: str) -> Cell:
         """A cell; an empty one where nothing was planned."""
@@ -132,7 +134,9 @@ def lay_out(collected: Collected) -> Grid:
     """Sort results into cells. Pretraining is left out: its metrics are no transfer results."""
     results = [result for result in collected.results if result.spec.task != PRETRAINING]
     absent = [cell for cell in collected.absent if cell.task != PRETRAINING]
-    rows = _apart([r.label for r in results], [_row_variant(r) for r in results])
+    told = weights_apart(collected)
+    variants = [(*_row_variant(r), told.get(_place(r), {}).get(r.spec.backbone.weights, "")) for r in results]
+    rows = _apart([r.label for r in results], variants)
     columns = _apart([r.spec.task for r in results], [_column_variant(r) for r in results])
 
     planned = list(collected.plan.runs) if collected.plan else absent
@@ -165,6 +169,25 @@ def lay_out(collected: Collected) -> Grid:
 def _grouped(*names: Sequence[str]) -> dict[str, dict[str, None]]:
     """An empty ordered set for each name, in the order they are first named."""
     return {name: {} for group in names for name in group}
+
+
+def weights_apart(collected: Collected) -> dict[tuple[str, ...], dict[str, str]]:
+    """What tells weights apart that share a name and are not known to be several pretrainings.
+
+    Returns:
+        By name, architecture and preprocessing, where there are such: by weights, as in rows' names.
+    """
+    planned = {run.key: run.pretraining_seed for run in (collected.plan.runs if collected.plan else ())}
+    groups: dict[tuple[str, ...], list[TaskResult]] = {}
+    for result in collected.results:
+        if result.spec.task != PRETRAINING:
+            groups.setdefault(_place(result), []).append(result)
+    found = {place: told_apart(results, planned) for place, results in groups.items()}
+    return {place: told for place, told in found.items() if told}
+
+
+def _place(result: TaskResult) -> tuple[str, ...]:
+    return result.label, *_row_variant(result)
 
 
 def _row_variant(result: TaskResult) -> tuple[str, ...]:

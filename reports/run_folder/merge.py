@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.results.pretrainings import CONTROL, are_pretrainings, stated_seed
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import PRETRAINING, Collected, collect, result_file
@@ -115,22 +116,36 @@ def _files(result: TaskResult, folder: Path, target: Path) -> None:
 
 def _labels(results: Iterable[TaskResult]) -> list[str]:
     """Labels that stand for several sets of weights, which the report takes for several pretrainings."""
-    weights: dict[str, set[str]] = {}
+    seeds: dict[str, dict[str, set[int | None]]] = {}
     for result in results:
-        if result.spec.task != PRETRAINING and result.source.format != "control":
-            weights.setdefault(result.label, set()).add(result.spec.backbone.weights)
+        if result.spec.task != PRETRAINING and result.source.format != CONTROL:
+            found = seeds.setdefault(result.label, {}).setdefault(result.spec.backbone.weights, set())
+            found.add(stated_seed(result.source))
+    counts = "counts as that many pretrainings; run again under another name if it is not so"
+    apart = "has a row for each; several pretrainings state their seeds (--pretrain-seed)"
     return [
-        f"{label} stands for {len(found)} sets of weights and counts as that many pretrainings; "
-        "run again under another name if it is not so"
-        for label, found in weights.items()
+        f"{label} stands for {len(found)} sets of weights and {counts if are_pretrainings(found) else apart}"
+        for label, found in seeds.items()
         if len(found) > 1
     ]
 
 
 def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Sequence[str]) -> PlanFile:
     plans = [source.plan for source in sources if source.plan]
-    planned = [cell for plan in plans for cell in plan.runs]
-    found = [PlannedRun(label=r.label, task=r.spec.task, seed=r.spec.seed, key=r.spec.key) for r in results]
+    stated = {cell.key: cell.pretraining_seed for plan in plans for cell in plan.runs}
+    planned = [
+        cell.model_copy(update={"pretraining_seed": stated[cell.key]}) for plan in plans for cell in plan.runs
+    ]
+    found = [
+        PlannedRun(
+            label=r.label,
+            task=r.spec.task,
+            seed=r.spec.seed,
+            key=r.spec.key,
+            pretraining_seed=stated.get(r.spec.key),
+        )
+        for r in results
+    ]
     cells = dict.fromkeys([*planned, *found])
     done = {(cell.label, cell.task, cell.seed) for cell in found}
     first = plans[0] if plans else None

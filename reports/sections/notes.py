@@ -9,7 +9,7 @@ from typing import Any
 from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected, result_file
-from reports.run_folder.grid import Grid
+from reports.run_folder.grid import Grid, weights_apart
 from reports.sections.tables import stated
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
@@ -36,6 +36,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Blocked or not run yet", _absent(collected)),
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
+        Notes("One name, several sets of weights", _one_name(collected)),
         Notes("Objects left out of the data", _dropped(grid)),
         Notes("Test images seen in pretraining", _leaked(grid)),
         Notes("Remarked in pretraining", _remarked(grid)),
@@ -98,6 +99,16 @@ def _limited(collected: Collected) -> tuple[str, ...]:
     return (
         f"This run was limited{drawn}, to try things out. Its numbers belong in no comparison table, so no "
         "differences are shown.",
+    )
+
+
+def _one_name(collected: Collected) -> tuple[str, ...]:
+    """Weights under one name that are rows of their own, as nothing says that they are pretrainings."""
+    return tuple(
+        f"{plain(place[0])} stands for {len(told)} sets of weights ({plain(', '.join(told.values()))}), each "
+        "in a row of its own: only where each states another pretraining seed are they several "
+        "pretrainings, which are averaged (`--pretrain-seed`)."
+        for place, told in weights_apart(collected).items()
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,12 +30,15 @@ def checkpoint(tmp_path: Path) -> str:
     return f"mine={tmp_path / 'mine.pth'}"
 
 
-def prepared(tmp_path: Path, tasks: str, *checkpoints: str, settings: tuple[str, ...] = ()) -> Prepared:
+def prepared(
+    tmp_path: Path, tasks: str, *checkpoints: str, settings: tuple[str, ...] = (), **more: Any
+) -> Prepared:
     options = {
         "tasks": tuple(tasks.split(",")),
         "checkpoints": tuple(map(parse_checkpoint, checkpoints)),
         "dataset": "digits",
         "limit": 50,
+        **more,
     }
     job = make_job("", options, list(settings))
     return prepare(job, open_bench(tmp_path / "out", tmp_path, "cpu"), Display(Console(quiet=True)))
@@ -102,3 +106,38 @@ def test_a_setting_of_a_preset_may_be_for_a_task_that_is_left_out(tmp_path: Path
     found = prepare(job, open_bench(tmp_path / "out", tmp_path, "cpu"), Display(Console(quiet=True)))
 
     assert [opened.task.settings()["k"] for opened in found.tasks] == [4]
+
+
+def two_files(tmp_path: Path) -> tuple[str, str]:
+    for seed in (3, 4):
+        torch.save(build(ARCH, seed=seed).state_dict(), tmp_path / f"{seed}.pth")
+    return f"mine={tmp_path / '3.pth'}", f"mine={tmp_path / '4.pth'}"
+
+
+def test_a_second_file_of_a_name_is_refused_with_both_remedies(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"3\.pth, .*4\.pth.*another name.*--pretrain-seed mine=0,1"):
+        prepared(tmp_path, "knn", *two_files(tmp_path))
+
+
+def test_the_same_weights_twice_are_refused_whatever_the_seed(tmp_path: Path) -> None:
+    first, second = two_files(tmp_path)
+    (tmp_path / "4.pth").write_bytes((tmp_path / "3.pth").read_bytes())
+
+    with pytest.raises(UsageError, match=r"4\.pth has the same weights"):
+        prepared(tmp_path, "knn", first, second, pretraining_seeds={"mine": (0, 1)})
+
+
+def test_files_of_a_name_are_pretrainings_where_each_states_its_seed(tmp_path: Path) -> None:
+    found = prepared(tmp_path, "knn", *two_files(tmp_path), pretraining_seeds={"mine": (5, 7)})
+
+    runs = [run for run in found.plan().runs if run.label == "mine"]
+    assert [run.source.pretraining_seed for run in runs] == [5, 7]
+    assert [run.planned().pretraining_seed for run in runs] == [5, 7]
+    assert len({run.spec.key for run in runs}) == 2
+
+
+def test_seeds_and_files_of_a_name_are_as_many(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="1 seeds for 2 files"):
+        prepared(tmp_path, "knn", *two_files(tmp_path), pretraining_seeds={"mine": (5,)})
+    with pytest.raises(UsageError, match="--pretrain-seed other: 1 seeds for 0 files"):
+        prepared(tmp_path, "knn", *two_files(tmp_path), pretraining_seeds={"other": (5,)})

@@ -14,7 +14,8 @@ class BackboneRequest(Record):
     """A checkpoint file, a published model, a module of one's own, or a control (random weights, pixels)."""
 
     label: Annotated[str, AfterValidator(checked)]
-    """Name in tables. Several requests under one label are several pretrainings of one thing."""
+    """Name in tables. Several requests under one label are several pretrainings of one thing, each with
+    another seed."""
     path: str = ""
     """Checkpoint file, `timm:NAME`, `torchvision:NAME`, `hf:ORG/NAME`, or `package.module:function` of a
     module that brings its weights; empty for a control."""
@@ -30,6 +31,8 @@ class BackboneRequest(Record):
     """What becomes of the classifier of a module of one's own: "drop" or "keep"; empty to refuse it."""
     side: int = 0
     """Of the pictures to be measured, px, for a module that takes one size alone; 0: not known."""
+    pretraining_seed: int | None = Field(default=None, ge=0)
+    """Seed of its pretraining, for a file that does not state it."""
     init: int = 0
     """Seed of a control's initialisation."""
 

@@ -116,6 +116,9 @@ class Source(Record):
     """Of the file, by which some authors name what they published. Schema 2."""
     assumed: tuple[str, ...] = ()
     """What neither file nor format says and was taken for granted, e.g. the preprocessing."""
+    pretraining_seed: int | None = None
+    """Seed of its pretraining, where the user states it; weights under one name that each state another are
+    several pretrainings."""
     images_known: int = Field(default=0, ge=0)
     """Pictures of its pretraining whose hashes the file holds."""
 
@@ -228,6 +231,8 @@ class PlannedRun(Record):
     key: str = ""
     """Empty if the cell could not be specified, e.g. because its pretraining failed."""
     blocked: str = ""
+    pretraining_seed: int | None = None
+    """As `Source` has it, for results from before it was stated."""
 
 
 class PlanFile(Record):

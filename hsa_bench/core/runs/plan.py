@@ -11,6 +11,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.results.pretrainings import stated_seed
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import DataId, PlannedRun, RunSpec, Source
 from hsa_bench.core.runs.task import Task
@@ -42,7 +43,13 @@ class Run(Record):
 
     def planned(self) -> PlannedRun:
         """As the report sees it."""
-        return PlannedRun(label=self.label, task=self.spec.task, seed=self.spec.seed, key=self.spec.key)
+        return PlannedRun(
+            label=self.label,
+            task=self.spec.task,
+            seed=self.spec.seed,
+            key=self.spec.key,
+            pretraining_seed=stated_seed(self.source),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,13 @@ class LoadedBackbone:
 
     request: BackboneRequest
     backbone: Backbone
+
+    @property
+    def source(self) -> Source:
+        """Where it came from, with what the user states of it."""
+        seed = self.request.pretraining_seed
+        own = self.backbone.source
+        return own if seed is None else own.model_copy(update={"pretraining_seed": seed})
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ def plan_runs(
                         backbone=backbone.request,
                         dataset=opened.dataset,
                         spec=spec,
-                        source=backbone.backbone.source,
+                        source=backbone.source,
                         print=backbone.backbone.print,
                         skipped=task.unsupported(backbone.backbone),
                     )
