@@ -31,6 +31,9 @@ OLDER = re.compile(
 )
 """The same of older versions, which do not name the process."""
 
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""What it answers where nothing is to be written."""
+
 DAY = 24 * 60 * 60.0
 """Seconds from which something that names no process of this machine counts as left behind."""
 

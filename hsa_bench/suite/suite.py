@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hsa_bench.core.errors import Unwritable
-from hsa_bench.core.files import check_writable
+from hsa_bench.core.files import READ_ONLY, check_writable
 from hsa_bench.core.processes import from_first, rank, world
 from hsa_bench.core.results.result import PlanFile, TaskResult
 from hsa_bench.core.runs.execute import Bench
@@ -47,22 +47,23 @@ def run_suite(job: Job, bench: Bench, display: Display, overwrite: bool = False)
         for run in prepared.awaited(result.label, f"its pretraining failed: {result.failure.message}")
     ]
     planned = [run.planned() for run in (*prepared.pretraining, *plan.runs)] + [*plan.blocked, *lost]
-    if rank() == 0:
-        _leave_plan(prepared.plan_file(planned), bench, display)
+    left = rank() > 0 or _leave_plan(prepared.plan_file(planned), bench, display)
     for task, why in {run.task: run.blocked for run in plan.blocked}.items():
         display.say(f"{task} is blocked for all backbones: {why}")
     then = _do(plan.runs, bench, display, overwrite)
     if not first.done + then.done and not plan.blocked and not lost:
         display.say("nothing to do: every run is on file")
-    return not (plan.blocked or lost or first.failed or then.failed)
+    return left and not (plan.blocked or lost or first.failed or then.failed)
 
 
-def _leave_plan(plan: PlanFile, bench: Bench, display: Display) -> None:
-    """Write the plan for the report; a folder that cannot be written may hold all that is wanted."""
+def _leave_plan(plan: PlanFile, bench: Bench, display: Display) -> bool:
+    """Write the plan for the report; return whether all is right: a read-only folder may hold all."""
     try:
         bench.store.write_plan(plan)
     except Unwritable as error:
         display.say(f"the plan is not written, {error}")
+        return error.errno in READ_ONLY
+    return True
 
 
 @dataclass(frozen=True)

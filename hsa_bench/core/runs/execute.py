@@ -11,7 +11,9 @@ from typing import Any
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.context import SCRATCH, Context
 from hsa_bench.core.data.manifest import keep_in
+from hsa_bench.core.errors import Unwritable
 from hsa_bench.core.features.leakage import overlap
+from hsa_bench.core.files import unwritable
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.models.network_print import differ, is_changeable
 from hsa_bench.core.processes import rank, world
@@ -61,10 +63,9 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
         if outcome.examples is not None and rank() == 0:
             outcomes.save(path.with_suffix(".npz"), outcome.examples)
     except Exception as error:
-        late = isinstance(error, TimeIsUp)
         failure = Failure(
-            kind="killed" if late else "exception",
-            message=str(error) if late else f"{type(error).__name__}: {error}",
+            kind="killed" if isinstance(error, TimeIsUp) else "exception",
+            message=_in_words(error, bench),
             traceback=traceback.format_exc(),
         )
         seconds = time.perf_counter() - start
@@ -90,6 +91,17 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
         for left in path.parent.glob(f"{path.stem}.*{SCRATCH}"):
             left.unlink(missing_ok=True)
     return result
+
+
+def _in_words(error: Exception, bench: Bench) -> str:
+    """Say what went wrong, and the remedy where it is the run's own folder."""
+    if isinstance(error, TimeIsUp | Unwritable):
+        return str(error)
+    if isinstance(error, OSError) and error.errno and error.filename:
+        place = Path(str(error.filename)).absolute()
+        if place.is_relative_to(bench.store.out.absolute()) and not isinstance(error, FileNotFoundError):
+            return str(unwritable(error, place))
+    return f"{type(error).__name__}: {error}"
 
 
 def record(run: Run, bench: Bench, status: Status, **found: Any) -> TaskResult:
