@@ -56,6 +56,9 @@ class SelfTrain(Semisup):
             "together, scored on test. The threshold, hard labels and the fresh start are ours."
         )
 
+    def read_late(self, train: ImageSet, rows: list[int]) -> ImageSet:
+        return train  # the second stage learns from the others, after the first guessed them
+
     def fitted(
         self, backbone: Backbone, train: ImageSet, rows: list[int], rates: Rates, seed: int, ctx: Context
     ) -> tuple[Fitted, dict[str, Any]]:

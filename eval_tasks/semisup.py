@@ -16,6 +16,7 @@ from eval_tasks._finetune.recipes import recipe_of, settings_of
 from eval_tasks._finetune.settings import SemisupSettings
 from eval_tasks._shared.outcome import score_test_images, training_loss
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.decode_check import check_decoding
 from hsa_bench.core.data.image_set import (
     Classification,
     ImageSet,
@@ -121,6 +122,7 @@ class Semisup(SemisupSettings):
     ) -> Outcome:
         data, rows = self.drawn(data, seed, limit)
         labelled = data.train.subset(rows)
+        check_decoding(self.read_late(data.train, rows), ctx, "training pictures")
         rates, effective = self.choose(backbone, labelled, seed, ctx)
         fitted, further = self.fitted(backbone, data.train, rows, rates, seed, ctx)
         steps, per_epoch = self.length(len(labelled))
@@ -134,6 +136,10 @@ class Semisup(SemisupSettings):
         }
         scores = self.scores(fitted.network, data.test, backbone, ctx)
         return score_test_images(data, scores, effective, (training_loss(fitted.losses, "step"),))
+
+    def read_late(self, train: ImageSet, rows: list[int]) -> ImageSet:
+        """Training pictures of which some are first read after a training: to choose rates by."""
+        return train.subset(rows)
 
     def fitted(
         self, backbone: Backbone, train: ImageSet, rows: list[int], rates: Rates, seed: int, ctx: Context

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 
 from hsa_bench.core.checkpoints.formats.own import MARK
+from hsa_bench.core.data.reads import noted_beside
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
@@ -39,7 +40,8 @@ def finish(training: Training, dataset: str, path: Path, resume: Path) -> Budget
             f"{path}: could not be written ({error}). The training is over and kept in {resume}: make "
             "room and run the same command again"
         ) from error
-    resume.unlink(missing_ok=True)
+    for left in (resume, noted_beside(resume)):
+        left.unlink(missing_ok=True)
     return spent
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.reads import Reads, noted_beside
 from hsa_bench.core.data.views import CentreView, View, centre_view
 from hsa_bench.core.errors import DamagedResume, PretrainingError
 from hsa_bench.core.files import set_aside
@@ -147,6 +148,7 @@ class Training:
     def _go_on(self, resume: Path) -> None:
         """Take up the resume file, if there is one; refuse a place where none could be written."""
         _ = self.resumable  # the data's fingerprint takes a while; now, not while other processes wait
+        reads, noted = Reads(self.images), noted_beside(resume)
         if rank() == 0:
             check_writable(resume)
         state, fault = self._state(resume)
@@ -155,12 +157,14 @@ class Training:
                 aside = set_aside(resume).name
                 self.ctx.say(f"{faults[0]}; it is set aside as {aside}, and the training begins anew")
         elif state is not None:
-            self.progress = self.resumable.take_up(state, resume)
+            self.progress = self.resumable.take_up(state, resume, reads.go_on(noted))
             self.earlier_seconds = self.progress.seconds
             if rank() == 0:
                 self.ctx.say(f"goes on after epoch {self.progress.epoch} of {self.settings.epochs}")
         if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
             raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
+        if rank() == 0:
+            reads.note(noted)
 
     def _state(self, resume: Path) -> tuple[State | None, str]:
         """Read the resume file, if there is one; or say how it is damaged."""

@@ -127,13 +127,19 @@ class Resumable:
                 "Make room and run the same command again"
             ) from error
 
-    def take_up(self, state: State, path: Path) -> Progress:
+    def take_up(self, state: State, path: Path, mended: bool = False) -> Progress:
         """Take everything back.
+
+        Args:
+            state: What stands in the file.
+            path: The file.
+            mended: Whether what differs of the data could not be read then.
 
         Raises:
             PretrainingError: The file belongs to another training.
         """
-        if differences := _differences(state.identity, self.identity):
+        expected = {name: value for name, value in self.identity.items() if not (mended and name == "data")}
+        if differences := _differences(state.identity, expected):
             raise PretrainingError(
                 f"{path}: belongs to a training with other {', '.join(differences)}; "
                 "remove it to start anew, or use another --out"

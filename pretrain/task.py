@@ -61,7 +61,7 @@ class Pretrain(Settings, ClassificationTask):
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
-        scalars, resume = ctx.artefact("-tensorboard"), ctx.artefact(".resume.pth")
+        scalars, resume = ctx.artefact("-tensorboard"), ctx.scratch("resume.pth")
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
         assert spent is not None, "a run runs in one process"

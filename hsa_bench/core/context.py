@@ -31,6 +31,8 @@ class Context:
     """Folder for features and generated data; may be deleted at any time."""
     artefacts: Path = Path()
     """File name prefix for what this run leaves beside its result; append e.g. ".pth"."""
+    scratches: Path = Path()
+    """File name prefix for what helps a repeated run; empty for that of `artefacts`."""
     device: str = "cpu"
     workers: int = 0
     """Loader processes."""
@@ -48,9 +50,14 @@ class Context:
 
     def artefact(self, suffix: str) -> Path:
         """Path of a file that belongs to this run, e.g. suffix ".pth"; its folder exists."""
-        self.artefacts.parent.mkdir(parents=True, exist_ok=True)
-        return self.artefacts.with_name(self.artefacts.name + suffix)
+        return _beside(self.artefacts, suffix)
 
     def scratch(self, name: str) -> Path:
         """Path of a file that helps a repeated run to go on; it is removed once the result is written."""
-        return self.artefact(f".{name}{SCRATCH}")
+        prefix = self.scratches if self.scratches.name else self.artefacts
+        return _beside(prefix, f".{name}{SCRATCH}")
+
+
+def _beside(prefix: Path, suffix: str) -> Path:
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    return prefix.with_name(prefix.name + suffix)

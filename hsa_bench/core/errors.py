@@ -3,6 +3,7 @@
 HsaBenchError             the message says what was wanted, what was found, and what to do
 ├── UsageError            an option, field or name of the user's
 ├── DataError             data on disk that is not what was asked for
+│   ├── BrokenPicture     a picture that cannot be opened
 │   └── PretrainingError  settings and data that cannot be trained with
 │       └── DamagedResume a file to go on from that cannot be read
 ├── CheckpointError       a file that is not loaded
@@ -35,6 +36,15 @@ class HsaBenchError(ValueError):
     exit_code: ClassVar[int] = 2
     """What a command ends with."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(_unwrapped(message, f"{type(self).__module__}.{type(self).__qualname__}: "))
+
+
+def _unwrapped(message: str, name: str) -> str:
+    """The message of an error in a loader process, which torch wraps in another with its traceback."""
+    wrapped = message.startswith("Caught ") and "\nOriginal Traceback" in message
+    return (message.rpartition(f"\n{name}")[2] or message).rstrip() if wrapped else message
+
 
 class UsageError(HsaBenchError):
     """The user's mistake: the message names the option or field and the remedy."""
@@ -42,6 +52,10 @@ class UsageError(HsaBenchError):
 
 class DataError(HsaBenchError):
     """The data on disk is not what was asked for; the message names the file and the remedy."""
+
+
+class BrokenPicture(DataError):
+    """A picture that cannot be opened; the message names its file and the remedy."""
 
 
 class PretrainingError(DataError):

@@ -18,7 +18,7 @@ from hsa_bench.core.data.fingerprint import Reader, drawn, hash_of
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import FileImages, Images, decoded, refuse_depth, trouble
 from hsa_bench.core.data.manifest import Fact, content_of, manifest_of, shown, stamps_of
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.errors import BrokenPicture
 
 ALL_PICTURES = 100_000
 """Pictures up to which each one is decoded; of more, `SAMPLE`."""
@@ -38,7 +38,8 @@ def headers(images: FileImages) -> list[Fact]:
     """Width, height, mode and EXIF's turn of each picture, as its header says; no pixel is decoded.
 
     Raises:
-        DataError: A picture is missing, has no header that Pillow reads, or is of more than 8 bits.
+        BrokenPicture: A picture has no header that Pillow reads, or is of more than 8 bits;
+            DataError: one is missing.
     """
     reader = Reader(manifest_of(images.root))
     found = []
@@ -52,7 +53,7 @@ def headers(images: FileImages) -> list[Fact]:
                 reader.note(name, fact)
             refuse_depth(fact.mode)
         except Exception as error:  # a file that is made to harm can raise anything
-            raise DataError(f"{shown(path)}: {trouble(error)}") from error
+            raise BrokenPicture(f"{shown(path)}: {trouble(error)}") from error
         found.append(fact)
     reader.flush()
     return found
@@ -67,12 +68,12 @@ def check_decoding(pictures: ImageSet | Images, ctx: Context, what: str) -> None
         what: They are, for the progress bar, e.g. "test pictures".
 
     Raises:
-        DataError: Some cannot be decoded; the message names the first `NAMED` of them.
+        BrokenPicture: Some cannot be decoded; the message names the first `NAMED` of them.
     """
     faults = faulty(pictures, ctx, what)
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise DataError("; ".join(list(faults.values())[:NAMED]) + more)
+        raise BrokenPicture("; ".join(list(faults.values())[:NAMED]) + more)
 
 
 def faulty(pictures: ImageSet | Images, ctx: Context, what: str) -> dict[str, str]:

@@ -58,13 +58,6 @@ def fingerprint(root: Path, names: Sequence[str]) -> str:
     return found
 
 
-def contents(root: Path, names: Sequence[str]) -> list[str]:
-    """What stands for the content of each file: its hash where it is known, else its size and times."""
-    manifest = manifest_of(root)
-    known = map(manifest.known, names, stamps_of(root, names))
-    return [fact.content or "-".join(map(str, fact.stamp)) for fact in known]
-
-
 def drawn(count: int, most: int, sample: int, purpose: str) -> list[int]:
     """All of `count`, or above `most` a fixed draw of `sample` of them, in order."""
     if count <= most:

@@ -14,10 +14,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from hsa_bench.core.data.fingerprint import fingerprint
-from hsa_bench.core.data.manifest import content_of, reason, shown
+from hsa_bench.core.data.fingerprint import fingerprint, hash_of
+from hsa_bench.core.data.manifest import Fact, content_of, manifest_of, reason, shown
 from hsa_bench.core.digest import WHOLE, digest
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.errors import BrokenPicture, DataError
 
 
 class Images(Protocol):
@@ -77,11 +77,13 @@ class FileImages:
 
     def __getitem__(self, index: int) -> Image.Image:
         path = self.root / self.names[index]
-        content, _ = content_of(path)
+        content, stamp = content_of(path)
         try:
             return decoded(content)
         except Exception as error:  # a file that is made to harm can raise anything
-            raise DataError(f"{shown(path)}: {trouble(error)}") from error
+            fact = Fact(stamp, content=hash_of(content), fault=trouble(error))
+            manifest_of(self.root).keep({self.names[index]: fact})
+            raise BrokenPicture(f"{shown(path)}: {fact.fault}") from error
 
     @property
     def side(self) -> int:

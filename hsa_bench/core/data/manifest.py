@@ -101,9 +101,9 @@ class Manifest:
         self._facts.update((row[0], row) for row in rows)
         self._append(FACTS, rows)
 
-    def broken(self) -> set[tuple[str, str]]:
-        """Name and content of every file that could not be decoded once."""
-        return {(row[0], row[4]) for row in self._rows(FACTS) if row[-1]}
+    def broken(self) -> list[tuple[str, Fact]]:
+        """Name and facts of every file that could not be decoded once."""
+        return [(row[0], Fact(Stamp(*row[1:4]), *row[4:])) for row in self._rows(FACTS) if row[-1]]
 
     def printed(self, state: str) -> str:
         """The fingerprint of many files by a hash of their names and stamps, empty if there is none."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hsa_bench.core.checkpoints.open import open_backbone
-from hsa_bench.core.context import SCRATCH, Context
+from hsa_bench.core.context import Context
 from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.errors import Unwritable
 from hsa_bench.core.features.leakage import overlap
@@ -25,6 +26,7 @@ from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
 from hsa_bench.core.runs.plan import Run, default_task
 from hsa_bench.core.runs.task import Outcome, Task
 from hsa_bench.core.runs.time_limit import TimeIsUp, alarm
+from hsa_bench.core.runs.training import remove_scratch, training_on
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
         return _write(record(run, bench, "skipped", reason=run.skipped), bench)
     path = bench.store.path(run.label, run.spec.task, run.spec.key)
     ctx = replace(bench.ctx, artefacts=path.with_suffix(""))
+    keep_in(ctx.cache)
     reset_peak()
     start = time.perf_counter()
     try:
@@ -88,8 +91,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
     )
     _write(result, bench)
     if rank() == 0:
-        for left in path.parent.glob(f"{path.stem}.*{SCRATCH}"):
-            left.unlink(missing_ok=True)
+        remove_scratch(path.with_suffix(""), further.scratches)
     return result
 
 
@@ -130,6 +132,8 @@ class _Beside:
     changed: tuple[str, ...]
     notes: dict[str, list[str]]
     """What a person should know of the data's files, if anything."""
+    scratches: Path
+    """File name prefix of what helped."""
 
 
 def _check_network(run: Run, backbone: Backbone) -> None:
@@ -148,18 +152,20 @@ def _check_network(run: Run, backbone: Backbone) -> None:
 
 
 def _measure(run: Run, task: Task, backbone: Backbone, ctx: Context) -> tuple[Outcome, _Beside]:
-    keep_in(ctx.cache)
     data = task.data(run.dataset, ctx)
     if data.fingerprint() != run.spec.data.fingerprint:
         raise RuntimeError(f"{data.name}: the data have changed since the run was planned")
-    outcome = task.run(backbone, data, run.spec.seed, run.spec.limit, ctx)
+    with nullcontext(ctx) if task.frozen else training_on(data, run.spec, ctx) as there:
+        outcome = task.run(backbone, data, run.spec.seed, run.spec.limit, there)
     missing = [p for p in outcome.artefacts.values() if not Path(p).exists()]
     assert task.main_metric in outcome.values, f"{task.name} gave no {task.main_metric}"
     assert not missing, f"{task.name} left out {missing}"
     usual = default_task(run.module, run.spec.task)
     said = list(getattr(data, "notes", ()))
     notes = {"data_notes": said} if said else {}
-    return outcome, _Beside(overlap(backbone, data, ctx), task.unlike(usual, data, ctx), notes)
+    return outcome, _Beside(
+        overlap(backbone, data, ctx), task.unlike(usual, data, ctx), notes, there.scratches
+    )
 
 
 def _write(result: TaskResult, bench: Bench) -> TaskResult:

@@ -224,8 +224,7 @@ def test_what_decoded_is_not_decoded_again_and_what_is_mended_is(
     assert reads == ["4.png"]
     (images.root / "4.png").write_bytes(whole)
     assert faulty(images, ctx, "x") == {}
-    assert ("4.png", "") not in manifest_of(images.root).broken()
-    assert [name for name, _ in manifest_of(images.root).broken()] == ["4.png"]
+    assert {name for name, _ in manifest_of(images.root).broken()} == {"4.png"}
 
 
 def test_only_the_pictures_of_the_subset_are_decoded(
