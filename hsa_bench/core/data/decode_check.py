@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.fingerprint import Reader, drawn, hash_of
 from hsa_bench.core.data.image_set import ImageSet
-from hsa_bench.core.data.images import FileImages, Images, decoded, refuse_depth, trouble
+from hsa_bench.core.data.images import FAULTS, FileImages, Images, decoded, refuse_depth, trouble
 from hsa_bench.core.data.manifest import Fact, content_of, manifest_of, shown, stamps_of
 from hsa_bench.core.errors import BrokenPicture
 
@@ -52,7 +52,7 @@ def headers(images: FileImages) -> list[Fact]:
                     fact = _with_header(fact, picture)
                 reader.note(name, fact)
             refuse_depth(fact.mode)
-        except Exception as error:  # a file that is made to harm can raise anything
+        except FAULTS as error:
             raise BrokenPicture(f"{shown(path)}: {trouble(error)}") from error
         found.append(fact)
     reader.flush()
@@ -121,7 +121,7 @@ class _Decoding(Dataset[tuple[str, Fact]]):
             decoded(content)
             with Image.open(io.BytesIO(content)) as picture:
                 return name, replace(_with_header(fact, picture), decoded=True)
-        except Exception as error:  # a file that is made to harm can raise anything
+        except FAULTS as error:
             return name, replace(fact, fault=trouble(error))
 
 

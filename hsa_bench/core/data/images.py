@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,7 +82,7 @@ class FileImages:
         content, stamp = content_of(path)
         try:
             return decoded(content)
-        except Exception as error:  # a file that is made to harm can raise anything
+        except FAULTS as error:
             fact = Fact(stamp, content=hash_of(content), fault=trouble(error))
             manifest_of(self.root).keep({self.names[index]: fact})
             raise BrokenPicture(f"{shown(path)}: {fact.fault}") from error
@@ -113,6 +115,25 @@ def decoded(content: bytes) -> Image.Image:
                 return Image.fromarray(simplejpeg.decode_jpeg(content, "RGB"))
         return picture.convert("RGB")
 
+
+FAULTS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow raises of a file that is broken or made to harm; a time limit's alarm is none of them."""
 
 DEEP = {"I": "whole numbers of more than 8 bits", "F": "floating-point numbers"}
 """By Pillow's mode; kinds of 16 bits are named I;16 and alike. Colours of 16 bits open as their upper 8."""
