@@ -26,7 +26,7 @@ OURS = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<host>[0-9a-f]{6})-(?P<proce
 """Names of what is being written, or was when its process died."""
 
 OLDER = re.compile(
-    r"\..+\.(json|npz|npy|png|svg|pdf|pth|safetensors|md|html|csv|tex|resume|part|reads|files)\.[a-z0-9_]{8}"
+    r"\..+\.(json|npz|npy|png|svg|pdf|pth|safetensors|md|html|csv|tex|resume|part)\.[a-z0-9_]{8}"
     r"|\.digit-scenes-v\d+-seed\d+\.[a-z0-9_]{8}"
 )
 """The same of older versions, which do not name the process."""
