@@ -60,8 +60,8 @@ def training_on(data: Any, spec: RunSpec, ctx: Context) -> Iterator[Context]:
 
 
 def remove_scratch(*prefixes: Path) -> None:
-    """Remove what helped a run that has its result."""
-    for prefix in prefixes:
+    """Remove what helped a run that has its result; a prefix without a name has none."""
+    for prefix in filter(lambda prefix: prefix.name, prefixes):
         for left in (*prefix.parent.glob(f"{prefix.name}.*{SCRATCH}"), noted_beside(prefix)):
             left.unlink(missing_ok=True)
 
