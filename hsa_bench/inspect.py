@@ -30,6 +30,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     arch: Annotated[str, typer.Option(help="Architecture, if the tensors do not tell.")] = "",
     file_format: Annotated[str, typer.Option("--format", help="Checkpoint format, if not recognised.")] = "",
     branch: Annotated[str, typer.Option(help="Network of the file: key, teacher …")] = "",
+    head: Annotated[
+        str, typer.Option(help="Of a module of one's own that ends in a classifier: drop it, or keep.")
+    ] = "",
     card: Annotated[list[str] | None, typer.Option(help="field=value; see docs/checkpoints.md.")] = None,
     export: Annotated[
         Path | None, typer.Option(callback=home, help="Write the trunk to this .safetensors or .pkl.")
@@ -69,6 +72,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             arch=arch,
             file_format=file_format,
             branch=branch,
+            head=head,
             card=_card(card or []),
         )
         _inspect(request, every, export, names)

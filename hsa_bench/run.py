@@ -35,6 +35,12 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         str, typer.Option("--format", help="Checkpoint format, if not recognised; or NAME=format,….")
     ] = "",
     branch: Annotated[str, typer.Option(help="Network of the file: key, teacher …; or NAME=branch,….")] = "",
+    head: Annotated[
+        str,
+        typer.Option(
+            help="Of a module of one's own that ends in a classifier: drop it, or keep; or NAME=drop,…."
+        ),
+    ] = "",
     card: Annotated[
         list[str] | None,
         typer.Option(help="field=value or NAME.field=value of mean, std, channels, value_range, tokens."),
@@ -106,6 +112,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "arch": arch,
             "file_format": file_format,
             "branch": branch,
+            "head": head,
             "card": parse_card(card or []),
             "dataset": dataset,
             "image_size": image_size,

@@ -170,3 +170,30 @@ def test_a_name_is_of_one_network_unless_each_states_its_pretraining_seed(tmp_pa
     hsa_bench.evaluate(first, "knn", limit=50, out=tmp_path)
     hsa_bench.evaluate(second, "knn", limit=50, out=tmp_path)
     assert len(lay_out(collect(tmp_path)).rows) == 3
+
+
+class Square(nn.Module):
+    """Takes pictures of one size alone."""
+
+    side = 40
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[-1] == self.side, f"{x.shape[-1]} px is not {self.side}"
+        return x.mean((2, 3))
+
+
+def test_a_module_of_one_size_is_measured_at_that_size_and_refused_at_others(tmp_path: Path) -> None:
+    frame = hsa_bench.evaluate(Square(), "knn", "digits", limit=40, image_size=40, out=tmp_path)
+    assert frame["value"].between(0, 100).all()
+    net = Square()
+    net.image_size = 40
+    with pytest.raises(ValueError, match=r"takes no pictures of 32 px.*40 px: give --image-size 40"):
+        hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_modules_in_any_number_format_are_measured_and_fine_tuned(dtype: torch.dtype, tmp_path: Path) -> None:
+    frame = hsa_bench.evaluate(
+        Tiny().to(dtype), "knn,semisup-10", "digits", limit=40, out=tmp_path, **{"semisup.epochs": 1}
+    )
+    assert frame["value"].between(0, 100).all()

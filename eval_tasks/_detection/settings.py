@@ -174,8 +174,16 @@ class DetectionTask(Task):
                 "the four of a ResNet (ViTDet is another protocol)"
             )
         if not backbone.trunk:
-            return f"{backbone.arch} has no stages and nothing to fine-tune"
-        if self.head == "c4" and not has_bottlenecks(backbone.module):
+            if not any(True for _ in backbone.module.parameters()):
+                return f"{backbone.arch} has no stages and nothing to fine-tune"
+            return f"{backbone.arch} has no stages; a module of one's own needs stages(x) and stage_dims"
+        count = len(backbone.trunk.stage_dims)
+        if self.head == "fpn" and count < max(self.stages):
+            named = ", ".join(map(str, self.stages))
+            return f"{backbone.arch} has {count} stages, and the pyramid is built on stages {named}"
+        if self.head == "c4" and not (
+            has_bottlenecks(backbone.module) and hasattr(backbone.module, "layer4")
+        ):
             return (
                 f"{backbone.arch} has no bottleneck blocks, and C4 is made for these (ResNet-50, 101); "
                 f"use {self.pyramid_variant}"

@@ -27,14 +27,14 @@ class Rates(NamedTuple):
 
 
 def with_head(backbone: Backbone, classes: int, init_std: float | None = None) -> nn.Sequential:
-    """A copy of the trunk, all of it trainable, under a new linear head.
+    """A copy of the trunk in float32, all of it trainable, under a new linear head.
 
     Args:
         backbone: Whose trunk.
         classes: Outputs of the head.
         init_std: Of the head's weights, with zero bias; None for torch's own initialisation.
     """
-    trunk = copy.deepcopy(backbone.module).requires_grad_(True)
+    trunk = copy.deepcopy(backbone.module).float().requires_grad_(True)
     head = nn.Linear(backbone.dim, classes)
     if init_std is not None:
         nn.init.normal_(head.weight, std=init_std)

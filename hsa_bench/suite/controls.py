@@ -20,6 +20,7 @@ def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[Ba
     twins = dict.fromkeys((arch, "") for arch in named if arch and not checkpoints)
     twins |= dict.fromkeys((job.pretrain.arch, "") for _ in [0] if job.pretrain.arch)
     twins |= dict.fromkeys((b.backbone.arch, b.backbone.card.tokens) for b in checkpoints)
+    heads = {b.backbone.arch: b.request.head for b in checkpoints}
     shapes = [(arch, tokens) for arch, tokens in twins if arch not in {"", PIXELS}]
     requests = [
         BackboneRequest(
@@ -27,6 +28,8 @@ def control_requests(job: Job, checkpoints: Sequence[LoadedBackbone]) -> list[Ba
             arch=shape[0],
             init=init,
             card={"tokens": shape[1]} if shape[1] else {},
+            head=heads.get(shape[0], ""),
+            side=job.image_size,
         )
         for shape in shapes
         for init in range(job.random_controls)

@@ -74,6 +74,8 @@ class Job(Record):
     file_format: str = ""
     branch: str = ""
     """Network of the files."""
+    head: str = ""
+    """What becomes of the last layer, like `fc`, of modules of one's own: drop or keep; empty refuses one."""
     card: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By backbone's name ("": all): fields of the card that are known better than the file says."""
     image_size: Side = 0
@@ -151,6 +153,8 @@ class Job(Record):
             "arch": request.arch or word_for(request.label, self.arch),
             "file_format": request.file_format or word_for(request.label, self.file_format),
             "branch": request.branch or word_for(request.label, self.branch),
+            "head": request.head or word_for(request.label, self.head),
+            "side": request.side or self.image_size,
             "card": {**self.card.get("", {}), **request.card, **self.card.get(request.label, {})},
         }
 
@@ -223,7 +227,12 @@ def _check_names(job: Job) -> None:
     names = [request.label for request in job.requests()]
     if unknown := set(job.card) - {"", *names}:
         raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
-    for option, text in (("arch", job.arch), ("format", job.file_format), ("branch", job.branch)):
+    for option, text in (
+        ("arch", job.arch),
+        ("format", job.file_format),
+        ("branch", job.branch),
+        ("head", job.head),
+    ):
         for name in by_name(text):
             if name not in names:
                 raise UsageError(

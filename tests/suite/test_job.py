@@ -104,3 +104,13 @@ def test_unknown_tasks_fields_and_values_are_refused_with_a_suggestion(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         choose_tasks(names, settings, 0)
+
+
+def test_what_becomes_of_a_classifier_is_said_of_all_or_of_one_by_name() -> None:
+    own = {"arch": "my_lab.nets:build", "dataset": "digits", "image_size": 96}
+    (request,) = make_job("", {**own, "head": "drop"}, []).requests()
+    assert (request.head, request.side) == ("drop", 96)
+    (request,) = make_job("", {**own, "head": "build=keep"}, []).requests()
+    assert request.head == "keep"
+    with pytest.raises(UsageError, match="--head other=…: no such backbone"):
+        make_job("", {**own, "head": "other=keep"}, [])

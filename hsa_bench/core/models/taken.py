@@ -53,7 +53,10 @@ def take_by_name(module: nn.Module, arch: str, head: str = "", asked: int = 0) -
         return take(module, arch, head, asked)
     if head:
         raise UsageError(f"--head {head}: {arch} has no classifier; that is for modules of one's own")
-    return Taken(module, feature_dim(module, arch, asked), asked, "")
+    if type(module).__module__.startswith("hsa_bench."):
+        return Taken(module, feature_dim(module, arch), 0, "")
+    found = probe(module, arch, asked)
+    return Taken(module, found.dim, found.side, "")
 
 
 def _check_stages(module: nn.Module, name: str, side: int) -> None:

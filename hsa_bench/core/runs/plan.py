@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.manifest import keep_in
-from hsa_bench.core.errors import DataError
+from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.pretrainings import stated_seed
+from hsa_bench.core.models.probe import size_fault
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import DataId, PlannedRun, RunSpec, Source
 from hsa_bench.core.runs.task import Task
@@ -124,6 +125,34 @@ def open_tasks(tasks: Sequence[ChosenTask], dataset: str, ctx: Context) -> list[
     return opened
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """Sizes of pictures that backbones were tried on."""
+
+    seen: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Why one is not taken, by backbone and side."""
+
+    def check(self, backbone: LoadedBackbone, task: Task) -> None:
+        """Refuse a backbone that does not take the pictures of a task.
+
+        Raises:
+            UsageError: With the size that it takes.
+        """
+        side, own = getattr(task, "image_size", 0), backbone.backbone
+        if not side or task.unsupported(own):
+            return
+        key = id(own), side
+        if key not in self.seen:
+            self.seen[key] = size_fault(own.module, side)
+        if fault := self.seen[key]:
+            takes = (
+                f"; it takes {own.side} px: give --image-size {own.side}" if own.side not in {0, side} else ""
+            )
+            raise UsageError(
+                f"{own.label}: takes no pictures of {side} px, as {task.name} has them ({fault}){takes}"
+            )
+
+
 def plan_runs(
     tasks: Sequence[OpenedTask],
     backbones: Sequence[LoadedBackbone],
@@ -137,9 +166,13 @@ def plan_runs(
         backbones: In the order of its rows.
         seeds: A task whose number does not depend on the seed runs once, with seed 0.
         limit: Training and test images to draw, or None.
+
+    Raises:
+        UsageError: A backbone takes no pictures of a task's size.
     """
     runs: list[Run] = []
     blocked: list[PlannedRun] = []
+    sizes = _Sizes()
     for opened in tasks:
         task, drawn = opened.task, seeds if opened.task.seeded else [0]
         for backbone in backbones:
@@ -148,6 +181,7 @@ def plan_runs(
                 if opened.data is None:
                     blocked.append(PlannedRun(label=label, task=task.name, seed=seed, blocked=opened.blocked))
                     continue
+                sizes.check(backbone, task)
                 spec = RunSpec(
                     task=task.name,
                     version=task.version,

@@ -156,3 +156,36 @@ def test_a_twin_pools_its_tokens_alike() -> None:
     assert found.dim == 64
     with pytest.raises((CheckpointError, ValueError), match="no vision transformer"):
         open_backbone(BackboneRequest(label="x", arch="resnet18-w8", card=card))
+
+
+def test_the_request_says_what_becomes_of_a_classifier() -> None:
+    own = BackboneRequest(label="x", path="my_lab.nets:classifier")
+    with pytest.raises(ValueError, match=r"my_lab.nets:classifier: ends in 1, a classifier.*--head drop"):
+        open_backbone(own)
+    assert open_backbone(own.model_copy(update={"head": "drop"})).dim == 12
+    assert open_backbone(own.model_copy(update={"head": "keep"})).dim == 10
+    twin = BackboneRequest(label="x", arch="my_lab.nets:classifier", head="drop", init=1)
+    assert open_backbone(twin).dim == 12
+    with pytest.raises(ValueError, match="has no classifier"):
+        open_backbone(BackboneRequest(label="x", arch="resnet18-w8", head="drop"))
+
+
+def test_a_wrapped_module_of_ones_own_is_filled_and_measured_as_the_bare_one(tmp_path: Path) -> None:
+    from my_lab.nets import build as own
+
+    bare, wrapped = (
+        open_backbone(BackboneRequest(label="x", path=f"my_lab.nets:{name}"))
+        for name in ("build", "parallel")
+    )
+    assert (bare.weights, bare.behaviour) == (wrapped.weights, wrapped.behaviour)
+    assert bare.behaviour
+    torch.save({"state_dict": {f"module.{k}": v for k, v in own().state_dict().items()}}, tmp_path / "f.pth")
+    how = {"arch": "my_lab.nets:parallel", "file_format": "prefix", "branch": "state_dict.module"}
+    filled = open_backbone(BackboneRequest(label="x", path=str(tmp_path / "f.pth"), **how))
+    assert filled.weights == bare.weights
+
+
+def test_only_ones_own_architecture_has_its_code_in_the_key() -> None:
+    for arch in ("resnet18-w8", "vit_w32x2_patch8_32", "pixels", "mobilenetv3_small_050"):
+        assert open_backbone(BackboneRequest(label="x", arch=arch)).behaviour == ""
+    assert open_backbone(BackboneRequest(label="x", arch="my_lab.nets:build")).behaviour

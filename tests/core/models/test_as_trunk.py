@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -298,3 +299,34 @@ def test_trying_a_module_leaves_no_trace() -> None:
 )
 def test_large_and_fixed_networks_give_features(net: Any) -> None:
     assert from_module(net(), "mine").dim in {512, 768, 1024, 2048, 4096}
+
+
+class Maps(nn.Module):
+    """Stages of one's own, as many as it has widths."""
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.stage_dims = dims
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in pairwise((3, *dims)))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for conv in self.convs:
+            x = conv(x)
+            maps.append(x)
+        return maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stages(x)[-1].mean((2, 3))
+
+
+def test_a_pyramid_needs_as_many_stages_as_it_has() -> None:
+    from eval_tasks.coco import TASKS
+
+    pyramid = next(task for task in TASKS if task.name == "coco-fpn-1x")
+    said = pyramid.unsupported(from_module(Maps(4, 8, 12), "mine"))
+    assert "has 3 stages, and the pyramid is built on stages 1, 2, 3, 4" in said
+    assert "stages" not in pyramid.unsupported(from_module(Maps(4, 8, 12, 16), "mine"))
+    assert "needs stages(x)" in pyramid.unsupported(from_module(Stages(), "mine"))
+    crop = next(task for task in TASKS if task.name == "coco-c4-1x")
+    assert "no bottleneck" in crop.unsupported(from_module(Maps(4, 8, 12, 16), "mine"))

@@ -39,3 +39,15 @@ def maps() -> nn.Module:
 def number() -> int:
     """No network at all."""
     return 3
+
+
+def classifier() -> nn.Module:
+    """A network that ends in a classifier."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return nn.Sequential(Net(), nn.Linear(12, 10))
+
+
+def parallel() -> nn.Module:
+    """The network as a training on several GPUs holds it."""
+    return nn.DataParallel(build())
