@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 import hsa_bench
+from eval_tasks._finetune.finetune import with_head
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
 from hsa_bench.core.models.preprocess import Preprocess
@@ -193,7 +194,7 @@ def test_a_module_of_one_size_is_measured_at_that_size_and_refused_at_others(tmp
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_modules_in_any_number_format_are_measured_and_fine_tuned(dtype: torch.dtype, tmp_path: Path) -> None:
-    frame = hsa_bench.evaluate(
-        Tiny().to(dtype), "knn,semisup-10", "digits", limit=40, out=tmp_path, **{"semisup.epochs": 1}
-    )
+    net = Tiny().to(dtype)
+    frame = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path)
     assert frame["value"].between(0, 100).all()
+    with_head(from_module(net, "mine"), 2)(torch.randn(2, 3, 32, 32)).sum().backward()
