@@ -124,8 +124,9 @@ TASKS = (
 )
 
 if __name__ == "__main__":
-    from typer import run
-
     from eval_tasks._detection.preflight import command
+    from hsa_bench.core.command import Command
 
-    run(command(TASKS))
+    app = Command()
+    app.command()(command(TASKS))
+    app()

@@ -114,8 +114,9 @@ VOC: dict[str, Any] = {"published": "24k", "masks": False, "train_sizes": SIZES}
 TASKS = (Voc(name="voc", **VOC), Voc(name="voc-fpn", **{**VOC, **FPN}))
 
 if __name__ == "__main__":
-    from typer import run
-
     from eval_tasks._detection.preflight import command
+    from hsa_bench.core.command import Command
 
-    run(command(TASKS))
+    app = Command()
+    app.command()(command(TASKS))
+    app()

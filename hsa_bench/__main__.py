@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
 import hsa_bench.cache
 import hsa_bench.inspect
 import hsa_bench.reproduce
 import hsa_bench.run
 import pretrain.__main__
 import reports.__main__
+from hsa_bench.core.command import Command
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app = Command(
     no_args_is_help=True,
     help="Transfer evaluation of self-supervised vision backbones.",
 )

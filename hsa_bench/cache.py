@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hsa_bench.core.command import home
+from hsa_bench.core.command import Command, home
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.runs.folder_lock import refuse_while_worked_in
 from hsa_bench.core.suggest import did_you_mean
@@ -17,7 +17,7 @@ from hsa_bench.suite.run_cache import KINDS, Entry, entries, free, run_folders
 WIDE = 200
 """Letters of a line where nobody looks at a terminal."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Command()
 
 
 @app.command()

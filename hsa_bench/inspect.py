@@ -9,7 +9,7 @@ import typer
 
 from hsa_bench.core.bounds import MOST_SIDE
 from hsa_bench.core.checkpoints.request import BackboneRequest
-from hsa_bench.core.command import home
+from hsa_bench.core.command import Command, home
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.user_path import user_path
 from hsa_bench.suite.job import SHIPPED
@@ -18,7 +18,7 @@ from hsa_bench.suite.options import is_name
 if TYPE_CHECKING:
     from hsa_bench.core.results.result import Budget
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Command()
 
 SHOWN = 12
 """Dropped keys that are named; `--all` names every one."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsa_bench.core.bounds import MOST_WORKERS
-from hsa_bench.core.command import home
+from hsa_bench.core.command import Command, home
 from hsa_bench.core.errors import exit_with_its_message
 from hsa_bench.core.files import write_text
 from hsa_bench.core.stopping import stopped_with_a_word
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
     from hsa_bench.suite.ablation import Ablation
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Command()
 
 
 @app.command()
@@ -43,7 +43,7 @@ def main(
 
     The test pictures are used once, after everything is chosen.
     """
-    with stopped_with_a_word(), exit_with_its_message():
+    with stopped_with_a_word(), exit_with_its_message(out=out):
         from hsa_bench.suite.ablation import read_ablation
 
         ok = _reproduce(read_ablation(ablation, trust), out, data, device, workers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsa_bench.core.bounds import MOST_SIDE, MOST_WORKERS
-from hsa_bench.core.command import home
+from hsa_bench.core.command import Command, home
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
@@ -18,7 +18,7 @@ from hsa_bench.suite.options import parse_checkpoint, parse_numbers, parse_pretr
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Command()
 
 
 @app.command()
@@ -101,7 +101,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     from hsa_bench.core.models.preprocess import parse_card
     from reports.published.entries import parse_claims
 
-    with stopped_with_a_word(), exit_with_its_message():
+    with stopped_with_a_word(), exit_with_its_message(out=out):
         if trust and not preset:
             raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
         if tasks and not words(tasks):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsa_bench.core.bounds import MOST, MOST_SIDE, MOST_WORKERS
-from hsa_bench.core.command import home, home_file
+from hsa_bench.core.command import Command, home, home_file
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.name_value import parse_settings
 from hsa_bench.core.stopping import stopped_with_a_word
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hsa_bench.core.results.result import Budget
     from pretrain.loop import Training
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Command()
 
 NO_PRESET = Preset()
 

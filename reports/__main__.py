@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hsa_bench.core.command import home, home_file, homes
+from hsa_bench.core.command import Command, home, home_file, homes
 from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.printable import printable
 
@@ -24,11 +24,8 @@ class _Commands(TyperGroup):
         return super().parse_args(ctx, args if not args or args[0] in known else [WRITE, *args])
 
 
-app = typer.Typer(
+app = Command(
     cls=_Commands,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     no_args_is_help=True,
     help="Reports from result files, without torch. `reports RESULTS` is short for `reports write RESULTS`.",
 )

@@ -30,7 +30,9 @@ def keep_report(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = write_report(run, Path(folder) / "report.md", baselines)
         text = re.sub(
-            r"\[((?:[^\[\]]|\[[^\]]*\])*?)\]\((?:[^()]*/)?results/[^)]*\.json\)", r"\1", report.read_text()
+            r"\[((?:[^\[\]]|\[[^\]]*\])*?)\]\((?:[^()]*/)?results/[^)]*\.json\)",
+            r"\1",
+            report.read_text(encoding="utf-8"),
         )
         text = re.sub(r"\[([^\]]*)\]\((results\.csv|tables/[^)]*)\)", r"`\2`", text)
         text = re.sub(r"(?<=[ `])/(?:[\w.-]+/)+([\w.-]+)", r"…/\1", text)
@@ -46,4 +48,4 @@ def keep_report(run: Path, kept: Path, baselines: Sequence[str] = ()) -> None:
                 image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
                     kept / path, optimize=True
                 )
-        (kept / "report.md").write_text(text)
+        (kept / "report.md").write_text(text, encoding="utf-8")

@@ -137,7 +137,7 @@ def _available(device: str) -> float:
         import torch
 
         return torch.cuda.mem_get_info(device)[0] / 2**30
-    about = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    about = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
     return int(about["MemAvailable"].split()[0]) / 2**20
 
 

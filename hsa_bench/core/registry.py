@@ -33,7 +33,7 @@ def files(package: str) -> dict[str, Path]:
 
 def declared(path: Path) -> tuple[str, ...]:
     """The literal tuple `NAMES` of a plug-in file; its own name if there is none."""
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAMES":
             return tuple(ast.literal_eval(node.value))
     return (path.stem.replace("_", "-"),)
@@ -41,7 +41,7 @@ def declared(path: Path) -> tuple[str, ...]:
 
 def summary(path: Path) -> str:
     """First line of a plug-in's docstring, for `--list`."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
 
 
 def names(package: str) -> dict[str, str]:

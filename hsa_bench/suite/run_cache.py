@@ -94,7 +94,7 @@ def _whole(run: Path, kind: str, folder: Path) -> Entry:
 
 def _described(beside: Path) -> str:
     try:
-        said: dict[str, Any] = json.loads(beside.read_text())
+        said: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
         size, resize, *_ = said["view"]
         layer = said["layer"] or "last"
         return (

@@ -160,7 +160,7 @@ def listed_subset(examples: Sequence[str], path: Path) -> list[int]:
         for name in {example, Path(example).name}:
             by_name.setdefault(name, []).append(index)
     drawn = set()
-    for number, line in enumerate(path.read_text().split(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split(), start=1):
         found = by_name.get(line, [])
         if len(found) != 1:
             raise DataError(f"{path}, entry {number}: {line!r} names {len(found)} training images, not one")

@@ -27,5 +27,5 @@ def chosen(precision: Precision, device: str) -> Precision:
 def _cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; elsewhere torch imitates it, slowly."""
     about = Path("/proc/cpuinfo")
-    words = set(about.read_text().split()) if about.exists() else set()
+    words = set(about.read_text(encoding="utf-8").split()) if about.exists() else set()
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -204,7 +204,7 @@ def _write_holder(path: Path) -> None:
     since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     holder = Holder(process=os.getpid(), host=gethostname(), since=since, command=command_line())
     with suppress(OSError):  # the lock is held all the same
-        _beside(path).write_text(holder.model_dump_json())
+        _beside(path).write_text(holder.model_dump_json(), encoding="utf-8")
 
 
 def _holder(path: Path) -> str:

@@ -50,7 +50,8 @@ def command_line() -> str:
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     program = f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
-    return f"{program} {shlex.join(sys.argv[1:])}".strip()
+    typed = f"{program} {shlex.join(sys.argv[1:])}".strip()
+    return typed.encode(errors="backslashreplace").decode()  # names of files need not be text
 
 
 @lru_cache(maxsize=1)
@@ -59,11 +60,13 @@ def _commit() -> tuple[str, bool]:
     here = Path(__file__).parents[3]
     if not (here / ".git").exists():
         return "", False
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False
-    )
-    return head.stdout.strip(), bool(status.stdout.strip())
+    head, status = _git(here, "rev-parse", "HEAD"), _git(here, "status", "--porcelain")
+    return head, bool(status)
+
+
+def _git(here: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, check=False)
+    return done.stdout.decode(errors="replace").strip()
 
 
 def _version(package: str) -> str:
@@ -76,7 +79,7 @@ def _version(package: str) -> str:
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

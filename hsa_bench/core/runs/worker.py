@@ -16,7 +16,7 @@ import threading
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
@@ -26,6 +26,7 @@ from hsa_bench.core.results.result import Provenance
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import Run
+from hsa_bench.core.streams import take_any_text
 
 PROGRESS_SECONDS = 0.2
 """At least this long between two progress events."""
@@ -59,11 +60,16 @@ def _private_streams() -> tuple[IO[str], IO[str]]:
     A loader process is a fork and closes its standard input, which would wait for ever for the lock that our
     listening thread holds on it.
     """
-    events, lines = os.fdopen(os.dup(1), "w", buffering=1), os.fdopen(os.dup(0))
+    events, lines = _text(os.dup(1), "w"), _text(os.dup(0), "r")
     os.dup2(2, 1)
-    sys.stdin = open(os.devnull)  # noqa: SIM115 (open as long as the process)
+    take_any_text()
+    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 (open as long as the process)
     os.dup2(sys.stdin.fileno(), 0)
     return events, lines
+
+
+def _text(handle: int, mode: Literal["r", "w"]) -> IO[str]:
+    return os.fdopen(handle, mode, buffering=1, encoding="utf-8")
 
 
 def _listen(lines: IO[str], orders: queue.Queue[str]) -> None:

@@ -58,7 +58,7 @@ class WorkerProcess:
         path = [folder or str(Path.cwd()) for folder in sys.path]
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            errors = log.open("a")
+            errors = log.open("a", encoding="utf-8")
         except OSError as error:
             raise unwritable(error, log) from error
         with errors:
@@ -68,7 +68,7 @@ class WorkerProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
-                    text=True,
+                    encoding="utf-8",
                     env={**PATIENT, **os.environ, "HSA_BENCH_PATH": json.dumps(path)},
                     process_group=0,
                 )
@@ -169,7 +169,7 @@ class WorkerProcess:
 
     def _last_words(self) -> str:
         try:
-            last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+            last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         except OSError:
             last = []
         return last[0][:300] if last else f"exit code {self.process.returncode}"

@@ -168,7 +168,7 @@ def _beside(path: Path) -> dict[str, Any]:
         place = path.with_name(name)
         try:
             if place.is_file() and place.stat().st_size <= BESIDE_BYTES:
-                held = json.loads(place.read_text())
+                held = json.loads(place.read_text(encoding="utf-8"))
                 if isinstance(held, dict):
                     found[name] = held
         except (OSError, ValueError):

@@ -182,4 +182,4 @@ def _write_split(root: Path, split: str, seed: int) -> None:
             )
     categories = [{"id": digit + 1, "name": str(digit)} for digit in range(10)]
     content = {"images": images, "categories": categories, "annotations": annotations}
-    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
