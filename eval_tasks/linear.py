@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from eval_tasks._linear.grid import Point, held_out_rows
 from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._linear.recipes import RECIPES
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
+from hsa_bench.core.bounds import Decay, Rate
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import stream
@@ -52,11 +53,11 @@ class Linear(GridTask):
     version: ClassVar[int] = 2
 
     name: str = "linear"
-    lr: PositiveFloat
+    lr: Rate
     """The recipe's learning rate; trained beside the grid."""
     per_256: bool
     """Whether it is for 256 images a step and scales with `batch`."""
-    weight_decay: NonNegativeFloat
+    weight_decay: Decay
     """The recipe's."""
     trust: NonNegativeFloat = 0.0
     """LARC's trust coefficient; 0 for plain SGD."""

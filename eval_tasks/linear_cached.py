@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._linear.grid import held_out_rows
 from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._shared.protocol_text import centre_crop, trunk
+from hsa_bench.core.bounds import Decay, Rate
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import order
@@ -34,10 +35,10 @@ class LinearCached(GridTask):
     cheap: ClassVar[bool] = True
 
     name: str = "linear-cached"
-    lrs: tuple[PositiveFloat, ...] = Field(
+    lrs: tuple[Rate, ...] = Field(
         default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), min_length=1
     )
-    weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 1e-6, 5e-4), min_length=1)
+    weight_decays: tuple[Decay, ...] = Field(default=(0.0, 1e-6, 5e-4), min_length=1)
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
 
     @property

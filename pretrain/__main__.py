@@ -66,8 +66,6 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     with stopped_with_a_word(), exit_with_its_message(FloatingPointError, OSError):
         if show and (method or arch or dataset or epochs or out or settings):
             raise UsageError("--print shows a preset as its file has it; leave the other options out")
-        if show and not preset:
-            raise UsageError("--print: give the --preset to print")
         if trust and not preset:
             raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
         if show:

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
+from hsa_bench.core.bounds import Decay, Many, Rate, Shown, Width
 from hsa_bench.core.runs.task import SETTINGS
 from hsa_bench.core.suggest import did_you_mean
 from pretrain.data.augment import Augmentation
@@ -35,7 +36,7 @@ class Settings:
     method: str = "moco"
     """A file of `pretrain/methods`, or the dotted path of a module like one."""
     epochs: PositiveInt = 200
-    batch: PositiveInt = 256
+    batch: Many = 256
     """Pictures in one step of the optimiser, over all processes."""
     accumulate: PositiveInt = 1
     """Parts that a batch goes through one after the other, where it does not fit at once. Each part has its
@@ -44,7 +45,7 @@ class Settings:
     """Lightning Fabric's name for the numbers that layers compute with; losses are never below float32."""
     optimiser: Literal["sgd", "lars"] = "sgd"
     """LARS leaves batch norm and biases without decay and without adaptation (SimCLR's model_util.py:95)."""
-    lr: PositiveFloat = 0.03
+    lr: Rate = 0.03
     lr_rule: Literal["fixed", "linear", "sqrt"] = "fixed"
     """The rate in force is lr, lr x batch / 256, or lr x the square root of the batch (SimCLR's flag)."""
     lr_warmup: NonNegativeFloat = 0
@@ -52,17 +53,17 @@ class Settings:
     schedule: Literal["epoch", "step"] = "epoch"
     """When the rate changes: MoCo's with each epoch, SimCLR's with each step."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: NonNegativeFloat = 1e-4
+    weight_decay: Decay = 1e-4
     augment: Augmentation = "moco-v2"
-    dim: PositiveInt = 128
+    dim: Width = 128
     """Width of the embedding."""
-    head_layers: PositiveInt = 2
+    head_layers: int = Field(default=2, ge=1, le=1000)
     """Linear layers of the projection heads."""
     head_bn: Literal["none", "hidden", "all"] = "none"
     """Where projection heads have batch norm: after hidden layers, or after the last one too, there without
     an offset (SimCLR's code)."""
-    temperature: PositiveFloat = 0.2
-    queue: PositiveInt = 65536
+    temperature: float = Field(default=0.2, ge=1e-4, le=1e4)
+    queue: Many = 65536
     """Keys kept as negatives (moco, hsa)."""
     bn_groups: NonNegativeInt = 0
     """Equal parts of the batch that batch norm runs over, keys shuffled between them (moco, hsa). 0: a part
@@ -71,7 +72,7 @@ class Settings:
     """Momentum of the key encoder (moco, hsa)."""
     neighbours: bool = True
     """hsa: pull mined neighbours together."""
-    k: PositiveInt = 5
+    k: Many = 5
     """hsa: neighbours mined for each picture."""
     refresh: PositiveInt = 5
     """hsa: epochs between minings."""
@@ -88,7 +89,7 @@ class Settings:
     """hsa: earlier stages that get the loss too, each through a head of its own."""
     level_weights: tuple[PositiveFloat, ...] = field(default=())
     """hsa: weight of each of `levels`; one each if empty. The last stage has weight one."""
-    crops: tuple[PositiveInt, ...] = ()
+    crops: tuple[Shown, ...] = ()
     """hsa: sides, px, of further small crops of the anchor, each a query against its key."""
     knn_every: NonNegativeInt = 5
     """Epochs between looks at the features: kNN accuracy on a held-out tenth of train, and signs of collapse;

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
+from hsa_bench.core.bounds import Decay, Depth, Many, Rate, Shown, Width
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.data.detection.objects_there import refuse_nothing
@@ -21,6 +22,7 @@ from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.runs.task import SETTINGS, Task
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 FPN: dict[str, Any] = {
     "head": "fpn",
@@ -48,11 +50,11 @@ class DetectionTask(Task):
 
     published: Published = "2x"
     """The schedule that `batch` scales: 24k, 90k (1x) or 180k (2x) iterations of 16 images."""
-    batch: PositiveInt = 16
+    batch: Many = 16
     """Images an iteration. Another than 16 scales learning rate, iterations, warm-up and decay."""
     iterations: PositiveInt | None = None
     """None: the published ones x 16 / batch."""
-    lr: PositiveFloat | None = None
+    lr: Rate | None = None
     """None: 0.02 x batch / 16."""
     warmup: NonNegativeInt | None = None
     """Iterations over which the learning rate rises linearly from a thousandth; None: the published share."""
@@ -61,21 +63,21 @@ class DetectionTask(Task):
     decay: Share = 0.1
     schedule: Literal["steps", "cosine"] = "steps"
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    momentum: NonNegativeFloat = 0.9
+    momentum: Momentum = 0.9
     """Of SGD; AdamW takes it for its first beta."""
-    weight_decay: NonNegativeFloat = 1e-4
-    norm_weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Decay = 1e-4
+    norm_weight_decay: Decay = 0.0
     """Of the parameters of batch norm."""
     clip: NonNegativeFloat = 0.0
     """Largest norm of the gradient; 0 for no limit."""
 
     flip: bool = True
     """Whether every second training image is mirrored; not so for digits."""
-    train_sizes: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
+    train_sizes: tuple[Shown, ...] = (640, 672, 704, 736, 768, 800)
     """Shorter side of a training image, px; one is drawn for each image."""
-    test_size: PositiveInt = 800
+    test_size: Shown = 800
     """Shorter side of a test image, px."""
-    max_size: PositiveInt = 1333
+    max_size: Shown = 1333
     """Limit of the longer side, px; it wins over the shorter one's."""
     alike: PositiveInt = 2
     """So many images in a row are all upright or all wide, as on each of the reference's eight GPUs."""
@@ -88,35 +90,35 @@ class DetectionTask(Task):
     """Batches over which batch norm's statistics are taken anew after training; 0 keeps the running ones."""
     stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
     """Stages of the trunk under the pyramid; stems for small images keep the first at full size."""
-    pyramid_dim: PositiveInt = 256
-    anchor_sizes: tuple[PositiveInt, ...] = (32, 64, 128, 256, 512)
+    pyramid_dim: Width = 256
+    anchor_sizes: tuple[Shown, ...] = (32, 64, 128, 256, 512)
     """Side of the anchors, px of the resized image. C4: all at every place. FPN: one for each stage, and
     one for the last stage subsampled.
     """
     anchor_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
     """Height by width."""
-    rpn_batch: PositiveInt = 256
+    rpn_batch: Many = 256
     """Anchors an image on which proposing is trained."""
-    rpn_candidates: tuple[PositiveInt, PositiveInt] = (12_000, 6000)
+    rpn_candidates: tuple[Many, Many] = (12_000, 6000)
     """Best anchors, of each level, that go into suppression, training and test."""
-    proposals: tuple[PositiveInt, PositiveInt] = (2000, 1000)
+    proposals: tuple[Many, Many] = (2000, 1000)
     """Proposals an image, training and test."""
-    roi_batch: PositiveInt = 512
+    roi_batch: Many = 512
     """Proposals an image on which the heads are trained."""
     roi_positive: Share = 0.25
     """Largest share of objects among them."""
-    roi_samples: NonNegativeInt = 0
+    roi_samples: Depth = 0
     """Points along each side of a cell from which a region's features are interpolated; 0: by its size."""
-    box_dim: PositiveInt = 1024
+    box_dim: Width = 1024
     """Width of the two layers over a region under FPN; C4 has the fourth stage instead."""
-    mask_dim: PositiveInt = 256
-    mask_layers: NonNegativeInt = 4
+    mask_dim: Width = 256
+    mask_layers: Depth = 4
     """Convolutions before a mask is enlarged, under FPN; C4 has none."""
 
-    score_threshold: NonNegativeFloat = 0.05
+    score_threshold: Annotated[float, Field(ge=0, le=1)] = 0.05
     nms: Share = 0.5
     """Overlap (IoU) from which the weaker of two detections of one class is dropped."""
-    detections: PositiveInt = 100
+    detections: Many = 100
     """Detections an image, at most."""
 
     def __post_init__(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._finetune.finetune import Rates
 from eval_tasks._finetune.recipes import RECIPES, SMALL_DATA_RATES, Recipe, recipe_of, share_of
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop
 from eval_tasks._shared.schedule import Schedule, Shape
+from hsa_bench.core.bounds import Decay, Deviation, Rate, RateOrNone
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask
 from hsa_bench.core.settings import departures
 
@@ -31,28 +32,28 @@ class SemisupSettings(ClassificationTask):
     labels. `auto`: published on ImageNet, steps elsewhere."""
     steps: PositiveInt = 1000
     """With budget `steps`."""
-    rates: tuple[tuple[NonNegativeFloat, PositiveFloat], ...] = Field(default=SMALL_DATA_RATES, min_length=1)
+    rates: tuple[tuple[RateOrNone, Rate], ...] = Field(default=SMALL_DATA_RATES, min_length=1)
     """Pairs of trunk and head rate to choose from, with budget `steps`; a single pair needs no choice."""
     held_out: float = Field(default=0.2, gt=0, le=0.5)
     """Share of each class of the subset on which the pair is chosen."""
     epochs: PositiveInt
     """With budget `published`."""
-    trunk_lr: NonNegativeFloat
+    trunk_lr: RateOrNone
     """Learning rate of the trunk, with budget `published`."""
-    head_lr: PositiveFloat
+    head_lr: Rate
     per_256: bool = False
     """Whether these two are for 256 images a step and scale with `batch`."""
     batch: PositiveInt = 256
     """The whole subset if that is smaller."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Decay = 0.0
     schedule: Shape = "step"
     milestones: tuple[float, ...] = (0.6, 0.8)
     """Shares of the training after which stepped rates drop."""
     gamma: PositiveFloat = 0.2
     """What they are multiplied by then."""
-    init_std: NonNegativeFloat | None = None
+    init_std: Deviation | None = None
     """Of the head's weights, with zero bias; none for torch's own initialisation."""
     smallest: float = Field(default=0.08, gt=0, le=1)
     """Least share of the picture's area that a training crop covers."""

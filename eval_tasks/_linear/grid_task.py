@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from eval_tasks._linear.grid import Grid, Point, held_out_rows
@@ -14,6 +14,7 @@ from eval_tasks._linear.heads import Heads
 from eval_tasks._shared.frozen import FrozenTask
 from eval_tasks._shared.protocol_text import listed
 from eval_tasks._shared.schedule import Schedule, Shape
+from hsa_bench.core.bounds import Decay, Deviation, Rate
 from hsa_bench.core.data.image_set import Labels
 from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.runs.task import SETTINGS
@@ -24,10 +25,10 @@ from hsa_bench.core.seed import generator
 class GridTask(FrozenTask):
     """Settings that the linear evaluators share. Defaults are MoCo's (main_lincls.py:57,79,87,92)."""
 
-    lrs: tuple[PositiveFloat, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+    lrs: tuple[Rate, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
     """Learning rates of the grid, as they are, whatever the batch: the range that published recipes span
     (0.001 DINO, 0.3 SwAV, 30 MoCo), as the right one goes with the scale of the features."""
-    weight_decays: tuple[NonNegativeFloat, ...] = (0.0, 1e-6, 5e-4)
+    weight_decays: tuple[Decay, ...] = (0.0, 1e-6, 5e-4)
     """Weight decays of the grid: those of published recipes (MoCo; SimCLR, SwAV; VISSL)."""
     held_out: float = Field(default=0.1, gt=0, le=0.5)
     """Share of each class of train on which the setting is chosen."""
@@ -40,7 +41,7 @@ class GridTask(FrozenTask):
     """Shares of the epochs after which a stepped rate drops."""
     gamma: PositiveFloat = 0.1
     """What it is multiplied by then."""
-    init_std: NonNegativeFloat = 0.01
+    init_std: Deviation = 0.01
     """Of the weights at the start; biases are zero."""
 
     @property

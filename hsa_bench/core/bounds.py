@@ -20,6 +20,22 @@ LARGEST = 1e30
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=0, le=MOST_SIDE)]
 """Of a crop, px; 0 leaves it to the data set."""
+Shown = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+"""Side of a picture, a view or an anchor, px."""
+Width = Annotated[int, Field(ge=1, le=2**16)]
+"""Numbers side by side in a layer."""
+Depth = Annotated[int, Field(ge=0, le=1000)]
+"""Layers one after the other."""
+Many = Annotated[int, Field(ge=1, le=2**24)]
+"""Things held at once: pictures of a batch, keys, regions."""
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+"""Of learning; beyond, the first step leaves the numbers that 32 bits hold."""
+RateOrNone = Annotated[float, Field(ge=0, le=1e6)]
+"""The same, or 0 for what does not learn."""
+Decay = Annotated[float, Field(ge=0, le=1e4)]
+"""Of weights."""
+Deviation = Annotated[float, Field(ge=0, le=1e3)]
+"""Standard deviation of weights before training."""
 Limit = Annotated[int, Field(ge=1, le=MOST)]
 """Images to draw."""
 

@@ -9,6 +9,7 @@ import torch
 
 from hsa_bench import evaluate
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.settings import changed
 from hsa_bench.inspect import app as inspect
 from hsa_bench.run import app as run
 from hsa_bench.suite.choose_tasks import choose_tasks
@@ -16,6 +17,7 @@ from hsa_bench.suite.job import make_job
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint
 from pretrain.__main__ import app as pretrain
+from pretrain.settings import Settings
 from reports.__main__ import app as reports
 from tests.support.command import call
 
@@ -88,12 +90,12 @@ def test_inspect_refuses(arguments: tuple[str, ...], message: str, tmp_path: Pat
         (("--out", ""), "name a file"),
         (("--out", "/"), "name a file"),
         (("--out", "~nobody-here/x.pth"), "nobody's home"),
-        (("--print",), "--print: give the --preset"),
+        (("--print",), "--preset : there are hsa-200ep"),
         (("--print", "--preset", "hsa-cifar10", "--epochs", "3"), "leave the other options out"),
         (("--trust-preset",), "--trust-preset: it changes nothing"),
         (("--seed", "-1"), "--seed"),
         (("--image-size", str(10**20)), "--image-size"),
-        (("--set", f"dim={10**20}"), "pretrain.dim: a whole number beyond 2,147,483,647"),
+        (("--set", f"dim={10**20}"), "pretrain.dim: Input should be less than or equal to 65536"),
         (("--set", "lr=.inf"), "pretrain.lr: "),
         (("--set", "1=2"), "pretrain.1: no such setting"),
     ],
@@ -167,3 +169,46 @@ def test_a_home_is_found_wherever_a_path_stands(tmp_path: Path, monkeypatch: pyt
     for app, arguments in ((reports, ("~/none",)), (inspect, ("~/x.pth",))):
         done = call(app, *arguments, cwd=tmp_path)
         assert done.returncode == 2 and f"error: {tmp_path}" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("coco.test_size", 10**5), ("coco.train_sizes", [800, 10**5]), ("coco.anchor_sizes", [10**5] * 5),
+        ("coco.box_dim", 10**6), ("coco.mask_layers", 10**6), ("coco.batch", 10**9), ("coco.momentum", 1.0),
+        ("coco.score_threshold", 1.5), ("coco.rpn_candidates", [1, 10**9]), ("coco.roi_samples", 10**6),
+    ],
+)  # fmt: skip
+def test_a_detector_that_no_memory_holds_is_refused_by_field(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"{name}[.\d]*: "):
+        choose_tasks(["coco"], {name: value}, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch", 10**9),
+        ("queue", 10**9),
+        ("dim", 10**6),
+        ("head_layers", 10**6),
+        ("crops", [10**5]),
+        ("lr", 1e31),
+    ],
+)  # fmt: skip
+def test_a_pretraining_that_no_memory_holds_is_refused_by_field(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"pretrain\.{name}[.\d]*: "):
+        changed(Settings(), {name: value}, "pretrain")
+
+
+@pytest.mark.parametrize(
+    ("task", "field", "value"),
+    [
+        ("semisup-1", "rates", [[1e7, 1.0]]), ("semisup-1", "weight_decay", 1e5),
+        ("semisup-1", "init_std", 1e4),
+        ("linear", "lrs", [1e7]), ("linear", "weight_decay", 1e5), ("linear-cached", "lrs", [1e7]),
+        ("coco", "lr", 1e7), ("coco", "weight_decay", 1e5),
+    ],
+)  # fmt: skip
+def test_a_training_that_no_number_survives_is_refused_by_field(task: str, field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"{task}\.{field}[.\d]*: "):
+        choose_tasks([task], {f"{task}.{field}": value}, 0)
