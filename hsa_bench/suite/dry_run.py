@@ -6,6 +6,7 @@ from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import Run
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
+from hsa_bench.suite.older_results import older_results
 from hsa_bench.suite.on_file import on_file
 from hsa_bench.suite.prepare import prepare
 
@@ -26,6 +27,9 @@ def dry_run(job: Job, bench: Bench, display: Display, overwrite: bool = False) -
         if result is None:
             rows += [(later, "to run, after its pretraining") for later in prepared.awaited(run.label)]
     display.plan(rows)
+    todo = [run for run in (*prepared.pretraining, *plan.runs) if on_file(run, bench) is None]
+    if said := older_results(todo, bench.store):
+        display.say(said)
 
 
 def _state(run: Run, bench: Bench, overwrite: bool) -> str:

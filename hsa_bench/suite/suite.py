@@ -14,6 +14,7 @@ from hsa_bench.core.runs.plan import Run
 from hsa_bench.core.runs.runner import run_in_worker, run_together
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
+from hsa_bench.suite.older_results import older_results
 from hsa_bench.suite.on_file import clear_the_way, on_file, what_is_taken_up
 from hsa_bench.suite.prepare import prepare
 
@@ -92,6 +93,8 @@ def _do(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) ->
         for said in clear_the_way(todo, bench):
             display.say(said)
     for said in what_is_taken_up(runs, todo, bench):
+        display.say(said)
+    if said := older_results([run for run in todo if not overwrite], bench.store):
         display.say(said)
     display.expect(len(todo))
     runner = run_in_worker if world() == 1 else run_together

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hsa_bench.suite.job import make_job
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint
 from hsa_bench.suite.prepare import Prepared, prepare
+from tests.support.records import record
 
 ARCH = "resnet18-w8-cifar"
 
@@ -141,3 +143,19 @@ def test_seeds_and_files_of_a_name_are_as_many(tmp_path: Path) -> None:
         prepared(tmp_path, "knn", *two_files(tmp_path), pretraining_seeds={"mine": (5,)})
     with pytest.raises(UsageError, match="--pretrain-seed other: 1 seeds for 0 files"):
         prepared(tmp_path, "knn", *two_files(tmp_path), pretraining_seeds={"other": (5,)})
+
+
+def test_the_dry_run_says_what_is_on_file_of_an_older_version(tmp_path: Path, checkpoint: str) -> None:
+    found = prepared(tmp_path, "knn", checkpoint)
+    run = next(run for run in found.plan().runs if run.label == "mine")
+    older = run.spec.model_copy(update={"version": run.spec.version - 1})
+    found.bench.store.put(record(label="mine", spec=older, seconds=60))
+    console = Console(file=io.StringIO(), width=200)
+
+    dry.dry_run(found.job, found.bench, Display(console))
+
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert (
+        f"1 result on file is of an older version or other settings: task version {older.version} →" in said
+    )
+    assert "takes about 60 s" in said
