@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import codecs
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hsa_bench.core.data.images import Images
+from hsa_bench.core.data.manifest import reason
 from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.seed import generator
@@ -150,24 +152,43 @@ def label_subset(labels: Labels, fraction: float, seed: int) -> list[int]:
 def listed_subset(examples: Sequence[str], path: Path) -> list[int]:
     """Read a subset from a file that names one example a line, by its path or its base name.
 
+    Names may have blanks, and quotes around them; a line whose whole is no name may hold several.
+
     Raises:
-        DataError: No such file, or a name that the data set does not have or has twice.
+        DataError: No such file, none of text, or a name that the data set does not have or has twice.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such list of images")
     by_name: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         for name in {example, Path(example).name}:
             by_name.setdefault(name, []).append(index)
     drawn = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").split(), start=1):
-        found = by_name.get(line, [])
+    for number, name in enumerate(_listed_names(path, by_name), start=1):
+        found = by_name.get(name, [])
         if len(found) != 1:
-            raise DataError(f"{path}, entry {number}: {line!r} names {len(found)} training images, not one")
+            raise DataError(f"{path}, entry {number}: {name!r} names {len(found)} training images, not one")
         drawn.add(found[0])
     if not drawn:
         raise DataError(f"{path}: names no image")
     return sorted(drawn)
+
+
+def _listed_names(path: Path, known: Container[str]) -> Iterator[str]:
+    for line in _lines(path):
+        whole = line.strip()
+        bare = whole.strip("\"'")
+        yield from [whole] if whole in known else [bare] if bare in known else whole.split()
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file, in UTF-8 or as its first bytes say."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such list of images")
+    try:
+        content = path.read_bytes()
+        marks = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+        return content.decode(marks.get(content[:2], "utf-8-sig")).replace("\r", "\n").split("\n")
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: is no text in UTF-8 ({reason(error)}); save it as such") from error
 
 
 def subset_hash(examples: Sequence[str], chosen: Sequence[int]) -> str:

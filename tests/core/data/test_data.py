@@ -68,6 +68,47 @@ def test_a_list_that_fits_badly_is_refused(tmp_path: Path, text: str, complaint:
         listed_subset(("a/1.png", "a/2.png", "b/2.png"), tmp_path / "list.txt")
 
 
+NAMES = ("train/a b/1 c.png", "train/a b/2.png", "train/caf\\xe9/3.png")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"train/a b/1 c.png\n3.png\n",
+        b"\xef\xbb\xbftrain/a b/1 c.png\r\n3.png",
+        "1 c.png\r\n3.png\r\n".encode("utf-16"),
+        b"\n  \"train/a b/1 c.png\"  \n\n'3.png'\n",
+        b"1 c.png\r3.png",
+    ],
+    ids=["blanks", "mark and CRLF", "UTF-16", "quotes", "CR"],
+)
+def test_a_list_is_read_as_editors_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    assert listed_subset(NAMES, tmp_path / "list.txt") == [0, 2]
+
+
+def test_a_line_may_hold_several_names(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("2.png 3.png\n")
+    assert listed_subset(NAMES, tmp_path / "list.txt") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00", "list.txt: is no text in UTF-8"),
+        (b"caf\xe9/3.png", "list.txt: is no text in UTF-8"),
+        (b"2.png\n../../etc/passwd\n", r"list.txt, entry 2: '../../etc/passwd' names 0 training images"),
+        (b" \n", "list.txt: names no image"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_an_error_that_names_it(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        listed_subset(NAMES, tmp_path / "list.txt")
+
+
 def test_a_subset_hash_is_that_of_the_names_drawn() -> None:
     names = ("a", "b", "c")
     assert subset_hash(names, [0, 2]) == subset_hash(("a", "c"), [0, 1]) != subset_hash(names, [0, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.images import FileImages
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError
-from tests.support.picture_sets import SETS, accept_any_labels, text
+from tests.support.picture_sets import SETS, accept_any_labels, picture, text
 
 FIRST = {
     "food101": "food-101/images/apple_pie/0.jpg",
@@ -122,6 +123,26 @@ def test_a_damaged_list_is_an_error_about_the_data(name: str, file: str, damage:
         opened(name, tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert "download" not in str(caught.value)
+
+
+def test_a_list_names_no_picture_outside_its_folder(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    SETS["food101"](root)
+    picture(tmp_path / "secret.jpg")
+    lists = root / "food-101/meta/test.json"
+    listed = json.loads(lists.read_text())
+    listed["ramen"][0] = "../../../secret"
+    lists.write_text(json.dumps(listed))
+    with pytest.raises(DataError, match=r"secret\.jpg: a list of .*data names this picture outside it"):
+        opened("food101", root)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"ramen": 3}', '{"ramen": [{}]}', "null", '{"ramen": null}'])
+def test_a_list_of_another_form_is_an_error_about_the_data(content: str, tmp_path: Path) -> None:
+    SETS["food101"](tmp_path)
+    (tmp_path / "food-101/meta/test.json").write_text(content)
+    with pytest.raises(DataError, match=str(tmp_path)):
+        opened("food101", tmp_path)
 
 
 def test_splits_that_list_unlike_classes_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.data.manifest import shown
 from hsa_bench.core.errors import DataError
 
 
@@ -79,7 +81,19 @@ def classification(name: str, place: Path, train: Iterable[Listed], test: Listed
 def _images(
     place: Path, files: Sequence[str | Path], labels: Sequence[int], classes: tuple[str, ...]
 ) -> ImageSet:
-    names = tuple(Path(file).relative_to(place).as_posix() for file in files)
+    names = tuple(_inside(place, str(file)) for file in files)
     if not names:
         raise DataError(f"{place}: a split lists no picture; extract the archive again")
     return ImageSet(FileImages(place, names), np.array(labels, dtype=np.int64), classes, names)
+
+
+def _inside(place: Path, file: str) -> str:
+    """The name of a listed picture below the data set's folder.
+
+    Raises:
+        DataError: The list names one outside.
+    """
+    name = os.path.relpath(file, place)
+    if name.split(os.sep)[0] == "..":
+        raise DataError(f"{shown(file)}: a list of {shown(place)} names this picture outside it; not opened")
+    return Path(name).as_posix()

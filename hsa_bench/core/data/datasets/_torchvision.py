@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsa_bench.core.data.image_set import ImageSet
-from hsa_bench.core.data.images import ArrayImages
+from hsa_bench.core.data.images import FAULTS, ArrayImages
 from hsa_bench.core.errors import DataError
 
 
@@ -20,7 +20,7 @@ def opened(reader: Callable[..., Any], folder: Path, wanted: str, **options: Any
 
     try:
         return reader(root=str(folder), **options)
-    except (RuntimeError, OSError, ModuleNotFoundError, ValueError, LookupError, MatReadError) as error:
+    except (*FAULTS, ModuleNotFoundError, MatReadError) as error:
         why = str(error).partition(" You can use download")[0]  # here nothing downloads
         raise DataError(f"{folder}: {wanted} not found here or not intact ({why}); see --data") from error
 
