@@ -11,10 +11,12 @@ def user_path(path: str | Path) -> Path:
     """Return a path with `~` and `~name` at its beginning as that home; a shell leaves `--out=~/x` as it is.
 
     Raises:
-        UsageError: There is no such user, or the path holds a NUL.
+        UsageError: There is no such user, the path holds a NUL, or is not UTF-8.
     """
     if "\0" in str(path):
-        raise UsageError(f"{path!r}: a path does not hold a NUL character")
+        raise UsageError(f"{str(path)!r}: a path does not hold a NUL character")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):  # bytes that are no text
+        raise UsageError(f"{str(path)!r}: a name that is not UTF-8, which no record can hold; rename it")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -51,7 +51,8 @@ def parse_checkpoint(text: str) -> BackboneRequest:
 
 def whole_path(path: str) -> str:
     """Return a file's path as it is from any folder, with a home for `~`; a model's name as it is."""
-    return path if not path or is_name(path) else str(user_path(path).absolute())
+    place = user_path(path)  # a name is no path, but text as well
+    return path if not path or is_name(path) else str(place.absolute())
 
 
 def is_file(text: str) -> bool:

@@ -98,6 +98,12 @@ def test_a_file_that_is_there_may_stand_without_a_name(
     assert fault_of(parse_checkpoint("=odd.pth").label) == ""
 
 
+def test_a_path_that_is_no_text_is_refused() -> None:
+    for path in ("\udcff.pth", "hf:lab/\udcff", "a\0.pth"):
+        with pytest.raises(UsageError, match=r"not UTF-8|NUL"):
+            parse_checkpoint(f"x={path}")
+
+
 def test_a_home_that_nobody_knows_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"~nobody-here/x\.pth: nobody's home"):
         parse_checkpoint("x=~nobody-here/x.pth")
