@@ -35,9 +35,7 @@ def voc_of(root: Path, train: str = "VOC2007/trainval", test: str = "VOC2007/tes
 
 def test_test_pictures_that_are_learnt_are_counted_by_their_bytes(tmp_path: Path) -> None:
     root = write_coco(tmp_path)
-    assert opened(root).notes == (
-        "1 of 2 classes have no object in the test and are left out of the mean: dog",
-    )
+    assert opened(root).notes == ("not tested for want of objects: dog (1 of 2 classes)",)
 
     shutil.copy(root / "train" / "train2.png", root / "val" / "val0.png")
 
@@ -75,7 +73,7 @@ def test_classes_that_are_tested_and_not_learnt_are_told(tmp_path: Path) -> None
             said["annotations"][0]["category_id"] = 5
 
     assert opened(write_coco(tmp_path, change)).notes == (
-        "1 classes are tested without an object to learn from: dog",
+        "tested without an object to learn from: dog (1 of 2 classes)",
     )
 
 

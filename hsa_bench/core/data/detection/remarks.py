@@ -46,19 +46,15 @@ def on_pictures(train: FileImages, test: FileImages) -> list[str]:
 
 def on_classes(categories: Sequence[Category], train: Objects, test: Objects) -> list[str]:
     """Say which classes are not learnt, and which not tested."""
-    learnt, tested = (
-        {o.category_id for objects in split for o in objects if not o.iscrowd} for split in (train, test)
-    )
-    unlearnt = [c.name for c in categories if c.id in tested - learnt]
-    untested = [c.name for c in categories if c.id not in tested]
+    learnt = {o.category_id for objects in train for o in objects if not o.iscrowd}
+    tested = {o.category_id for objects in test for o in objects if not o.iscrowd and not o.difficult}
     said = []
-    if unlearnt:
-        said.append(f"{len(unlearnt)} classes are tested without an object to learn from: {_named(unlearnt)}")
-    if untested:
-        said.append(
-            f"{len(untested)} of {len(categories)} classes have no object in the test and are left out of "
-            f"the mean: {_named(untested)}"
-        )
+    for what, names in (
+        ("tested without an object to learn from", [c.name for c in categories if c.id in tested - learnt]),
+        ("not tested for want of objects", [c.name for c in categories if c.id not in tested]),
+    ):
+        if names:
+            said.append(f"{what}: {_named(names)} ({len(names)} of {len(categories)} classes)")
     return said
 
 
