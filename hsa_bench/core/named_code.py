@@ -26,7 +26,7 @@ def is_module(text: str) -> bool:
 
 
 def is_own_path(path: str) -> bool:
-    """Return whether what is asked for instead of a file is a function, and no published model."""
+    """Return whether a name is a function's, and no published model's."""
     return is_function(path) and path.partition(":")[0] not in PUBLISHERS
 
 
@@ -51,7 +51,7 @@ def _names_module(text: str) -> bool:
 
 
 def _names_function(text: str) -> bool:
-    return any(is_function(part.rpartition("=")[2].strip()) for part in text.split(","))
+    return any(is_own_path(part.rpartition("=")[2].strip()) for part in text.split(","))
 
 
 IMPORTED: dict[str, Callable[[str], bool]] = {

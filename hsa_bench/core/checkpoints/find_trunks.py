@@ -51,5 +51,4 @@ def at_prefix(state: Mapping[str, Tensor], prefix: str) -> Converted:
     trunk, dropped = split(state, prefix, CLASSIFIERS)
     if not trunk:
         raise ValueError(f"--branch {prefix}: nothing stands under it")
-    assumed = ("ImageNet's mean and deviation",)
-    return Converted(unwrapped(trunk), dropped, prefix.rstrip("."), assumed=assumed)
+    return Converted(unwrapped(trunk), dropped, prefix.rstrip("."))

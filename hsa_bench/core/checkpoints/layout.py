@@ -17,8 +17,10 @@ from hsa_bench.core.results.result import Budget
 
 __all__ = [
     "CLASSIFIERS",
+    "Ambiguous",
     "Converted",
     "Payload",
+    "Reading",
     "branch_of",
     "from_lightning",
     "from_sequential",
@@ -28,10 +30,14 @@ __all__ = [
     "take",
     "tensors",
     "unwrapped",
+    "without_compile",
 ]
 
 WRAPPERS = ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.")
 """Prefixes that DistributedDataParallel, torch.compile, Fabric and FSDP put before names."""
+
+AVERAGED = "n_averaged"
+"""What torch's AveragedModel counts beside the network, which it puts under `module.`."""
 
 CLASSIFIERS = ("fc.", "head.", "heads.", "classifier.", "head_dist.")
 """Classifiers on top of a trunk, dropped by rule."""
@@ -50,14 +56,37 @@ class Converted:
     """Keys of the file that are no part of the trunk, by the format's rule."""
     branch: str = ""
     """Which network of the file it is."""
-    arch: str = ""
-    """Architecture where the file or its format states it; otherwise it is inferred from shapes."""
+    arch: Any = ""
+    """Architecture where file or format state it, unchecked; otherwise it is inferred from shapes."""
     card: Preprocess = field(default_factory=Preprocess)
+    card_stated: bool = False
+    """Whether the card stands in the file or beside it; else it is the format's, and taken for granted."""
     assumed: tuple[str, ...] = ()
-    """What the file does not say and was taken for granted, beside ImageNet's mean and deviation."""
+    """What the file does not say and was taken for granted, beside the card."""
     budget: Budget | None = None
     image_hashes: Tensor | None = None
     """Of the pictures it was pretrained on, sorted int64, where the file has them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a file that can be read in several."""
+
+    option: str
+    """That chooses it: `--format simclr-spijkervet`."""
+    meaning: str
+    """What is then taken for granted."""
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """Names that more than one kind of file has, which differ in what no name shows."""
+
+    what: str
+    """The names, in words."""
+    readings: tuple[Reading, ...]
+    decided_by: frozenset[str]
+    """Fields of the card, or "arch": where the user gives all of them, the readings differ in nothing."""
 
 
 def tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -91,9 +120,9 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: Two keys would become one.
     """
-    result = {re.sub(r"(^|\.)_orig_mod\.", r"\1", key): value for key, value in state.items()}
-    if len(result) < len(state):
-        raise ValueError("holds tensors both with and without torch.compile's `_orig_mod.`")
+    result = without_compile(state)
+    if result.keys() - {AVERAGED} and all(key.startswith("module.") for key in result if key != AVERAGED):
+        result.pop(AVERAGED, None)
     stripped = True
     while stripped:
         stripped = False
@@ -101,6 +130,18 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             if result and all(key.startswith(wrapper) for key in result):
                 result = {key.removeprefix(wrapper): value for key, value in result.items()}
                 stripped = True
+    return result
+
+
+def without_compile(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off torch.compile's prefix, wherever it stands.
+
+    Raises:
+        ValueError: Two keys would become one.
+    """
+    result = {re.sub(r"(^|\.)_orig_mod\.", r"\1", key): value for key, value in state.items()}
+    if len(result) < len(state):
+        raise ValueError("holds tensors both with and without torch.compile's `_orig_mod.`")
     return result
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 COUNTER = "num_batches_tracked"
-"""Of batch norm; some formats leave all of them out, and they change no number."""
+"""Of batch norm; they change no number, so they may be missing, of any kind, or hold what they like."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,25 @@ class Match:
     extra: tuple[str, ...]
     unlike: tuple[str, ...]
     """Tensors of another shape or kind: "conv1.weight (64, 3, 3, 3) for (64, 3, 7, 7)"."""
-    without_counters: bool
-    """The file has no batch-norm counter at all; they do not count as missing."""
+    without_counters: int
+    """Batch-norm counters that the file has not; they do not count as missing."""
 
     @property
     def complete(self) -> bool:
         """Every tensor has its place and every place its tensor."""
-        return not (self.missing or self.extra or self.unlike)
+        return bool(self.total) and not (self.missing or self.extra or self.unlike)
 
     @property
     def share(self) -> float:
         """Of the places, those that match."""
         return self.matched / self.total if self.total else 0.0
+
+    @property
+    def brief(self) -> str:
+        """What is not as it should be."""
+        told = {"missing": self.missing, "left over": self.extra, "of wrong shape": self.unlike}
+        faults = [f"{what} {few(names)}" for what, names in told.items() if names]
+        return f"{self.matched} of {self.total} tensors match, {', '.join(faults) or 'nothing is amiss'}"
 
     def __str__(self) -> str:
         return (
@@ -48,8 +56,8 @@ def match(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Match:
         wanted: A trunk's tensors; they may be without memory.
         found: A file's.
     """
-    without = not any(key.endswith(COUNTER) for key in found)
-    needed = [key for key in wanted if not (without and key.endswith(COUNTER))]
+    without = [key for key in wanted if key.endswith(COUNTER) and key not in found]
+    needed = [key for key in wanted if key in found or not key.endswith(COUNTER)]
     missing = [key for key in needed if key not in found]
     unlike = [_difference(key, found[key], wanted[key]) for key in needed if key in found]
     unlike = [text for text in unlike if text]
@@ -59,7 +67,7 @@ def match(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Match:
         missing=tuple(missing),
         extra=tuple(key for key in found if key not in wanted),
         unlike=tuple(unlike),
-        without_counters=without and len(needed) < len(wanted),
+        without_counters=len(without),
     )
 
 
@@ -70,8 +78,26 @@ def few(items: tuple[str, ...] | list[str]) -> str:
 
 
 def _difference(key: str, found: Tensor, wanted: Tensor) -> str:
+    if found.layout is not torch.strided or found.is_quantized or found.is_meta or found.is_nested:
+        return f"{key}, which is {_kind(found)}"
+    if key.endswith(COUNTER):
+        return "" if found.numel() == 1 else f"{key} {tuple(found.shape)} for {tuple(wanted.shape)}"
     if found.shape != wanted.shape:
         return f"{key} {tuple(found.shape)} for {tuple(wanted.shape)}"
     if found.is_floating_point() != wanted.is_floating_point() or found.is_complex():
         return f"{key} of {found.dtype} for {wanted.dtype}"
     return ""
+
+
+def _kind(found: Tensor) -> str:
+    if found.is_meta:
+        return "without values (on torch's meta device)"
+    if found.is_quantized:
+        return "quantised: save it dequantised"
+    return "sparse or nested: save it dense"
+
+
+def to_counter(found: Tensor) -> Tensor:
+    """A batch-norm counter as torch has it; 0 where it does not count, as after `.half()`."""
+    value = found.detach().reshape(()).double()
+    return (value if torch.isfinite(value) and value.abs() < 2**62 else torch.zeros(())).to(torch.long)

@@ -25,6 +25,8 @@ class BackboneRequest(Record):
     """One of the format files' names, or the dotted path of one's own; empty to recognise it."""
     branch: str = ""
     """Network of the file; the names are the format's."""
+    drop: tuple[str, ...] = ()
+    """Beginnings of names beside the trunk that are left out, e.g. "linear."; it changes no number."""
     card: dict[str, Any] = Field(default_factory=dict)
     """Fields of the card that are known better than the file or its format says."""
     head: str = ""

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.models.named_models import (
+    build_named,
+    is_timms,
+    is_torchvisions,
+    plain_name,
+    timm_names,
+    torchvision_names,
+    without_memory,
+)
 from hsa_bench.core.models.preprocess import Tokens
 from hsa_bench.core.models.probe import dtype_of
 from hsa_bench.core.models.user_module import build_own, is_own
-from hsa_bench.core.models.vit_names import is_vit
+from hsa_bench.core.models.vit_names import check_form, is_vit
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
 from hsa_bench.core.suggest import did_you_mean
 
 _OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?(-pad2)?(-samepool)?")
+
+MOST_WIDTH = 1024
+"""Of a ResNet's first stage; the widest that anyone published has 256."""
 
 
 class SamePool(nn.Module):
@@ -98,14 +111,16 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
         tokens: What a vision transformer pools; its class token if empty.
 
     Raises:
-        UsageError: No such architecture; the message suggests one.
+        UsageError: No such architecture, or an impossible one; the message suggests one.
     """
+    arch = plain_name(arch)
     if tokens and not is_vit(arch):
         raise UsageError(f"--card tokens={tokens}: {arch} is no vision transformer of this suite")
     if arch == PIXELS:
         return Pixels().eval()
     if is_own(arch):
         return build_own(arch, seed)
+    check_width(arch)
     with forked(seed, "init", arch):
         if is_vit(arch):
             from hsa_bench.core.models.vit import ViTTrunk
@@ -117,11 +132,46 @@ def build(arch: str, seed: int = 0, tokens: Tokens = "") -> nn.Module:
 
 
 def blank(arch: str, tokens: Tokens = "") -> nn.Module:
-    """The trunk for a checkpoint to fill: without memory of its own where the architecture allows."""
+    """The trunk for a checkpoint to fill: without memory of its own where all it has is in its tensors."""
     if _OURS.fullmatch(arch) or is_vit(arch):
         with torch.device("meta"):
             return build(arch, tokens=tokens)
     return build(arch, tokens=tokens)
+
+
+def places(arch: str, tokens: Tokens = "") -> dict[str, Tensor]:
+    """The names and shapes of a trunk's tensors, found without memory for them.
+
+    A file may state any name of the table, so nothing is allocated before its tensors are seen to fit.
+    """
+    return build(arch).state_dict() if is_own(arch) else dict(_places(arch, tokens))
+
+
+@lru_cache(maxsize=8)
+def _places(arch: str, tokens: Tokens) -> dict[str, Tensor]:
+    return without_memory(lambda: build(arch, tokens=tokens)).state_dict()
+
+
+def in_table(arch: str) -> bool:
+    """Whether a name stands for one network, whoever reads it: ours, timm's and torchvision's do.
+
+    A function of one's own and a module handed over in Python do not.
+    """
+    ours = _OURS.fullmatch(arch) is not None or is_vit(arch) or arch == PIXELS
+    return ours or is_torchvisions(arch) or _is_resnet_name(arch) or is_timms(arch)
+
+
+def check_width(arch: str) -> None:
+    """Refuse a width that no network has, before memory is asked for.
+
+    Raises:
+        UsageError: It is 0, or above what anyone trained.
+    """
+    ours = _OURS.fullmatch(arch)
+    if ours and ours[2] and not 0 < int(ours[2]) <= MOST_WIDTH:
+        raise UsageError(f"--arch {arch}: a first stage of {ours[2]} channels; from 1 to {MOST_WIDTH}")
+    if is_vit(arch):
+        check_form(arch)
 
 
 def _is_resnet(net: nn.Module) -> bool:
@@ -155,16 +205,16 @@ def _resnet(depth: str, width: str | None, stem: str | None, pad2: str | None, s
     return net
 
 
+def _is_resnet_name(arch: str) -> bool:
+    return "resne" in arch and arch in torchvision_names()
+
+
 def _by_name(arch: str) -> nn.Module:
-    import torchvision
+    if _is_resnet_name(arch):
+        import torchvision
 
-    if arch in torchvision.models.list_models() and "resne" in arch:
         return torchvision.models.get_model(arch, weights=None)
-    import timm
-
-    if arch in timm.list_models(module="resnet"):
-        return timm.create_model(arch, pretrained=False, num_classes=0)
-    if arch in (known := timm.list_models()):
-        return timm.create_model(arch, pretrained=False, num_classes=0)  # its own pooling, no stages
-    hint = did_you_mean(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *known])
+    if is_torchvisions(arch) or is_timms(arch):
+        return build_named(arch)  # its own pooling, no stages
+    hint = did_you_mean(arch, ["resnet18-cifar", "resnet18-w16", PIXELS, *sorted(timm_names())])
     raise UsageError(f"--arch {arch}: no such architecture in torchvision, timm or here; {hint}")

@@ -101,4 +101,6 @@ def _vit(state: Mapping[str, Tensor]) -> str:
         more.append("swiglu")
     elif fc1 is not None and len(fc1) != 4 * width:
         more.append(f"mlp{len(fc1)}")
+    if "fc_norm.weight" in state and "norm.weight" not in state:
+        more.append("fcnorm")
     return vit_name(width, depth, patch, side * patch, tuple(more))

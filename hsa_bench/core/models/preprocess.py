@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.errors import UsageError
@@ -16,18 +16,20 @@ from hsa_bench.core.suggest import did_you_mean
 from hsa_bench.core.yaml_text import parse_yaml
 
 Tokens = Literal["", "cls", "mean", "cls+mean"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Preprocess:
     """How pixels become input, and tokens become one vector."""
 
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    mean: tuple[Finite, Finite, Finite] = (0.485, 0.456, 0.406)
     """Per channel, in units of the value range, in RGB order whatever `channels` says."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     channels: Literal["RGB", "BGR"] = "RGB"
     """Order in which the network takes its channels."""
-    value_range: float = 1.0
+    value_range: Positive = 1.0
     """Pixels run from 0 to this before mean and std are applied: 1 or 255."""
     tokens: Tokens = ""
     """What of a vision transformer's output is the feature; empty for other networks."""
@@ -55,6 +57,15 @@ CAFFE = Preprocess(mean=(123.675, 116.28, 103.53), std=(1.0, 1.0, 1.0), channels
 CIFAR = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
 
 
+def in_words(card: Preprocess) -> str:
+    """What the card does to pixels, for a list of what was taken for granted."""
+    known = {
+        (IMAGENET.mean, IMAGENET.std): "ImageNet's mean and deviation",
+        (UNNORMALISED.mean, UNNORMALISED.std): "pixels in [0, 1], not normalised",
+    }
+    return known.get((card.mean, card.std), f"mean {card.mean} and deviation {card.std}")
+
+
 def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
     """The card with some fields changed.
 
@@ -70,8 +81,6 @@ def overridden(card: Preprocess, changes: Mapping[str, Any]) -> Preprocess:
         except ValidationError as error:
             three = "; write three numbers: 0.5,0.5,0.5" if name in {"mean", "std"} else ""
             raise UsageError(f"--card {name}={value}: {explain(error).reason}{three}") from error
-    if min(card.std) <= 0 or card.value_range <= 0:
-        raise UsageError("--card: std and value_range must be above 0")
     return card
 
 

@@ -9,14 +9,14 @@ from torch import nn
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.probe import probe
 from hsa_bench.core.models.unwrap import unwrapped
-from hsa_bench.core.named_code import is_function
+from hsa_bench.core.named_code import is_own_path
 from hsa_bench.core.registry import imported, own_code
 from hsa_bench.core.seed import forked
 
 
 def is_own(arch: str) -> bool:
     """Whether an architecture is named `package.module:function`."""
-    return is_function(arch)
+    return is_own_path(arch)
 
 
 def build_own(arch: str, seed: int) -> nn.Module:

@@ -10,6 +10,7 @@ from timm.layers.mlp import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.preprocess import Tokens
 from hsa_bench.core.models.vit_names import form_of
 
@@ -19,6 +20,7 @@ class ViTTrunk(VisionTransformer):
 
     def __init__(self, arch: str, tokens: Tokens = "") -> None:
         form = form_of(arch)
+        averaged = "fcnorm" in form.more
         swiglu: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "mlp_ratio": 16 / 3}
         mlp: dict[str, Any] = {"mlp_ratio": form.hidden / form.width}
         super().__init__(
@@ -32,16 +34,25 @@ class ViTTrunk(VisionTransformer):
             no_embed_class=form.registers > 0,
             norm_layer=partial(nn.LayerNorm, eps=1e-12 if "eps12" in form.more else 1e-6),
             num_classes=0,
+            fc_norm=averaged,
+            final_norm=True,
+            global_pool="avg" if averaged else "token",
             dynamic_img_size=True,
             dynamic_img_pad=True,
             **(swiglu if "swiglu" in form.more else mlp),
         )
         self.dinopos = "dinopos" in form.more
-        self.tokens: Tokens = tokens or "cls"
+        if averaged and tokens not in {"", "mean"}:
+            raise UsageError(f"--card tokens={tokens}: {arch} has a norm for the patches' mean alone")
+        self.averaged = averaged
+        self.tokens: Tokens = "mean" if averaged else tokens or "cls"
         self.dim = 2 * form.width if self.tokens == "cls+mean" else form.width
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no mask and no causality here
-        """[B, 3, H, W] to [B, dim], after the last norm: the class token, the patches' mean, or both."""
+        """[B, 3, H, W] to [B, dim], after the last norm: the class token, the patches' mean, or both.
+
+        With `-fcnorm` the mean is taken first, and then its norm.
+        """
         return self._taken(self.forward_features(x))
 
     def readout(self, tokens: Tensor) -> Tensor:
@@ -49,6 +60,8 @@ class ViTTrunk(VisionTransformer):
         return self._taken(self.norm(tokens))
 
     def _taken(self, tokens: Tensor) -> Tensor:
+        if self.averaged:  # MAE's fine-tuning and BEiT normalise the mean, not the tokens
+            return self.fc_norm(tokens[:, self.num_prefix_tokens :].mean(1))
         first, patches = tokens[:, 0], tokens[:, self.num_prefix_tokens :].mean(1)
         if self.tokens == "cls+mean":
             return torch.cat([first, patches], 1)

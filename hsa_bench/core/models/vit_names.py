@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hsa_bench.core.errors import UsageError
+
 _SIZES = {
     "tiny": (192, 12),
     "small": (384, 12),
@@ -14,13 +16,13 @@ _SIZES = {
 }
 """Width and depth by name (Dosovitskiy et al. 2021, arXiv:2010.11929, table 1; DeiT's for the first two)."""
 
-_WORDS = {"ls", "swiglu", "eps12", "dinopos"}
+_WORDS = {"ls", "swiglu", "eps12", "dinopos", "fcnorm"}
 
 _HEADS = {1280: 16}
 """Attention heads by width where a head is not 64 wide."""
 
 _NAME = re.compile(
-    r"vit_(?:(tiny|small|base|large|huge)|w(\d+)x(\d+))_patch(\d+)_(\d+)((?:-(?:h\d+|ls|reg\d+|swiglu|eps12|mlp\d+|dinopos))*)"
+    r"vit_(?:(tiny|small|base|large|huge)|w(\d+)x(\d+))_patch(\d+)_(\d+)((?:-(?:h\d+|ls|reg\d+|swiglu|eps12|mlp\d+|dinopos|fcnorm))*)"
 )
 
 
@@ -38,7 +40,7 @@ class Form:
     """Width within the MLPs."""
     registers: int
     more: frozenset[str]
-    """"ls", "swiglu", "eps12", "dinopos"."""
+    """"ls", "swiglu", "eps12", "dinopos", "fcnorm"."""
 
 
 def form_of(arch: str) -> Form:
@@ -63,6 +65,32 @@ def form_of(arch: str) -> Form:
         registers=numbers.get("reg", 0),
         more=frozenset(more & _WORDS),
     )
+
+
+MOST = {"width": 8192, "depth": 200, "patch": 128, "image": 4096, "hidden": 65536, "registers": 64}
+"""More is no network that anyone trained, and may be memory that no one has."""
+
+MOST_PATCHES = 256**2
+
+
+def check_form(arch: str) -> None:
+    """Refuse a network that cannot be, before memory is asked for.
+
+    Raises:
+        UsageError: A number of its name is 0 or beyond `MOST`, or its parts do not fit together.
+    """
+    form = form_of(arch)
+    for name, most in MOST.items():
+        number = getattr(form, name)
+        if not (0 if name == "registers" else 1) <= number <= most:
+            raise UsageError(f"--arch {arch}: {name} {number}; at most {most}, and not 0")
+    if form.patch > form.image or (form.image // form.patch) ** 2 > MOST_PATCHES:
+        raise UsageError(f"--arch {arch}: pictures of {form.image} px do not make patches of {form.patch} px")
+    if form.heads < 1 or form.width % form.heads:
+        raise UsageError(
+            f"--arch {arch}: {form.width} channels cannot be shared by {form.heads} attention heads; name "
+            "their number, as in -h12"
+        )
 
 
 def is_vit(arch: str) -> bool:

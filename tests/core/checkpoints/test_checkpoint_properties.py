@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hsa_bench.core.checkpoints.match import COUNTER
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError
@@ -79,7 +80,8 @@ def test_a_renamed_tensor_never_loads(data: st.DataObject, arch: str, kind: str)
 @cases
 def test_a_dropped_tensor_never_loads(data: st.DataObject, arch: str, kind: str) -> None:
     trunk = dict(state(arch))
-    for key in data.draw(st.sets(st.sampled_from(sorted(trunk)), min_size=1, max_size=3)):
+    needed = sorted(key for key in trunk if not key.endswith(COUNTER))  # counters change no number
+    for key in data.draw(st.sets(st.sampled_from(needed), min_size=1, max_size=3)):
         del trunk[key]
     assert loaded(file_of(kind, trunk)) == ""
 

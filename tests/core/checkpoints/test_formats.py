@@ -146,10 +146,18 @@ def write(payload: Mapping[str, Any], container: str, path: Path) -> Path:
     return path
 
 
+NAMED: dict[str, dict[str, Any]] = {
+    "simclr-tf.pth": {"file_format": "simclr-tf"},
+    "simclr-spijkervet.pth": {"file_format": "simclr-spijkervet"},
+    "detectron2-detector.pth": {"card": {"channels": "RGB"}},
+}
+"""What has to be said of layouts that others have too."""
+
+
 def opened(path: Path, branch: str = "") -> Backbone:
-    """The file's backbone; one layout has to be named."""
-    form = "simclr-tf" if path.name == "simclr-tf.pth" else ""
-    return open_backbone(BackboneRequest(label="mine", path=str(path), file_format=form, branch=branch))
+    """The file's backbone."""
+    asked = NAMED.get(path.name, {})
+    return open_backbone(BackboneRequest(label="mine", path=str(path), branch=branch, **asked))
 
 
 def place_of(payload: dict[str, Any], where: str) -> tuple[dict[str, Any], str]:

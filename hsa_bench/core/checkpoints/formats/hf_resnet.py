@@ -30,10 +30,9 @@ def matches(payload: Payload) -> bool:
 def convert(payload: Payload, branch: str = "") -> Converted:
     """Take the ResNet."""
     trunk, dropped = split(state_in(payload, ""), "", ("classifier.",))
-    card, assumed = card_beside(payload)
-    return Converted(
-        {_named(key): value for key, value in trunk.items()}, dropped, card=card, assumed=assumed
-    )
+    card, stated = card_beside(payload)
+    named = {_named(key): value for key, value in trunk.items()}
+    return Converted(named, dropped, card=card, card_stated=stated)
 
 
 def _named(key: str) -> str:

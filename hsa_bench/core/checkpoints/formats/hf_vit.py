@@ -13,7 +13,7 @@ import re
 import torch
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.hf_card import card_beside
+from hsa_bench.core.checkpoints.hf_card import card_beside, epsilon, whole_number
 from hsa_bench.core.checkpoints.layout import Converted, Payload, split, state_in
 from hsa_bench.core.models.infer_arch import inferred
 from hsa_bench.core.models.vit_names import with_heads
@@ -53,8 +53,8 @@ def convert(payload: Payload, branch: str = "") -> Converted:
     }
     trunk, dropped = split(state, "", NO_TRUNK)
     named = _with_registers(_joined({_named(key): value for key, value in trunk.items()}))
-    card, assumed = card_beside(payload)
-    return Converted(named, dropped, arch=_arch(payload, named), card=card, assumed=assumed)
+    card, stated = card_beside(payload)
+    return Converted(named, dropped, arch=_arch(payload, named), card=card, card_stated=stated)
 
 
 def _named(key: str) -> str:
@@ -88,10 +88,10 @@ def _with_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _arch(payload: Payload, state: dict[str, Tensor]) -> str:
-    arch, config = inferred(state), payload.beside.get("config.json", {})
+    arch = inferred(state)
     if not arch:
         return ""
-    epsilon = config.get("layer_norm_eps", 1e-6 if "-ls" in arch else 1e-12)
-    heads = config.get("num_attention_heads")
-    arch = with_heads(arch, heads) if isinstance(heads, int) and heads > 0 else arch
-    return arch if epsilon == 1e-6 else f"{arch}-eps12"
+    small = epsilon(payload, 1e-6 if "-ls" in arch else 1e-12) == 1e-12
+    heads = whole_number(payload, "num_attention_heads")
+    arch = with_heads(arch, heads) if heads else arch
+    return f"{arch}-eps12" if small else arch

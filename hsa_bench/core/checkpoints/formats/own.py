@@ -6,14 +6,10 @@ pictures it was pretrained on stand in the file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from torch import Tensor
-
-from hsa_bench.core.checkpoints.layout import Converted, Payload, tensors
-from hsa_bench.core.models.preprocess import Preprocess
-from hsa_bench.core.results.result import Budget
+from hsa_bench.core.checkpoints.layout import Converted, Payload
+from hsa_bench.core.checkpoints.stated import from_header, read_stated
 
 BRANCHES: dict[str, str] = {"query": ""}
 MARK = "hsa_bench/1"
@@ -26,14 +22,15 @@ def matches(payload: Payload) -> bool:
 
 def convert(payload: Payload, branch: str = "") -> Converted:
     """Take the file at its word; the loader still matches every tensor."""
-    hashes = payload.get("image_hashes")
+    stated = read_stated(payload)
     return Converted(
-        state=tensors(payload["state_dict"]),
+        state=stated.state_dict,
         branch="query",
-        arch=payload["arch"],
-        card=Preprocess(**payload["card"]),
-        budget=Budget(**payload["budget"]),
-        image_hashes=hashes if isinstance(hashes, Tensor) else None,
+        arch=stated.arch,
+        card=stated.card,
+        card_stated=True,
+        budget=stated.budget,
+        image_hashes=stated.image_hashes,
     )
 
 
@@ -41,8 +38,5 @@ def with_metadata(state: Payload, metadata: Mapping[str, str]) -> Payload:
     """A safetensors file as a payload: our own as its `.pth` twin, any other as its tensors alone."""
     if metadata.get("format") != MARK:
         return state
-    about = {
-        name: value if name in {"format", "arch", "data"} else json.loads(value)
-        for name, value in metadata.items()
-    }
+    about = from_header(metadata, frozenset({"format", "arch", "data"}))
     return Payload({**about, "state_dict": dict(state)}, state.beside, state.container)

@@ -11,7 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hsa_bench.core.checkpoints.layout import Converted, Payload, from_lightning, has, state_in, take
+from hsa_bench.core.checkpoints.layout import (
+    Ambiguous,
+    Converted,
+    Payload,
+    Reading,
+    from_lightning,
+    has,
+    state_in,
+    take,
+)
 from hsa_bench.core.models.infer_arch import inferred
 from hsa_bench.core.models.preprocess import CIFAR, IMAGENET
 
@@ -43,11 +52,33 @@ def convert(payload: Payload, branch: str = "") -> Converted:
         found,
         arch=arch,
         card=CIFAR if cifar else IMAGENET,
+        card_stated=bool(_dataset(payload)),
         branch="momentum" if found.branch.startswith("momentum") else "online",
     )
 
 
+def ambiguity(payload: Payload) -> Ambiguous | None:
+    """A 3x3 stem in anyone's Lightning module with a classifier on its backbone: padded by 1, or by 2?"""
+    state = state_in(payload, "state_dict")
+    told = (
+        payload.told("args.json") or has(state, "momentum_projector.") or has(state, "momentum_classifier.")
+    )
+    stems = [k for k in ("backbone.conv1.weight", "encoder.conv1.weight") if k in state]
+    if told or not any(state[key].shape[-1] == 3 for key in stems):
+        return None
+    return Ambiguous(
+        "a Lightning module with a backbone of 3x3 stem and a `classifier.`, without solo-learn's args.json",
+        (
+            Reading("--format sololearn", "solo-learn's stem, padded by 2"),
+            Reading(
+                f"--format lightning --branch {stems[0].partition('.')[0]}", "a stem padded by 1, as usual"
+            ),
+        ),
+        frozenset({"arch"}),
+    )
+
+
 def _dataset(payload: Payload) -> Any:
-    settings = payload.beside.get("args.json", {})
+    settings = payload.told("args.json") or {}
     data = settings.get("data")
     return data.get("dataset", "") if isinstance(data, dict) else settings.get("dataset", "")

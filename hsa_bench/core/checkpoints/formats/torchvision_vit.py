@@ -10,7 +10,7 @@ import re
 
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.formats.torchvision import BRANCHES, state_of
+from hsa_bench.core.checkpoints.formats.torchvision import BRANCHES, of_two, state_of
 from hsa_bench.core.checkpoints.layout import Converted, Payload, has, split
 
 __all__ = ["BRANCHES", "convert", "matches"]
@@ -36,11 +36,17 @@ def matches(payload: Payload) -> bool:
 
 def convert(payload: Payload, branch: str = "") -> Converted:
     """Take everything but the classifier."""
-    trunk, dropped = split(state_of(payload, branch)[1], "", ("heads.",))
+    inner, state = state_of(payload, branch)
+    trunk, dropped = split(state, "", ("heads.",))
     named: dict[str, Tensor] = {}
     for key, value in trunk.items():
         name = key
         for pattern, new in _NAMES:
             name = re.sub(pattern, new, name)
         named[name] = value
-    return Converted(named, dropped, assumed=("attention heads of 64 channels", "the class token as feature"))
+    assumed = (
+        "attention heads of 64 channels",
+        "the class token as feature",
+        *of_two(payload, branch, inner),
+    )
+    return Converted(named, dropped, assumed=assumed)

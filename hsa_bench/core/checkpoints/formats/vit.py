@@ -7,7 +7,7 @@ the tokens to pool (the class token is taken), nor mean and deviation (ImageNet'
 
 from __future__ import annotations
 
-from hsa_bench.core.checkpoints.formats.torchvision import BRANCHES, state_of
+from hsa_bench.core.checkpoints.formats.torchvision import BRANCHES, averaged, of_two, state_of
 from hsa_bench.core.checkpoints.layout import CLASSIFIERS, Converted, Payload, from_lightning, has, split
 
 __all__ = ["BRANCHES", "convert", "matches"]
@@ -27,5 +27,7 @@ def convert(payload: Payload, branch: str = "") -> Converted:
     """Take everything but classifier and decoder."""
     inner, state = state_of(payload, branch)
     trunk, dropped = split(state, "", NO_TRUNK)
-    assumed = ("attention heads of 64 channels", "the class token as feature")
-    return Converted(trunk, dropped, "ema" if inner.endswith("ema") else "", assumed=assumed)
+    averages = "fc_norm.weight" in trunk and "norm.weight" not in trunk
+    token = "the class token as feature" if not averages else "the patches' mean as feature, as MAE's tuning"
+    assumed = ("attention heads of 64 channels", token, *of_two(payload, branch, inner))
+    return Converted(trunk, dropped, "ema" if averaged(inner) else "", assumed=assumed)

@@ -25,7 +25,7 @@ from hsa_bench.core.checkpoints.reading.archive_check import check_archive
 from hsa_bench.core.checkpoints.reading.file_kind import Kind, explain, kind_of
 from hsa_bench.core.checkpoints.reading.pickle_scan import scan
 from hsa_bench.core.checkpoints.reading.plain_pickle import read_arrays
-from hsa_bench.core.errors import ForbiddenClass, ReadError
+from hsa_bench.core.errors import CheckpointError, ForbiddenClass, ReadError
 
 LEGACY_PICKLES = 5
 """Pickles at the head of a file that torch before 1.6 wrote: mark, version, system, objects, storages."""
@@ -63,9 +63,20 @@ class Payload(dict[str, Any]):
     ) -> None:
         super().__init__(held)
         self.beside = beside or {}
-        """Contents of the `BESIDE` files, by name."""
+        """Contents of the `BESIDE` files, by name; the error of one that cannot be read."""
         self.container = container
         """What wrote the file: "torch", "safetensors" or "pickle"."""
+
+    def told(self, name: str) -> Mapping[str, Any] | None:
+        """What a small file beside the checkpoint says; None where there is none.
+
+        Raises:
+            CheckpointError: It is there and cannot be read, so that what it says would be passed over.
+        """
+        held = self.beside.get(name)
+        if isinstance(held, str):
+            raise CheckpointError(f"{name} beside it {held}; mend it, or move it away")
+        return held
 
 
 def safe_read(path: Path) -> Payload:
@@ -167,12 +178,15 @@ def _beside(path: Path) -> dict[str, Any]:
     for name in BESIDE:
         place = path.with_name(name)
         try:
-            if place.is_file() and place.stat().st_size <= BESIDE_BYTES:
-                held = json.loads(place.read_text(encoding="utf-8"))
-                if isinstance(held, dict):
-                    found[name] = held
-        except (OSError, ValueError):
-            continue  # nothing of ours; the report says that the card was assumed
+            if not place.is_file():
+                continue
+            if place.stat().st_size > BESIDE_BYTES:
+                found[name] = f"is longer than {BESIDE_BYTES:,} bytes"
+                continue
+            held = json.loads(place.read_text(encoding="utf-8"))
+            found[name] = held if isinstance(held, dict) else f"holds a {type(held).__name__}, no fields"
+        except (OSError, ValueError, RecursionError) as error:
+            found[name] = f"cannot be read as JSON ({str(error)[:80]})"
     return found
 
 
