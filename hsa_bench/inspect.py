@@ -33,6 +33,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     head: Annotated[
         str, typer.Option(help="Of a module of one's own that ends in a classifier: drop it, or keep.")
     ] = "",
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out tensors beside the trunk whose names begin so, e.g. linear."),
+    ] = None,
     card: Annotated[list[str] | None, typer.Option(help="field=value; see docs/checkpoints.md.")] = None,
     export: Annotated[
         Path | None, typer.Option(callback=home, help="Write the trunk to this .safetensors or .pkl.")
@@ -73,6 +77,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             file_format=file_format,
             branch=branch,
             head=head,
+            drop=tuple(drop or ()),
             card=_card(card or []),
         )
         _inspect(request, every, export, names)

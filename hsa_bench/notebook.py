@@ -52,6 +52,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     arch: str = "",
     file_format: str = "",
     branch: str = "",
+    drop: Sequence[str] = (),
     head: str = "",
     pretraining_seed: int | None = None,
     card: Preprocess | None = None,
@@ -77,6 +78,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         arch: Of a file, where its tensors do not tell.
         file_format: Of a file, where it is not recognised.
         branch: Network of a file: "key", "teacher" …
+        drop: Of a file: how the names of tensors begin that stand beside the trunk, e.g. "linear.".
         head: "drop" measures what goes into a module's last layer, "keep" what comes out; empty refuses a
             module that ends in a classifier, unless it is timm's or torchvision's, which give their features.
         pretraining_seed: Of a backbone that is one of several pretrainings of one thing, which share a label
@@ -110,7 +112,11 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     chosen = choose_tasks(names, settings, image_size)
     bench = _bench(open_bench(Path(out), Path(data), device, workers), timeout)
     if isinstance(module_or_path, nn.Module):
-        if idle := [n for n, v in (("arch", arch), ("file_format", file_format), ("branch", branch)) if v]:
+        if idle := [
+            n
+            for n, v in (("arch", arch), ("file_format", file_format), ("branch", branch), ("drop", drop))
+            if v
+        ]:
             raise UsageError(f"{idle[0]}: it changes nothing, as a module is no file; leave it out")
         backbone = from_module(module_or_path, label, card, head, image_size)
         request = BackboneRequest(label=label, arch=backbone.arch, pretraining_seed=pretraining_seed)
@@ -122,6 +128,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
             arch=arch,
             file_format=file_format,
             branch=branch,
+            drop=(drop,) if isinstance(drop, str) else tuple(drop),
             card=card.as_dict() if card else {},
             head=head,
             side=image_size,

@@ -13,7 +13,13 @@ from hsa_bench.core.errors import UsageError, exit_with_its_message
 from hsa_bench.core.stopping import stopped_with_a_word
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
-from hsa_bench.suite.options import parse_checkpoint, parse_numbers, parse_pretraining_seeds, words
+from hsa_bench.suite.options import (
+    parse_checkpoint,
+    parse_drop,
+    parse_numbers,
+    parse_pretraining_seeds,
+    words,
+)
 
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench
@@ -41,6 +47,12 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             help="Of a module of one's own that ends in a classifier: drop it, or keep; or NAME=drop,…."
         ),
     ] = "",
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out tensors beside the trunk whose names begin so, e.g. linear.; or NAME=linear.."
+        ),
+    ] = None,
     card: Annotated[
         list[str] | None,
         typer.Option(help="field=value or NAME.field=value of mean, std, channels, value_range, tokens."),
@@ -113,6 +125,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             "file_format": file_format,
             "branch": branch,
             "head": head,
+            "drop": parse_drop(drop or []),
             "card": parse_card(card or []),
             "dataset": dataset,
             "image_size": image_size,

@@ -76,6 +76,8 @@ class Job(Record):
     """Network of the files."""
     head: str = ""
     """What becomes of the last layer, like `fc`, of modules of one's own: drop or keep; empty refuses one."""
+    drop: dict[str, Names] = Field(default_factory=dict)
+    """By backbone's name ("": all): beginnings of names beside the trunk that are left out of its file."""
     card: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By backbone's name ("": all): fields of the card that are known better than the file says."""
     image_size: Side = 0
@@ -155,6 +157,7 @@ class Job(Record):
             "branch": request.branch or word_for(request.label, self.branch),
             "head": request.head or word_for(request.label, self.head),
             "side": request.side or self.image_size,
+            "drop": (*request.drop, *self.drop.get("", ()), *self.drop.get(request.label, ())),
             "card": {**self.card.get("", {}), **request.card, **self.card.get(request.label, {})},
         }
 
@@ -227,6 +230,8 @@ def _check_names(job: Job) -> None:
     names = [request.label for request in job.requests()]
     if unknown := set(job.card) - {"", *names}:
         raise UsageError(f"--card {min(unknown)}.…: no such backbone in this run")
+    if unknown := set(job.drop) - {"", *names}:
+        raise UsageError(f"--drop {min(unknown)}=…: no such backbone in this run")
     for option, text in (
         ("arch", job.arch),
         ("format", job.file_format),
@@ -265,6 +270,8 @@ def _check_effect(job: Job, options: Mapping[str, Any]) -> None:
             )
         if said and not files and (field != "arch" or job.checkpoints):
             raise UsageError(f"{option} {said}: it changes nothing, as no checkpoint is opened; leave it out")
+    if options.get("drop") and not files:
+        raise UsageError("--drop: it changes nothing, as no checkpoint is opened; leave it out")
     if options.get("card") and not job.requests():
         raise UsageError("--card: it changes nothing, as no checkpoint is opened; leave it out")
 

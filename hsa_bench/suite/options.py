@@ -63,6 +63,22 @@ def is_file(text: str) -> bool:
         return False
 
 
+def parse_drop(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Parse `PREFIX` or `NAME=PREFIX` of tensors to leave out, by backbone; "" stands for all of them.
+
+    Raises:
+        UsageError: An empty one, which would leave out everything.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, equals, prefix = text.partition("=")
+        name, prefix = (name, prefix) if equals else ("", text)
+        if not prefix.strip():
+            raise UsageError(f"--drop {text}: write how the names begin, for example linear. or mine=linear.")
+        found[name] = (*found.get(name, ()), prefix.strip())
+    return found
+
+
 def is_name(path: str) -> bool:
     """Return whether this names a published model or a function, and not a file that is there."""
     return bool(NAMED.fullmatch(path)) and not os.path.exists(path)  # which takes any text, however long

@@ -183,7 +183,7 @@ def _remedy(
     if better := advice(payload, wanted.arch if request.arch else "", but=form, beyond=seen.share):
         return f"Check --arch and --format. {better}"
     if seen.missing and not seen.extra and not seen.unlike:
-        return "The file is incomplete: save all of the trunk's tensors"
+        return "No format finds more of the trunk in it: the file is incomplete; save all of its tensors"
     return "The file is of another network: give the --arch that has just these tensors"
 
 

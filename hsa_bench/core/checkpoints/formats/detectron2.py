@@ -1,10 +1,9 @@
 """Detectron2's ResNets: a converted trunk (`.pkl`), or a detector's checkpoint (facebookresearch/detectron2).
 
 Recognised by `stem.conv1.` and `res2.0.` in `model` or at the top, bare or under `backbone.` or
-`backbone.bottom_up.`. Drops classifier, pyramid and heads. The input is RGB
-with ImageNet's mean and deviation for converted trunks, which name their converter (`__author__`); what a
-detector was given stands in `pixel_mean` and `pixel_std` where they were saved. Otherwise it may as well be
-Detectron2's usual BGR, and the user says which.
+`backbone.bottom_up.`. Drops classifier, pyramid and heads. Converted trunks (`matching_heuristics`)
+take RGB by ImageNet's mean and deviation; what a detector was given stands in its `pixel_mean` and
+`pixel_std` where it has them. Otherwise it may as well be Detectron2's usual BGR, and the user says which.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def convert(payload: Payload, branch: str = "") -> Converted:
 def ambiguity(payload: Payload) -> Ambiguous | None:
     """Whether nothing tells RGB by ImageNet's mean from Detectron2's usual BGR of 0 to 255."""
     author = payload.get("__author__")
-    converted = isinstance(author, str) and author not in DETECTRON2 and "matching_heuristics" in payload
+    converted = "matching_heuristics" in payload and str(author) not in DETECTRON2
     if converted or _saved_card(state_in(payload, "model", "")):
         return None
     return Ambiguous(
