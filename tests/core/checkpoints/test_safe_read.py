@@ -22,6 +22,7 @@ from hsa_bench.core.checkpoints.reading.safe_read import safe_read
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import CheckpointError, ReadError
 from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.backbone import weights_hash
 
 ARCH = "resnet18-w8-cifar"
 SECONDS = 5.0
@@ -287,3 +288,73 @@ def test_two_thousand_damaged_files_are_refused_in_time(
     print(ends)
     assert sum(ends.values()) == 2_000
     assert ends["refused"] > 800
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_every_protocol_of_pickle_is_read_alike(protocol: int, legacy: bool, tmp_path: Path) -> None:
+    trunk = build(ARCH, 3)
+    shared = torch.arange(12.0)
+    held = {
+        "state_dict": trunk.state_dict(),
+        "args": argparse.Namespace(arch="vit", out=Path("x"), lr=0.1),
+        "best": np.float64(3.5),
+        "log": np.arange(3.0),
+        "tags": {"a", "b"},
+        "raw": b"\x00\xff",
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "rows": (shared, shared[4:8].view(2, 2).t()),
+        "kind": torch.float16,
+        "size": torch.ones(2, 3).shape,
+        "weight": torch.nn.Parameter(torch.ones(2)),
+    }
+    path = tmp_path / "f.pth"
+    torch.save(held, path, pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+
+    found = safe_read(path)
+
+    assert found["args"].arch == "vit" and found["best"] == 3.5 and found["tags"] == {"a", "b"}
+    assert found["raw"] == b"\x00\xff" and found["log"].tolist() == [0, 1, 2]
+    assert torch.equal(found["rows"][1], shared[4:8].view(2, 2).t()) and found["kind"] is torch.float16
+    backbone = open_backbone(BackboneRequest(label="x", path=str(path)))
+    assert backbone.weights == weights_hash(trunk)
+
+
+class Attribute:
+    """An object whose state is set on a class: what an unpickler without a list would do."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return dict, (), (None, {"x": 1})
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("held", [Evil(), os.system, os.path.join, Attribute(), "custom"])
+def test_nothing_of_a_newer_pickle_is_run(
+    held: object, protocol: int, legacy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held = Custom() if held == "custom" else held
+    torch.save({"a": held}, "f.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+
+    with pytest.raises(ReadError, match=r"refused, nothing of it was run: it holds "):
+        safe_read(Path("f.pth"))
+
+    assert not Path("executed").exists()
+
+
+def test_arrays_of_every_protocol_are_read(tmp_path: Path) -> None:
+    for protocol in range(6):
+        (tmp_path / "f.pkl").write_bytes(pickle.dumps({"w": np.arange(6.0).reshape(2, 3)}, protocol=protocol))
+        if protocol >= 2:
+            assert safe_read(tmp_path / "f.pkl")["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_newer_archive_is_mapped_too(tmp_path: Path) -> None:
+    big = torch.ones(50_000_000)
+    torch.save({"optimizer": {"big": big}, "w": torch.ones(3)}, tmp_path / "f.pth", pickle_protocol=4)
+    del big
+    before = _private_kib()
+    held = safe_read(tmp_path / "f.pth")
+    assert _private_kib() - before < 50_000
+    assert held["w"].tolist() == [1, 1, 1]

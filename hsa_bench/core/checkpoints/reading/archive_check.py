@@ -20,11 +20,14 @@ PICKLE_BYTES = 2**28
 _LOCAL = struct.Struct("<4s22xHH")
 
 
-def check_archive(path: Path) -> None:
+def check_archive(path: Path) -> int:
     """Refuse an archive that is damaged, or made to unpack into more than it is.
 
     Every record's checksum is compared: mapped tensors are else used as they are, with whatever bits have
     changed. Archives written without checksums (`set_crc32_options(False)`) agree nowhere and pass.
+
+    Returns:
+        The protocol that its pickle is written in.
 
     Raises:
         DamagedArchive: Records overlap, are compressed, lie outside, or differ from their checksums.
@@ -43,7 +46,7 @@ def check_archive(path: Path) -> None:
             if index.file_size > PICKLE_BYTES:
                 raise DamagedArchive(f"its index of {index.file_size:,} bytes is none of a checkpoint")
             with archive.open(index) if not wrong else _unchecked(path, index) as stream:
-                scan(stream)
+                return scan(stream)
     except (
         zipfile.BadZipFile,
         StopIteration,

@@ -9,6 +9,9 @@ from pathlib import Path
 LEGACY_MARK = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The pickle of torch's magic number, at the head of files from before 1.6."""
 
+MAGIC = LEGACY_MARK[2:-1]
+"""torch's magic number as every protocol of pickle has it."""
+
 PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
 """First bytes of gzip, xz, bzip2, zstd, 7z."""
 
@@ -57,7 +60,7 @@ def kind_of(path: Path) -> Kind:
         return Kind.EMPTY
     if head.startswith(b"PK\x03\x04"):
         return _kind_of_zip(path)
-    if head.startswith(LEGACY_MARK):
+    if head.startswith(LEGACY_MARK) or MAGIC in head[:32]:
         return Kind.LEGACY
     return _kind_of_bytes(head)
 

@@ -39,26 +39,32 @@ _PLAIN = _Weight()
 _MARK = _Weight(0)
 
 
-def scan(stream: IO[bytes]) -> None:
+def scan(stream: IO[bytes]) -> int:
     """Go through one pickle up to its end, building nothing.
 
     Args:
         stream: At the pickle's first byte; afterwards behind its last.
+
+    Returns:
+        The protocol it is written in.
 
     Raises:
         UnsafePickle: It is damaged, too long, or nested to exhaust who reads it.
     """
     stack: list[_Weight] = []
     memo: dict[int, _Weight] = {}
+    protocol = 0
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if count > OPCODES:
                 raise UnsafePickle(f"its pickle has more than {OPCODES:,} steps")
+            protocol = max(protocol, int(str(argument))) if opcode.name == "PROTO" else protocol
             _step(opcode, argument, stack, memo)
     except UnsafePickle:
         raise
     except _NO_PICKLE as error:
         raise UnsafePickle(f"its pickle is damaged ({str(error)[:100]})") from error
+    return protocol
 
 
 def _step(

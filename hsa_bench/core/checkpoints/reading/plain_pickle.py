@@ -16,6 +16,8 @@ ARRAYS = {
     "numpy.core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray._reconstruct",
+    "numpy.core.numeric._frombuffer",
+    "numpy._core.numeric._frombuffer",
     "numpy._core.multiarray.scalar",
 }
 """All that such a pickle may name beside the builtins below."""

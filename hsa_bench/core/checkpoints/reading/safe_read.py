@@ -23,6 +23,7 @@ from torch import Tensor
 
 from hsa_bench.core.checkpoints.reading.archive_check import check_archive
 from hsa_bench.core.checkpoints.reading.file_kind import Kind, explain, kind_of
+from hsa_bench.core.checkpoints.reading.newer_pickle import PROTOCOL, read_newer
 from hsa_bench.core.checkpoints.reading.pickle_scan import scan
 from hsa_bench.core.checkpoints.reading.plain_pickle import read_arrays
 from hsa_bench.core.errors import CheckpointError, ForbiddenClass, ReadError
@@ -128,17 +129,27 @@ def _safetensors(path: Path) -> Any:
 
 
 def _archive(path: Path) -> Any:
-    check_archive(path)
+    if check_archive(path) > PROTOCOL:
+        return read_newer(path, _by_path())
     with torch.serialization.safe_globals(list(HARMLESS)):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _legacy(path: Path) -> Any:
     with path.open("rb") as file:
-        for _ in range(LEGACY_PICKLES):
-            scan(file)
+        newest = max([scan(file) for _ in range(LEGACY_PICKLES)])
+    if newest > PROTOCOL:
+        return read_newer(path, _by_path())
     with torch.serialization.safe_globals(list(HARMLESS)):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _by_path() -> dict[str, Any]:
+    """The harmless classes and functions by the dotted names that pickles have for them."""
+    named = [
+        one[::-1] if isinstance(one, tuple) else (f"{one.__module__}.{one.__name__}", one) for one in HARMLESS
+    ]
+    return dict(named)
 
 
 def _pickle(path: Path) -> Any:
