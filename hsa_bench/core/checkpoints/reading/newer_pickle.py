@@ -93,14 +93,14 @@ class _Listed(pickle._Unpickler):
         if type(made) is argparse.Namespace and plain:
             made.__dict__.update(state)
         elif type(made) is np.ndarray or isinstance(made, np.dtype):
-            made.__setstate__(state)
+            made.__setstate__(state)  # type: ignore[union-attr]  # as numpy pickles both
         else:
             raise ForbiddenClass(f"the state of a {type(made).__module__}.{type(made).__name__}")
 
     def _refuse(self) -> None:
         raise UnsafePickle("its pickle calls up extensions, which no file of tensors does")
 
-    dispatch: dict[int, Callable[..., None]] = {
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         **pickle._Unpickler.dispatch,
         pickle.BUILD[0]: load_build,
         pickle.EXT1[0]: _refuse,
