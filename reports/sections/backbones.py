@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.results.pretrainings import stated_seed
 from hsa_bench.core.results.result import Coverage, TaskResult
 from reports.run_folder.frame import PRETRAINING, Collected
 from reports.run_folder.grid import Grid
@@ -44,19 +45,19 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
     )  # fmt: skip
     rows: dict[tuple[str, ...], None] = {}
     for row, result in _weights(grid):
-        budget = result.source.budget
+        budget, seed = result.source.budget, stated_seed(result.source)
         weights = code(result.spec.backbone.weights[:12])
         if grid.row_labels[row] in controls:
             rows[plain(row), MISSING, "none, a control", *[MISSING] * (len(header) - 3)] = None
         elif budget is None:
-            rows[plain(row), weights, *[UNKNOWN] * (len(header) - 3), MISSING] = None
+            rows[plain(row), weights, *[UNKNOWN] * (len(header) - 4), _known(seed), MISSING] = None
         else:
             views = f"{budget.views:.4g}", f"{budget.images * budget.views:,.0f}"
             numbers = f"{budget.epochs:,}", f"{budget.images:,}", *views
             cost = (
                 f"{budget.flops:.3g}" if budget.flops else UNKNOWN,
                 duration(budget.seconds),
-                str(budget.seed),
+                _known(seed),
             )
             notes = plain("; ".join(budget.notes)) or MISSING
             rows[plain(row), weights, plain(budget.method), plain(budget.dataset), *numbers, *cost, notes] = (
@@ -110,6 +111,10 @@ def _weights(grid: Grid) -> list[tuple[str, TaskResult]]:
         for result in grid.in_row(row):
             found.setdefault((row, result.spec.backbone.weights), result)
     return [(row, result) for (row, _), result in found.items()]
+
+
+def _known(seed: int | None) -> str:
+    return UNKNOWN if seed is None else str(seed)
 
 
 def _relative(path: str, out: Path) -> str:

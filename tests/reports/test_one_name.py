@@ -13,6 +13,7 @@ from reports.report import write_report
 from reports.run_folder.collected import collect
 from reports.run_folder.grid import Grid, lay_out
 from reports.run_folder.merge import merge
+from reports.sections.backbones import budget_table
 from tests.reports.report_folder import result, write
 
 
@@ -93,3 +94,19 @@ def test_the_report_says_why_they_are_apart(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text()
 
     assert "mine stands for 2 sets of weights (weights 11111111, weights 22222222)" in text
+
+
+def test_a_stated_seed_stands_with_what_is_known_of_the_pretraining(tmp_path: Path) -> None:
+    grid = laid_out(tmp_path, {"source": stated(5)}, {"source": stated(7)})
+
+    assert [row[-2] for row in budget_table(grid, ()).rows] == ["5", "7"]
+
+
+def test_what_was_taken_for_granted_of_a_file_is_in_the_report(tmp_path: Path) -> None:
+    assumed = ("ImageNet's mean and deviation", "format prefix, by the option")
+    laid_out(tmp_path, {"source": Source(path="x.pth", format="prefix", assumed=assumed)})
+
+    text = write_report(tmp_path).read_text()
+
+    assert "Taken for granted" in text
+    assert "- mine: ImageNet's mean and deviation; format prefix, by the option." in text

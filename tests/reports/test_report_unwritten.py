@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +164,26 @@ def test_results_that_lead_to_themselves_are_refused_by_name(tmp_path: Path) -> 
 
     with pytest.raises(UsageError, match="holds no result file"):
         locate(run)
+
+
+ODD: list[dict[str, Any]] = [
+    {"dropped": ["a"]},
+    {"dropped": "a", "dropped_objects": 3},
+    {"dropped": [None, {}], "dropped_objects": {"test": [1], "train": None, "val": 1000}},
+    {"recipe": {"a": [None]}, "paper_prints": ["top1"], "lr": [[[1e-9]]]},
+    {"": "", "classes_only_in_test": {}, "k": True},
+]
+
+
+def test_whatever_was_decided_during_a_run_the_report_is_written(tmp_path: Path) -> None:
+    for turn, effective in enumerate(ODD):
+        facts = {"effective": effective, "metrics": {"top1": 99.0, "svm_k4": 1e99, "a/b": -1e99}}
+        one = result(f"b{turn}", "knn", **facts)
+        card = {"mean": [None, "a"], "std": {"a": [[]]}, "tokens": turn}
+        spec = one.spec.model_copy(update={"backbone": one.spec.backbone.model_copy(update={"card": card})})
+        write(tmp_path, one.model_copy(update={"spec": spec}))
+
+    text = write_report(tmp_path).read_text()
+
+    assert "knn: so many, such as: a." in text
+    assert "knn: 1,000 of val" in text.replace("1 of test, — of train, ", "")
