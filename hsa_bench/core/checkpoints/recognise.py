@@ -84,7 +84,9 @@ def refuse_ambiguous(form: ModuleType, payload: Payload, given: Collection[str])
         UsageError: It can be read in several ways; the message names each with the option that chooses it.
     """
     ask = getattr(form, "ambiguity", None)
-    found: Ambiguous | None = ask(payload) if ask else None
+    found: Ambiguous | None = None
+    with suppress(KeyError, IndexError, TypeError, RuntimeError):  # tensors of no network, refused later
+        found = ask(payload) if ask else None
     if found is None or found.decided_by <= set(given):
         return
     choices = "; ".join(f"`{reading.option}` ({reading.meaning})" for reading in found.readings)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
 from torch import Tensor
 
+from hsa_bench.core.checkpoints import load
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.own_names import by_own_names
 from hsa_bench.core.checkpoints.request import BackboneRequest
@@ -333,3 +336,76 @@ def test_eight_bit_floats_are_read(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "f.pth")
 
     assert opened(tmp_path / "f.pth").dim == 64
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.pth"
+    torch.save(build(R18).state_dict(), path)
+    read = load.take_trunk
+
+    def meanwhile(*given: Any) -> Any:
+        os.utime(path, ns=(1, 1))  # another process begins to write
+        return read(*given)
+
+    monkeypatch.setattr(load, "take_trunk", meanwhile)
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        opened(path)
+
+
+def test_links_and_what_is_no_file_are_told(tmp_path: Path) -> None:
+    torch.save(build(R18).state_dict(), tmp_path / "f.pth")
+    (tmp_path / "link.pth").symlink_to(tmp_path / "f.pth")
+    (tmp_path / "gone.pth").symlink_to(tmp_path / "absent.pth")
+    (tmp_path / "round.pth").symlink_to(tmp_path / "round.pth")
+    os.mkfifo(tmp_path / "fifo.pth")
+    (tmp_path / "config.json").symlink_to(tmp_path / "round.pth")
+
+    assert opened(tmp_path / "link.pth").arch == R18
+    for name, message in (
+        ("gone", "no such file"),
+        ("round", "no such file"),
+        ("fifo", "is no regular file"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"{name}\.pth: {message}"):
+            opened(tmp_path / f"{name}.pth")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"author": np.array(["a", "b"])},
+        {"format": np.array([1, 2])},
+        {"type": np.array(["a", "b"])},
+        {"meta": {1: {2: {}}}, "state_dict": 3},
+        {"state_dict": {1: torch.ones(2), (1, 2): torch.ones(2)}},
+        {"student": torch.ones(2), "teacher": {"backbone.": 3}},
+        {"classy_state_dict": {"base_model": []}},
+        {"model": {"encoder.x": torch.ones(2)}, "contrast": None},
+        {"state_dict": {"encoder_q.a": torch.ones(0), "encoder_k.a": torch.ones(())}, "arch": 3},
+        {"f.0.weight": torch.ones(()), "f.3.0.conv1.weight": torch.ones(2), "g.0": torch.ones(2)},
+        {"encoder.conv1.weight": torch.ones(()), "projector.weight": torch.ones(())},
+        {"conv1.weight": torch.ones(()), "layer1.0.conv1.weight": torch.ones(())},
+        {
+            "patch_embed.proj.weight": torch.ones(()),
+            "blocks.0.x": torch.ones(2),
+            "pos_embed": torch.ones(1, 5),
+        },
+        {"stem.conv1.weight": torch.ones(()), "res2.0.x": torch.ones(2), "pixel_mean": torch.ones(3)},
+        {"state_dict": {"fc.weight": torch.ones(()), "conv1.x": torch.ones(2), "layer1.0.x": torch.ones(2)}},
+        {"arch": "r", "state_dict": {"backbone.conv1.w": torch.ones(2), "backbone.fc.0.bias": torch.ones(2)}},
+        {
+            "global_step": 1,
+            "state_dict": {"backbone.conv1.weight": torch.ones(()), "classifier.weight": torch.ones(2)},
+        },
+    ],
+)
+def test_entries_of_odd_kinds_are_refused_in_words(entry: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(entry, tmp_path / "f.pth")
+
+    with pytest.raises(CheckpointError, match=r"f\.pth: ") as refusal:
+        opened(tmp_path / "f.pth")
+
+    assert "Traceback" not in str(refusal.value) and "ambiguous" not in str(refusal.value)

@@ -26,7 +26,8 @@ def ambiguity(payload: Payload) -> Ambiguous | None:
     state = state_in(payload, "state_dict")
     head = {key for key in state if key.startswith("backbone.fc.")}
     known = {f"backbone.fc.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
-    square = state["backbone.fc.0.weight"].shape[0] == state["backbone.fc.0.weight"].shape[-1]
+    first = state.get("backbone.fc.0.weight")
+    square = first is not None and first.ndim == 2 and first.shape[0] == first.shape[1]
     whole = set(payload) == SAVED and all(key.startswith("backbone.") for key in state)
     if whole and head == known and square:
         return None
