@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hsa_bench.core.results.result import Source, TaskResult
+from hsa_bench.core.results.row_names import is_control
 
 CONTROL = "control"
 """Format of untrained networks and raw pixels, whose initialisations are meant to be averaged."""
@@ -42,7 +43,7 @@ def told_apart(results: Iterable[TaskResult], planned: Mapping[str, int | None])
     steps: dict[str, set[int | None]] = {}
     for result in results:
         weights, seed = result.spec.backbone.weights, planned.get(result.spec.key)
-        if result.source.format == CONTROL:
+        if result.source.format == CONTROL or is_control(result.label):
             continue
         seeds.setdefault(weights, set()).add(stated_seed(result.source) if seed is None else seed)
         steps.setdefault(weights, set()).add(result.step)
