@@ -103,8 +103,9 @@ def test_a_difference_that_other_seeds_might_undo_is_marked_and_noted(tmp_path: 
 
 def test_a_report_without_a_test_says_that_nothing_is_bold(tmp_path: Path) -> None:
     for label in ("hsa", "moco"):
-        for weights in ("one", "two"):
-            measured(tmp_path, label, 0.7, weights=label + weights)
+        for seed, weights in enumerate(("one", "two")):
+            source = Source(path="x.pth", format="elsewhere", pretraining_seed=seed)
+            measured(tmp_path, label, 0.7, weights=label + weights, source=source)
 
     text = write_report(tmp_path, baselines=["moco"]).read_text()
 
