@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.result import Source, TaskResult
 from reports.figures.geometry import draw_geometry
 from reports.figures.shots import draw_shots
 from reports.figures.training import draw_training
@@ -114,7 +114,11 @@ def test_a_diagnostic_is_never_tested_however_many_pretrainings_there_are(tmp_pa
 def test_draws_of_several_pretrainings_are_averaged_and_not_tested(tmp_path: Path) -> None:
     one, other = [50.0, 52.0, 49.0, 51.5, 50.5], [48.0, 51.0, 47.5, 49.0, 50.0]
     third = [40.0, 41.0, 42.0, 43.0, 44.0]
-    both = [drawn("moco", other, weights="a"), drawn("moco", third, weights="b")]
+    seeds = [Source(path="x.pth", format="elsewhere", pretraining_seed=seed) for seed in (0, 1)]
+    both = [
+        drawn("moco", other, weights="a", source=seeds[0]),
+        drawn("moco", third, weights="b", source=seeds[1]),
+    ]
     found = against(tmp_path, drawn("hsa", one), *both)
     reference = ttest_rel(one, np.mean([other, third], axis=0)).confidence_interval()
     assert (found.interval.low, found.interval.high) == pytest.approx(tuple(reference))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, Source, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.figures.transfer import draw_transfer
 from reports.report import write_report
@@ -107,8 +107,13 @@ def test_a_failed_run_is_named_and_takes_the_average(tmp_path: Path) -> None:
 
 
 def test_several_pretrainings_are_averaged_with_their_spread(tmp_path: Path) -> None:
-    runs = [measured("moco", "dtd", v, v - 10, weights=f"{i:064x}") for i, v in enumerate((50.0, 53.0))]
-    report(tmp_path, [*three_sets(), *runs])
+    seeds = [Source(path="x.pth", format="elsewhere", pretraining_seed=seed) for seed in range(3)]
+    runs = [
+        measured("moco", "dtd", v, v - 10, weights=f"{i:064x}", source=seeds[i])
+        for i, v in enumerate((50.0, 53.0))
+    ]
+    others = [one.model_copy(update={"source": seeds[2]}) for one in three_sets() if one.label == "moco"]
+    report(tmp_path, [*(one for one in three_sets() if one.label != "moco"), *others, *runs])
 
     assert table(tmp_path, LINEAR)[2][-1] == "51.5 ± 2.1"
     assert table(tmp_path, KNN)[2][-1] == "41.5 ± 2.1"
