@@ -14,18 +14,18 @@ from eval_tasks._linear.grid import Point, held_out_rows
 from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._linear.recipes import RECIPES
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
-from hsa_bench.core.bounds import Decay, Rate
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import stream
 from hsa_bench.core.data.views import random_view
 from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.input.bounds import Decay, Rate
+from hsa_bench.core.input.settings import departures
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import gathered_shares, own_range, together
 from hsa_bench.core.results.curve import Curve
 from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
-from hsa_bench.core.settings import departures
 
 NAMES = (
     "linear",

@@ -11,11 +11,11 @@ from pydantic.dataclasses import dataclass
 from eval_tasks._linear.grid import held_out_rows
 from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._shared.protocol_text import centre_crop, trunk
-from hsa_bench.core.bounds import Decay, Rate
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import order
 from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.input.bounds import Decay, Rate
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 

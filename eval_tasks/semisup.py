@@ -28,10 +28,10 @@ from hsa_bench.core.data.image_set import (
 from hsa_bench.core.data.loading import ordered, stream
 from hsa_bench.core.data.views import centre_view, random_view
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.input.user_path import user_path
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, Outcome
 from hsa_bench.core.seed import forked
-from hsa_bench.core.user_path import user_path
 
 NAMES = (
     "semisup-1",

@@ -15,13 +15,13 @@ from eval_tasks._shared.nearest import voted
 from eval_tasks._shared.outcome import score_test_images
 from eval_tasks._shared.protocol_text import centre_crop, trunk
 from eval_tasks.knn import Temperature
-from hsa_bench.core.bounds import Side
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.features import accuracy
 from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import Features
+from hsa_bench.core.input.bounds import Side
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.metric import Metric, mean_per_class, top1
 from hsa_bench.core.runs.task import SETTINGS, Outcome

@@ -115,7 +115,7 @@ TASKS = (Voc(name="voc", **VOC), Voc(name="voc-fpn", **{**VOC, **FPN}))
 
 if __name__ == "__main__":
     from eval_tasks._detection.preflight import command
-    from hsa_bench.core.command import Command
+    from hsa_bench.core.commands.command import Command
 
     app = Command()
     app.command()(command(TASKS))

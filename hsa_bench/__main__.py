@@ -8,7 +8,7 @@ import hsa_bench.reproduce
 import hsa_bench.run
 import pretrain.__main__
 import reports.__main__
-from hsa_bench.core.command import Command
+from hsa_bench.core.commands.command import Command
 
 app = Command(
     no_args_is_help=True,

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from hsa_bench.core.command import Command, home
-from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.commands.command import Command, home
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.runs.folder_lock import refuse_while_worked_in
-from hsa_bench.core.suggest import did_you_mean
 from hsa_bench.suite.run_cache import KINDS, Entry, entries, free, run_folders
 
 WIDE = 200

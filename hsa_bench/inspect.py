@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.bounds import MOST_SIDE
 from hsa_bench.core.checkpoints.request import BackboneRequest
-from hsa_bench.core.command import Command, home
-from hsa_bench.core.errors import UsageError, exit_with_its_message
-from hsa_bench.core.user_path import user_path
+from hsa_bench.core.commands.command import Command, home
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.bounds import MOST_SIDE
+from hsa_bench.core.input.user_path import user_path
 from hsa_bench.suite.job import SHIPPED
 from hsa_bench.suite.options import is_name
 

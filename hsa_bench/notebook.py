@@ -17,7 +17,8 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.digest import digest
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import fault_of, shown
+from hsa_bench.core.input.label import fault_of, shown
+from hsa_bench.core.input.user_path import user_path
 from hsa_bench.core.models.architectures import ResNetTrunk, build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.models.behaviour import class_path, without_addresses
@@ -32,7 +33,6 @@ from hsa_bench.core.runs.plan import LoadedBackbone, Run, make_plan
 from hsa_bench.core.runs.runner import aside_if_of_another, finished
 from hsa_bench.core.runs.time_limit import check_alarm, parse_duration
 from hsa_bench.core.seed import generator
-from hsa_bench.core.user_path import user_path
 from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.one_name import check_on_file
 from hsa_bench.suite.open_bench import at_work, open_bench

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsa_bench.core.bounds import MOST_WORKERS
-from hsa_bench.core.command import Command, home
-from hsa_bench.core.errors import exit_with_its_message
+from hsa_bench.core.commands.command import Command, home
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.commands.stopping import stopped_with_a_word
 from hsa_bench.core.files import write_text
-from hsa_bench.core.stopping import stopped_with_a_word
+from hsa_bench.core.input.bounds import MOST_WORKERS
 from hsa_bench.suite.job import Job
 from hsa_bench.suite.open_bench import at_work, open_bench
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsa_bench.core.bounds import MOST_SIDE, MOST_WORKERS
-from hsa_bench.core.command import Command, home
-from hsa_bench.core.errors import UsageError, exit_with_its_message
-from hsa_bench.core.stopping import stopped_with_a_word
+from hsa_bench.core.commands.command import Command, home
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.commands.stopping import stopped_with_a_word
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.bounds import MOST_SIDE, MOST_WORKERS
 from hsa_bench.suite.job import DEMO, Job, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import (

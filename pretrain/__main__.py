@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsa_bench.core.bounds import MOST, MOST_SIDE, MOST_WORKERS
-from hsa_bench.core.command import Command, home, home_file
-from hsa_bench.core.errors import UsageError, exit_with_its_message
-from hsa_bench.core.name_value import parse_settings
-from hsa_bench.core.stopping import stopped_with_a_word
+from hsa_bench.core.commands.command import Command, home, home_file
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.commands.stopping import stopped_with_a_word
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.bounds import MOST, MOST_SIDE, MOST_WORKERS
+from hsa_bench.core.input.name_value import parse_settings
 from pretrain.preset import Preset, read_preset, text
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from hsa_bench.core.data.manifest import keep_in
         from hsa_bench.core.data.open import open_dataset
         from hsa_bench.core.data.views import eval_view
-        from hsa_bench.core.settings import changed
+        from hsa_bench.core.input.settings import changed
         from pretrain.export import check_destination
         from pretrain.loop import Training
         from pretrain.settings import Settings

@@ -15,9 +15,9 @@ from hsa_bench.core.data.reads import noted_beside
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
+from hsa_bench.core.input.settings import departures
 from hsa_bench.core.processes import rank
 from hsa_bench.core.results.result import Budget
-from hsa_bench.core.settings import departures
 from pretrain.loop import Training
 from pretrain.settings import Settings
 

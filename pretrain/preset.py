@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from hsa_bench.core.bounds import Side
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.named_code import in_fields, refuse_code
-from hsa_bench.core.presets import find_preset, presets_in, read_mapping
+from hsa_bench.core.input.bounds import Side
+from hsa_bench.core.input.named_code import in_fields, refuse_code
+from hsa_bench.core.input.presets import find_preset, presets_in, read_mapping
+from hsa_bench.core.input.settings import explain
 from hsa_bench.core.results.record import Record
-from hsa_bench.core.settings import explain
 
 PRESETS = Path(__file__).with_name("presets")
 

@@ -18,9 +18,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
-from hsa_bench.core.bounds import Decay, Many, Rate, Shown, Width
+from hsa_bench.core.input.bounds import Decay, Many, Rate, Shown, Width
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.runs.task import SETTINGS
-from hsa_bench.core.suggest import did_you_mean
 from pretrain.data.augment import Augmentation
 from pretrain.heads import Projection
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hsa_bench.core.command import Command, home, home_file, homes
-from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.commands.command import Command, home, home_file, homes
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.printable import printable
 
 WRITE = "write"

@@ -98,7 +98,7 @@ def test_core_lists_all_of_its_rooms() -> None:
 
 
 def test_the_contract_of_reports_names_all_of_core_but_what_they_may_take() -> None:
-    allowed = {"results", "digest", "errors", "files", "label", "printable", "suggest"}
+    allowed = {"results", "commands", "input", "digest", "errors", "files", "printable"}
     core = {path.stem for path in (ROOT / "hsa_bench/core").iterdir() if not path.name.startswith("_")}
     forbidden = CONTRACTS["reports read results, and of the base what needs no torch"]["forbidden_modules"]
     assert {name.rpartition(".")[2] for name in forbidden} == core - allowed

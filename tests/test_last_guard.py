@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from hsa_bench.core.errors import UsageError, exit_with_its_message
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.errors import UsageError
 from hsa_bench.run import app as run
 from tests.support.command import ROOT, call, environment, line
 
@@ -113,7 +114,7 @@ def test_a_run_in_a_plain_ascii_locale(tmp_path: Path) -> None:
 
 def test_streams_take_any_text_in_a_plain_ascii_locale() -> None:
     code = (
-        "from hsa_bench.core.streams import take_any_text; import sys; take_any_text();"
+        "from hsa_bench.core.commands.streams import take_any_text; import sys; take_any_text();"
         "print(chr(0x2026) + chr(0xdcff)); print(chr(0x2026), file=sys.stderr)"
     )
     done = subprocess.run(
@@ -124,7 +125,7 @@ def test_streams_take_any_text_in_a_plain_ascii_locale() -> None:
 
 def test_every_command_is_an_application_with_the_guard() -> None:
     import hsa_bench.__main__ as console
-    from hsa_bench.core.command import Command
+    from hsa_bench.core.commands.command import Command
 
     suite = console.hsa_bench
     apps = console.app, run, suite.inspect.app, suite.cache.app, suite.reproduce.app

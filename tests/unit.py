@@ -10,6 +10,7 @@ from typing import Any
 
 FILES = (
     "core/test_*.py",
+    "core/input/*.py",
     "test_order.py",
     "core/results/*.py",
     "core/models/*.py",

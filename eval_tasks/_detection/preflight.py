@@ -15,14 +15,15 @@ import typer
 from eval_tasks._detection.samples import with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.transfer import NAMED
-from hsa_bench.core.command import home
+from hsa_bench.core.commands.command import home
+from hsa_bench.core.commands.ending import exit_with_its_message
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.decode_check import ALL_PICTURES, SAMPLE, faulty
 from hsa_bench.core.data.images import FileImages
-from hsa_bench.core.errors import DataError, UsageError, exit_with_its_message
-from hsa_bench.core.name_value import parse_settings
-from hsa_bench.core.settings import changed
-from hsa_bench.core.suggest import did_you_mean
+from hsa_bench.core.errors import DataError, UsageError
+from hsa_bench.core.input.name_value import parse_settings
+from hsa_bench.core.input.settings import changed
+from hsa_bench.core.input.suggest import did_you_mean
 
 INSTALL = (
     "git clone https://github.com/facebookresearch/detectron2 && "

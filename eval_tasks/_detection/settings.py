@@ -11,11 +11,11 @@ from pydantic.dataclasses import dataclass
 
 from eval_tasks._detection.engine import Engine, chosen
 from eval_tasks._detection.solver import Published, Solver, scaled
-from hsa_bench.core.bounds import Decay, Depth, Many, Rate, Shown, Width
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionData
 from hsa_bench.core.data.detection.objects_there import refuse_nothing
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.input.bounds import Decay, Depth, Many, Rate, Shown, Width
 from hsa_bench.core.models.architectures import has_bottlenecks
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.vit_names import is_vit

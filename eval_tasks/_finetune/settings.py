@@ -12,9 +12,9 @@ from eval_tasks._finetune.finetune import Rates
 from eval_tasks._finetune.recipes import RECIPES, SMALL_DATA_RATES, Recipe, recipe_of, share_of
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop
 from eval_tasks._shared.schedule import Schedule, Shape
-from hsa_bench.core.bounds import Decay, Deviation, Rate, RateOrNone
+from hsa_bench.core.input.bounds import Decay, Deviation, Rate, RateOrNone
+from hsa_bench.core.input.settings import departures
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask
-from hsa_bench.core.settings import departures
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

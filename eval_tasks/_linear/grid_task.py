@@ -14,9 +14,9 @@ from eval_tasks._linear.heads import Heads
 from eval_tasks._shared.frozen import FrozenTask
 from eval_tasks._shared.protocol_text import listed
 from eval_tasks._shared.schedule import Schedule, Shape
-from hsa_bench.core.bounds import Decay, Deviation, Rate
 from hsa_bench.core.data.image_set import Labels
 from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.input.bounds import Decay, Deviation, Rate
 from hsa_bench.core.runs.task import SETTINGS
 from hsa_bench.core.seed import generator
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.named_code import is_module
-from hsa_bench.core.suggest import did_you_mean
+from hsa_bench.core.input.named_code import is_module
+from hsa_bench.core.input.suggest import did_you_mean
 
 
 def folder(package: str) -> Path:

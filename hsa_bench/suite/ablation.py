@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from hsa_bench.core.bounds import Seeds
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import checked
-from hsa_bench.core.named_code import in_fields, refuse_code
-from hsa_bench.core.presets import find_preset, read_mapping
+from hsa_bench.core.input.bounds import Seeds
+from hsa_bench.core.input.label import checked
+from hsa_bench.core.input.named_code import in_fields, refuse_code
+from hsa_bench.core.input.presets import find_preset, read_mapping
+from hsa_bench.core.input.settings import explain
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import USUAL, is_control
-from hsa_bench.core.settings import explain
 from hsa_bench.suite.job import Job, Pretraining
 
 ABLATIONS = Path(__file__).parents[1] / "ablations"

@@ -7,11 +7,11 @@ from typing import Any
 
 from hsa_bench.core import registry
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import fault_of, shown
+from hsa_bench.core.input.label import fault_of, shown
+from hsa_bench.core.input.settings import changed
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.runs.plan import ChosenTask
 from hsa_bench.core.runs.task import ClassificationTask, Task
-from hsa_bench.core.settings import changed
-from hsa_bench.core.suggest import did_you_mean
 
 EVAL_TASKS = "eval_tasks"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
-from hsa_bench.core.label import valid
+from hsa_bench.core.input.label import valid
 from hsa_bench.core.results.row_names import PIXELS, RANDOM
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, OpenedTask
 from hsa_bench.suite.job import Job

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from hsa_bench.core.bounds import SEEDS, Limit, Seeds, Side
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import checked, valid
-from hsa_bench.core.named_code import in_fields, is_own_path, refuse_code
-from hsa_bench.core.presets import find_preset, presets_in, read_mapping
+from hsa_bench.core.input.bounds import SEEDS, Limit, Seeds, Side
+from hsa_bench.core.input.label import checked, valid
+from hsa_bench.core.input.named_code import in_fields, is_own_path, refuse_code
+from hsa_bench.core.input.presets import find_preset, presets_in, read_mapping
+from hsa_bench.core.input.settings import explain, shown_value
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.row_names import is_control
 from hsa_bench.core.runs.time_limit import parse_duration
-from hsa_bench.core.settings import explain, shown_value
 from hsa_bench.suite.options import by_name, parse_task_settings, whole_path, word_for, words
 
 PRESETS = Path(__file__).parents[1] / "presets"

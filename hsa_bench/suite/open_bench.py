@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from hsa_bench.core.errors import Unwritable, UsageError
 from hsa_bench.core.files import FULL, check_writable
+from hsa_bench.core.input.user_path import user_path
 from hsa_bench.core.runs.folder_lock import held_by_first, working_in
-from hsa_bench.core.user_path import user_path
 
 if TYPE_CHECKING:
     from hsa_bench.core.runs.execute import Bench

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hsa_bench.core.bounds import SEEDS
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import fault_of, shown, valid
-from hsa_bench.core.name_value import parse_settings, split_pair
-from hsa_bench.core.settings import explain
-from hsa_bench.core.user_path import user_path
+from hsa_bench.core.input.bounds import SEEDS
+from hsa_bench.core.input.label import fault_of, shown, valid
+from hsa_bench.core.input.name_value import parse_settings, split_pair
+from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.user_path import user_path
 
 NAMED = re.compile(r"(timm|torchvision|hf):\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Backbones by name instead of a file."""

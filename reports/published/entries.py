@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.results.result import TaskResult
-from hsa_bench.core.suggest import did_you_mean
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 

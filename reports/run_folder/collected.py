@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsa_bench.core.errors import UnreadableResult, UsageError
-from hsa_bench.core.label import folder_fault
+from hsa_bench.core.input.label import folder_fault
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 

@@ -11,7 +11,7 @@ from eval_tasks.coco import TASKS, Coco
 from eval_tasks.voc import TASKS as VOC
 from hsa_bench.core.context import Context
 from hsa_bench.core.errors import DataError, UsageError
-from hsa_bench.core.settings import changed
+from hsa_bench.core.input.settings import changed
 from tests.support.voc_layout import write_voc
 
 VARIANTS = {task.name: task for task in TASKS}

@@ -9,7 +9,7 @@ import torch
 
 from hsa_bench import evaluate
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.settings import changed
+from hsa_bench.core.input.settings import changed
 from hsa_bench.inspect import app as inspect
 from hsa_bench.run import app as run
 from hsa_bench.suite.choose_tasks import choose_tasks

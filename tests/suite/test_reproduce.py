@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.presets import presets_in
+from hsa_bench.core.input.presets import presets_in
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.plan import default_task
 from hsa_bench.reproduce import app

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.presets import presets_in
+from hsa_bench.core.input.presets import presets_in
 from hsa_bench.core.registry import load
 from hsa_bench.reproduce import app as reproduce
 from hsa_bench.run import app as run

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from hsa_bench.core.checkpoints.reading.safe_read import Payload
 from hsa_bench.core.checkpoints.stated import given
 from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.input.settings import explain
 from hsa_bench.core.models.preprocess import IMAGENET, UNNORMALISED, Preprocess
-from hsa_bench.core.settings import explain
 
 CARD, CONFIG = "preprocessor_config.json", "config.json"
 

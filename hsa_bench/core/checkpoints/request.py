@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from hsa_bench.core.label import checked
+from hsa_bench.core.input.label import checked
 from hsa_bench.core.results.record import Record
 
 

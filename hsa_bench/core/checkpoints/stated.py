@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hsa_bench.core.checkpoints.layout import tensors
 from hsa_bench.core.errors import CheckpointError
+from hsa_bench.core.input.settings import explain
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import Budget
-from hsa_bench.core.settings import explain
 
 MOST_LETTERS = 300
 """Of a text that goes into tables and reports."""

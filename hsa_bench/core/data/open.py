@@ -10,7 +10,7 @@ from hsa_bench.core.data.datasets import _imagefolder
 from hsa_bench.core.data.image_set import Classification, DatasetSpec
 from hsa_bench.core.data.manifest import shown
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.user_path import user_path
+from hsa_bench.core.input.user_path import user_path
 
 PACKAGE = "hsa_bench.core.data.datasets"
 

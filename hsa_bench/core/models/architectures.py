@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.models.named_models import (
     build_named,
     is_timms,
@@ -24,7 +25,6 @@ from hsa_bench.core.models.user_module import build_own, is_own
 from hsa_bench.core.models.vit_names import check_form, is_vit
 from hsa_bench.core.results.row_names import PIXELS
 from hsa_bench.core.seed import forked
-from hsa_bench.core.suggest import did_you_mean
 
 _OURS = re.compile(r"resnet(18|34|50|101|152)(?:-w(\d+))?(-cifar|-s2)?(-pad2)?(-samepool)?")
 

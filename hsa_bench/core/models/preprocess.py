@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.name_value import split_pair
-from hsa_bench.core.settings import explain
-from hsa_bench.core.suggest import did_you_mean
-from hsa_bench.core.yaml_text import parse_yaml
+from hsa_bench.core.input.name_value import split_pair
+from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.suggest import did_you_mean
+from hsa_bench.core.input.yaml_text import parse_yaml
 
 Tokens = Literal["", "cls", "mean", "cls+mean"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.named_code import is_own_path
 from hsa_bench.core.models.probe import probe
 from hsa_bench.core.models.unwrap import unwrapped
-from hsa_bench.core.named_code import is_own_path
 from hsa_bench.core.registry import imported, own_code
 from hsa_bench.core.seed import forked
 

@@ -12,12 +12,12 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from hsa_bench.core.bounds import Side
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View, eval_view
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.input.bounds import Side
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.curve import Curve, Sweep
 from hsa_bench.core.results.metric import Metric, values

@@ -20,13 +20,13 @@ from typing import IO, Any, Literal
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
+from hsa_bench.core.commands.streams import take_any_text
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.result import Provenance
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import Run
-from hsa_bench.core.streams import take_any_text
 
 PROGRESS_SECONDS = 0.2
 """At least this long between two progress events."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hsa_bench.core import stopping
+from hsa_bench.core.commands import stopping
 from hsa_bench.core.files import unwritable
 from hsa_bench.core.runs import time_limit
 from hsa_bench.core.runs.execute import Bench

@@ -14,8 +14,8 @@ from hsa_bench.core.data.detection.detection_data import DetectionData, open_coc
 from hsa_bench.core.data.detection.objects_there import to_find, to_learn
 from hsa_bench.core.data.detection.voc_folder import open_voc
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.input.settings import changed
 from hsa_bench.core.runs.plan import ChosenTask, open_tasks
-from hsa_bench.core.settings import changed
 from tests.support.coco_layout import write_coco
 from tests.support.voc_layout import Named, write_voc
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core import stopping
+from hsa_bench.core.commands import stopping
 from hsa_bench.core.errors import Unwritable
 from hsa_bench.core.runs import time_limit
 from hsa_bench.core.runs.execute import Bench

@@ -18,7 +18,7 @@ from hsa_bench.core.data.detection import masks
 from hsa_bench.core.data.detection.listed_files import shortened
 from hsa_bench.core.data.detection.masks import Polygons, RunLengths
 from hsa_bench.core.errors import DataError
-from hsa_bench.core.settings import explain
+from hsa_bench.core.input.settings import explain
 
 
 @dataclass(frozen=True, slots=True)

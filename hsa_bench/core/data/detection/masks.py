@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hsa_bench.core.errors import DataError
-from hsa_bench.core.settings import explain
+from hsa_bench.core.input.settings import explain
 
 Polygons = list[list[float]]
 """Each as x, y, x, y, …, px."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import typer
 
-from hsa_bench.core.errors import UsageError, exit_with_its_message
-from hsa_bench.core.streams import speak_utf8
-from hsa_bench.core.user_path import user_path
+from hsa_bench.core.commands.ending import exit_with_its_message
+from hsa_bench.core.commands.streams import speak_utf8
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.input.user_path import user_path
 
 
 class Command(typer.Typer):

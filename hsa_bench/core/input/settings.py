@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from hsa_bench.core.bounds import beyond
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import shown
-from hsa_bench.core.suggest import did_you_mean
+from hsa_bench.core.input.bounds import beyond
+from hsa_bench.core.input.label import shown
+from hsa_bench.core.input.suggest import did_you_mean
 
 S = TypeVar("S")
 

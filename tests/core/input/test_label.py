@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import MOST_BYTES, fault_of, valid
+from hsa_bench.core.input.label import MOST_BYTES, fault_of, valid
 from hsa_bench.core.results.store import Store
 from hsa_bench.suite.ablation import read_ablation
 from hsa_bench.suite.job import make_job

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.results.record import Record
-from hsa_bench.core.settings import explain
-from hsa_bench.core.suggest import did_you_mean
 
 NAMES = ["linear", "linear-cached", "knn", "semisup"]
 

@@ -15,7 +15,7 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import shown
+from hsa_bench.core.input.label import shown
 
 MOST_BYTES = 2**18
 """Of a file; the parser is slow, and 20 MB took it 16 s."""

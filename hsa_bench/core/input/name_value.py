@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import shown
-from hsa_bench.core.yaml_text import parse_yaml
+from hsa_bench.core.input.label import shown
+from hsa_bench.core.input.yaml_text import parse_yaml
 
 
 def split_pair(text: str, option: str, example: str) -> tuple[str, str]:

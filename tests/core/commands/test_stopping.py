@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.stopping import RESUME, stopped_with_a_word
+from hsa_bench.core.commands.stopping import RESUME, stopped_with_a_word
 from tests.support.command import environment
 from tests.support.processes import no_child_is_left
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.processes
 
 WORK = """
 import os, signal, subprocess, sys, time
-from hsa_bench.core import stopping
-from hsa_bench.core.stopping import stopped_with_a_word
+from hsa_bench.core.commands import stopping
+from hsa_bench.core.commands.stopping import stopped_with_a_word
 {before}
 with stopped_with_a_word():
     try:
@@ -83,8 +83,11 @@ def test_what_was_ignored_stays_ignored_as_under_nohup() -> None:
 
 
 def test_loader_processes_end_without_a_word() -> None:
-    fork = "child = os.fork()\n        if not child: time.sleep(1000)\n        "
-    process = work(work=f"{fork}os.kill(child, signal.SIGTERM); print(os.waitpid(child, 0)[1] >> 8)")
+    # Python drops a signal that reaches a fork before it is awake: the parent waits for its word.
+    pipe = "ours, its = os.pipe(); child = os.fork()\n        "
+    fork = pipe + "if not child: os.write(its, b'.'); time.sleep(1000)\n        "
+    kill = "os.read(ours, 1); os.kill(child, signal.SIGTERM); print(os.waitpid(child, 0)[1] >> 8)"
+    process = work(work=fork + kill)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "143\ncleaned\n", "")
 

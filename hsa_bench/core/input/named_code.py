@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.label import shown
+from hsa_bench.core.input.label import shown
 
 TRUST = "--trust-preset"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.suggest import did_you_mean
-from hsa_bench.core.user_path import user_path
-from hsa_bench.core.yaml_text import read_yaml_file
+from hsa_bench.core.input.suggest import did_you_mean
+from hsa_bench.core.input.user_path import user_path
+from hsa_bench.core.input.yaml_text import read_yaml_file
 
 
 def presets_in(folder: Path) -> dict[str, Path]:
