@@ -34,3 +34,12 @@ def test_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", document.read_text())
     for target in targets:
         assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_tests_that_hold_a_promise_are_there(document: Path) -> None:
+    known = {path.name for path in ROOT.glob("tests/**/test_*.py")}
+    for named in re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)`", document.read_text()):
+        assert (ROOT / named).exists() if "/" in named else named in known, named
+    for named in re.findall(r"`(tests/[\w/.]+)`", document.read_text()):
+        assert (ROOT / named).exists(), named

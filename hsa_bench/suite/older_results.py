@@ -68,14 +68,15 @@ def _changes(older: RunSpec, spec: RunSpec) -> Iterator[str]:
         yield f"task version {older.version} → {spec.version}"
     if older.data.fingerprint != spec.data.fingerprint:
         yield "data or their fingerprint"
-    was, now = older.backbone.model_dump(), spec.backbone.model_dump()
+    was, now = older.backbone.model_dump(mode="json"), spec.backbone.model_dump(mode="json")
     for name in {**was, **now}:
         if was.get(name) != now.get(name):
             yield {"arch": "architecture's name", "card": "preprocessing"}.get(name, f"backbone's {name}")
-    for name in {**older.settings, **spec.settings}:
-        if name not in older.settings or name not in spec.settings:
-            yield f"new setting {name}" if name in spec.settings else f"setting {name}, gone"
-        elif older.settings[name] != spec.settings[name]:
+    was, now = (one.model_dump(mode="json")["settings"] for one in (older, spec))  # a tuple is a list on file
+    for name in {**was, **now}:
+        if name not in was or name not in now:
+            yield f"new setting {name}" if name in now else f"setting {name}, gone"
+        elif was[name] != now[name]:
             yield f"setting {name}"
 
 

@@ -38,6 +38,7 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Limited", _limited(collected)),
         Notes("One name, several sets of weights", _one_name(collected)),
         Notes("Objects left out of the data", _dropped(grid)),
+        Notes("Remarked of the data", _data_notes(grid)),
         Notes("Test images seen in pretraining", _leaked(grid)),
         Notes("Remarked in pretraining", _remarked(grid)),
         Notes("Taken for granted, as no file says it", _assumed(grid)),
@@ -123,6 +124,17 @@ def _dropped(grid: Grid) -> tuple[str, ...]:
                 many = ", ".join(f"{_amount(n)} of {plain(str(s))}" for s, n in known) or "so many"
                 first = "; ".join(map(str, named)) if isinstance(named, list) else str(named)
                 lines[f"{plain(column)}: {many}, such as: {plain(first)}."] = None
+    return tuple(lines)
+
+
+def _data_notes(grid: Grid) -> tuple[str, ...]:
+    """What was passed over in a folder, learnt of the test, or is in one split alone."""
+    lines: dict[str, None] = {}
+    for column in grid.columns:
+        for result in grid.in_column(column):
+            said = result.effective.get("data_notes")
+            texts = said if isinstance(said, list) else [said] if said else []
+            lines |= {f"{plain(str(text)).rstrip('.')}.": None for text in texts}
     return tuple(lines)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsa_bench.core.files import unwritable, write_text
-
-READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""What the system answers where nothing is to be written."""
+from hsa_bench.core.files import READ_ONLY, unwritable, write_text
 
 
 @dataclass

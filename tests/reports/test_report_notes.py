@@ -160,3 +160,15 @@ def test_objects_that_were_left_out_are_counted_and_named(tmp_path: Path) -> Non
     assert noted(tmp_path, *runs)["Objects left out of the data"] == (
         "coco: 0 of train, 2 of val, such as: val.txt: object 3 in b0.jpg: its box has no area.",
     )
+
+
+def test_remarks_of_the_data_stand_once_for_all_rows(tmp_path: Path) -> None:
+    effective = {
+        "data_notes": ["birds: passed over 2 hidden names", "birds: <b>owl</b> in test pictures alone"]
+    }
+    runs = [result(label, "knn", effective=effective) for label in ("hsa", "moco")]
+
+    assert noted(tmp_path, *runs)["Remarked of the data"] == (
+        "birds: passed over 2 hidden names.",
+        "birds: &lt;b&gt;owl&lt;/b&gt; in test pictures alone.",
+    )

@@ -56,6 +56,14 @@ def test_what_has_changed_is_named(tmp_path: Path, change: str) -> None:
     )
 
 
+def test_a_list_of_numbers_that_is_the_same_is_no_change(tmp_path: Path) -> None:
+    put(tmp_path, settings={"ks": (10, 20)})
+
+    said = older_results([run(version=2, settings={"ks": (10, 20)})], Store(tmp_path))
+
+    assert "settings: task version 1 → 2; it stays" in said
+
+
 def test_several_are_one_line_with_the_cost_of_all(tmp_path: Path) -> None:
     for label in ("a", "b", "c"):
         put(tmp_path, label, seconds=3600)

@@ -48,7 +48,7 @@ class DataId(Record):
 
     name: str
     fingerprint: str
-    """Hash over names, labels and pixels (or sizes, for very large sets) of all splits."""
+    """Hash over names, labels and pixels (of a fixed draw, for very large sets) of all splits."""
 
 
 class RunSpec(Record):
