@@ -1,5 +1,6 @@
 """Made-up results with something to show in every figure, and what was drawn of them."""
 
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from tests.reports.report_folder import classified, result, write
 
 CONTROL = Source(path="random initialisation 0", format="control")
 Draw = Callable[..., Picture | None]
+PICTURE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""One grey pixel: a kept figure that is no whole picture is drawn again."""
 
 
 def caught(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
@@ -27,7 +32,7 @@ def caught(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     def savefig(figure: Figure, file: Any, **_: Any) -> None:
         found.append(figure)
-        file.write(b"a picture")
+        file.write(PICTURE)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     return found

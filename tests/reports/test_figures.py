@@ -20,6 +20,7 @@ from reports.run_folder.collected import Collected
 from reports.run_folder.grid import lay_out
 from reports.statistics.comparison import compare
 from tests.reports.figure_cases import (
+    PICTURE,
     Draw,
     caught,
     draw,
@@ -71,7 +72,7 @@ def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(
     assert len(drawn) == 3
     kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "cache").iterdir())
     assert kept == ["curves", "curves-more"]  # the older drawing is gone, another figure's is not
-    assert (tmp_path / "figures/curves.png").read_bytes() == b"a picture"
+    assert (tmp_path / "figures/curves.png").read_bytes() == PICTURE
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(drawn: list[Figure], tmp_path: Path) -> None:

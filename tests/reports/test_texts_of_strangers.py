@@ -50,13 +50,14 @@ def metrics(text: Iterator[str], main: str) -> tuple[Any, ...]:
         return filled(Metric, text, {"layer": "", "shots": 0, "category": "", "by": "", **facts, **given})
 
     family = next(text)
-    return (
-        one(name=main, recompute="top1"),
+    further = (
         filled(Metric, text, {"recompute": "", "plane": ""}),
         *(one(layer=layer, family=family) for layer in (next(text), f"{next(text)}1", "9" * 5000)),
         *(one(shots=k, family=family) for k in (1, 2)),
         *(one(plane=axis) for axis in ("x", "y")),
     )
+    named = ({**metric, "name": f"{metric['name']} {number}"} for number, metric in enumerate(further))
+    return (one(name=main, recompute="top1"), *named)
 
 
 def hostile(text: Iterator[str], task: str, main: str = "top1", **given: Any) -> TaskResult:
@@ -79,7 +80,12 @@ def hostile(text: Iterator[str], task: str, main: str = "top1", **given: Any) ->
         "metrics": metrics(text, main),
         "curves": tuple(filled(Curve, text, {**curve, "along": along}) for along in ("epoch", "place")),
         "sweeps": (filled(Sweep, text, sweep),),
-        "effective": {**effective, "dropped": [next(text)], "dropped_objects": {next(text): next(text)}},
+        "effective": {
+            **effective,
+            "dropped": [next(text)],
+            "data_notes": [next(text)],
+            "dropped_objects": {next(text): next(text)},
+        },
         "artefacts": {},
         "examples": "",
     }

@@ -23,11 +23,16 @@ NAMES = tuple(f"{i}.png" for i in range(6))
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kept(tmp_path: Path, forgetful: None) -> Path:
     """The folder of manifests, of a process that keeps them."""
-    monkeypatch.setattr(manifest, "_kept_in", None)
     manifest.keep_in(tmp_path / "cache")
     return tmp_path / "cache" / "manifests"
+
+
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder of manifests, whatever ran before in this process."""
+    monkeypatch.setattr(manifest, "_kept_in", None)
 
 
 @pytest.fixture
