@@ -343,6 +343,69 @@ def test_nothing_of_a_newer_pickle_is_run(
     assert not Path("executed").exists()
 
 
+class Kind:
+    """Python's objects by flags of the file's own: 0 for plain bytes, 1 for freed objects."""
+
+    def __init__(self, flags: int) -> None:
+        self.flags = flags
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, self.flags)
+
+
+class Addresses:
+    """An array of Python's objects that lie where the file says."""
+
+    def __init__(self, flags: int) -> None:
+        self.flags = flags
+
+    def __reduce__(self) -> tuple[object, ...]:
+        made = np.zeros(1).__reduce__()[0]
+        return made, (np.ndarray, (0,), b"b"), (1, (1,), Kind(self.flags), False, b"A" * 8)
+
+
+@pytest.mark.parametrize("form", ["archive", "legacy", "pickle"])
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("flags", [0, 1])
+def test_no_number_of_a_file_becomes_an_address(flags: int, protocol: int, form: str, tmp_path: Path) -> None:
+    path = tmp_path / ("f.pkl" if form == "pickle" else "f.pth")
+    held = {"w": torch.ones(2), "x": Addresses(flags)}
+    if form == "pickle":
+        path.write_bytes(pickle.dumps({"x": Addresses(flags)}, protocol=protocol))
+    else:
+        archive = form == "archive"
+        torch.save(held, path, pickle_protocol=protocol, _use_new_zipfile_serialization=archive)
+
+    with pytest.raises(ReadError, match="changes how a kind of numbers lies in memory"):
+        safe_read(path)
+
+
+def test_numpys_numbers_are_read_as_they_are(tmp_path: Path) -> None:
+    held = {
+        **{kind: np.ones(2, kind) for kind in "?bBhHiIlLqQefdg"},
+        "text": np.array(["a", "bc"]),
+        "bytes": np.array([b"a"]),
+        "objects": np.array(["a", None], object),
+        "turned": np.ones(2, ">f4"),
+        "scalar": np.float32(0.5),
+    }
+    for protocol in (2, 4):
+        torch.save(held, tmp_path / "f.pth", pickle_protocol=protocol)
+        found = safe_read(tmp_path / "f.pth")
+        for name, value in held.items():
+            assert found[name].dtype == value.dtype.newbyteorder("=")  # as numpy reads it
+            assert np.array_equal(found[name], value), name
+
+
+def test_an_archive_with_two_indices_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(2)}, tmp_path / "f.pth")
+    with zipfile.ZipFile(tmp_path / "f.pth", "a") as archive:
+        archive.writestr("g/data.pkl", pickle.dumps({}, protocol=2))
+
+    with pytest.raises(ReadError, match="two indices"):
+        safe_read(tmp_path / "f.pth")
+
+
 def test_arrays_of_every_protocol_are_read(tmp_path: Path) -> None:
     for protocol in range(6):
         (tmp_path / "f.pkl").write_bytes(pickle.dumps({"w": np.arange(6.0).reshape(2, 3)}, protocol=protocol))

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from hsa_bench.core.checkpoints.reading.pickle_scan import scan
+from hsa_bench.core.checkpoints.reading.pickle_scan import Seen, scan
 from hsa_bench.core.errors import DamagedArchive
 
 ENTRIES = 200_000
@@ -20,14 +20,14 @@ PICKLE_BYTES = 2**28
 _LOCAL = struct.Struct("<4s22xHH")
 
 
-def check_archive(path: Path) -> int:
+def check_archive(path: Path) -> Seen:
     """Refuse an archive that is damaged, or made to unpack into more than it is.
 
     Every record's checksum is compared: mapped tensors are else used as they are, with whatever bits have
     changed. Archives written without checksums (`set_crc32_options(False)`) agree nowhere and pass.
 
     Returns:
-        The protocol that its pickle is written in.
+        What its pickle is.
 
     Raises:
         DamagedArchive: Records overlap, are compressed, lie outside, or differ from their checksums.
@@ -42,7 +42,7 @@ def check_archive(path: Path) -> int:
                 raise DamagedArchive(
                     f"damaged: record {wrong[0]} is not as it was written; copy the file again"
                 )
-            index = next(record for record in records if record.filename.endswith("/data.pkl"))
+            index = _index(records)
             if index.file_size > PICKLE_BYTES:
                 raise DamagedArchive(f"its index of {index.file_size:,} bytes is none of a checkpoint")
             with archive.open(index) if not wrong else _unchecked(path, index) as stream:
@@ -58,6 +58,14 @@ def check_archive(path: Path) -> int:
         if isinstance(error, ValueError) and type(error) is not ValueError:
             raise
         raise DamagedArchive(f"damaged or cut off ({str(error)[:100] or 'no index'})") from error
+
+
+def _index(records: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """The record that says what all others are; of two, torch might read the one that was not scanned."""
+    found = [record for record in records if record.filename.endswith("/data.pkl")]
+    if len(found) > 1:
+        raise DamagedArchive("damaged: has two indices, of which torch.save writes one")
+    return next(iter(found))
 
 
 def _check_list(records: list[zipfile.ZipInfo], size: int) -> None:

@@ -1,7 +1,8 @@
-"""Files of `torch.save(…, pickle_protocol=3)` and above, which torch's own safe reader does not take.
+"""Files that torch's own safe reader does not take: of pickle protocol 3 and above, or with numpy's arrays.
 
 Tensors, plain values and the harmless classes of `safe_read`, no more: each name in the file is looked up in
-a list, and what is not on it ends the reading before anything is called.
+a list, and what is not on it ends the reading before anything is called. Nor is a file's word taken for how
+numpy's kinds of numbers lie in memory, as torch's reader does: numbers would become addresses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ PROTOCOL = 2
 
 FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
 _REBUILT = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+
+
+def in_latin1(text: str, encoding: str) -> bytes:
+    """Bytes as pickles below protocol 3 have them."""
+    if encoding != "latin1":
+        raise ForbiddenClass(f"_codecs.encode by {encoding[:20]}")
+    return text.encode("latin1")
+
+
 _PLAIN: Mapping[str, Any] = {
+    "_codecs.encode": in_latin1,
     **{f"builtins.{kind.__name__}": kind for kind in (set, frozenset, complex)},
     **{f"{module}.numeric._frombuffer": FROM_BUFFER for module in ("numpy.core", "numpy._core")},
     "collections.OrderedDict": collections.OrderedDict,
@@ -52,7 +63,7 @@ def read_newer(path: Path, harmless: Mapping[str, Any]) -> Any:
     """
     allowed = {**_PLAIN, **harmless}
 
-    class Guarded(_Listed):
+    class Guarded(Listed):
         names = allowed
 
     guard = SimpleNamespace(
@@ -73,7 +84,18 @@ def _is_archive(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-class _Listed(pickle._Unpickler):
+def _check_kind(kind: np.dtype[Any], state: Any) -> None:
+    """Refuse a state that says more than numpy would of a kind of numbers, byte order and unit apart.
+
+    Raises:
+        UnsafePickle: With it, an array of plain bytes could pass for one of Python's objects.
+    """
+    usual = kind.__reduce__()[2]  # type: ignore[index]  # version, byte order, parts and sizes
+    if not isinstance(state, tuple) or state[2:8] != usual[2:8]:
+        raise UnsafePickle("its pickle changes how a kind of numbers lies in memory, which numpy never does")
+
+
+class Listed(pickle._Unpickler):
     """Python's own unpickler, in Python, so that what it does can be held to a list."""
 
     names: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -92,8 +114,11 @@ class _Listed(pickle._Unpickler):
             return  # the versions of modules, which no one here reads
         if type(made) is argparse.Namespace and plain:
             made.__dict__.update(state)
-        elif type(made) is np.ndarray or isinstance(made, np.dtype):
-            made.__setstate__(state)  # type: ignore[union-attr]  # as numpy pickles both
+        elif isinstance(made, np.dtype):
+            _check_kind(made, state)
+            made.__setstate__(state)  # type: ignore[attr-defined]  # as numpy pickles it
+        elif type(made) is np.ndarray:
+            made.__setstate__(state)
         else:
             raise ForbiddenClass(f"the state of a {type(made).__module__}.{type(made).__name__}")
 

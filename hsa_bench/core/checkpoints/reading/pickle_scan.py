@@ -35,36 +35,43 @@ class _Weight:
     depth: int = 0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a pickle was seen to be."""
+
+    protocol: int
+    arrays: bool
+    """Whether it names anything of numpy."""
+
+
 _PLAIN = _Weight()
 _MARK = _Weight(0)
 
 
-def scan(stream: IO[bytes]) -> int:
+def scan(stream: IO[bytes]) -> Seen:
     """Go through one pickle up to its end, building nothing.
 
     Args:
         stream: At the pickle's first byte; afterwards behind its last.
-
-    Returns:
-        The protocol it is written in.
 
     Raises:
         UnsafePickle: It is damaged, too long, or nested to exhaust who reads it.
     """
     stack: list[_Weight] = []
     memo: dict[int, _Weight] = {}
-    protocol = 0
+    protocol, arrays = 0, False
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if count > OPCODES:
                 raise UnsafePickle(f"its pickle has more than {OPCODES:,} steps")
             protocol = max(protocol, int(str(argument))) if opcode.name == "PROTO" else protocol
+            arrays |= opcode.name == "GLOBAL" and str(argument).startswith("numpy")
             _step(opcode, argument, stack, memo)
     except UnsafePickle:
         raise
     except _NO_PICKLE as error:
         raise UnsafePickle(f"its pickle is damaged ({str(error)[:100]})") from error
-    return protocol
+    return Seen(protocol, arrays)
 
 
 def _step(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pickle
 from typing import IO, Any
 
+from hsa_bench.core.checkpoints.reading.newer_pickle import Listed, in_latin1
 from hsa_bench.core.checkpoints.reading.pickle_scan import scan
 from hsa_bench.core.errors import ForbiddenClass, UnsafePickle
 
 ARRAYS = {
-    "_codecs.encode",
     "collections.OrderedDict",
     "numpy.dtype",
     "numpy.ndarray",
@@ -25,12 +25,15 @@ ARRAYS = {
 BUILTINS = {"dict", "list", "tuple", "set", "frozenset", "int", "float", "complex", "bool", "str", "bytes"}
 
 
-class _Arrays(pickle.Unpickler):
+class _Arrays(Listed):
     def find_class(self, module: str, name: str) -> Any:
+        """Look a name up where Python has it, which knows Python 2's names too."""
+        if f"{module}.{name}" == "_codecs.encode":
+            return in_latin1
         allowed = f"{module}.{name}" in ARRAYS or (module in {"builtins", "__builtin__"} and name in BUILTINS)
         if not allowed:
             raise ForbiddenClass(f"{module}.{name}")
-        return super().find_class(module, name)
+        return pickle._Unpickler.find_class(self, module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         raise ForbiddenClass("a reference to something outside the file")
@@ -47,7 +50,7 @@ def read_arrays(file: IO[bytes]) -> Any:
     file.seek(0)
     try:
         return _Arrays(file, encoding="latin1").load()  # Python 2's strings, as in the Caffe models
-    except UnsafePickle:
+    except (ForbiddenClass, UnsafePickle):
         raise
     except Exception as error:
         raise UnsafePickle(f"its pickle is damaged ({str(error)[:100]})") from error

@@ -24,7 +24,7 @@ from torch import Tensor
 from hsa_bench.core.checkpoints.reading.archive_check import check_archive
 from hsa_bench.core.checkpoints.reading.file_kind import Kind, explain, kind_of
 from hsa_bench.core.checkpoints.reading.newer_pickle import PROTOCOL, read_newer
-from hsa_bench.core.checkpoints.reading.pickle_scan import scan
+from hsa_bench.core.checkpoints.reading.pickle_scan import Seen, scan
 from hsa_bench.core.checkpoints.reading.plain_pickle import read_arrays
 from hsa_bench.core.errors import CheckpointError, ForbiddenClass, ReadError
 
@@ -41,6 +41,10 @@ HARMLESS: tuple[Any, ...] = (
     collections.defaultdict,
     dict,
     pathlib.PosixPath,
+)
+"""Classes known from real checkpoints (DINO's args) that can do no harm."""
+
+ARRAYS: tuple[Any, ...] = (
     np.ndarray,
     np.dtype,
     *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdgUSO"),
@@ -53,7 +57,7 @@ HARMLESS: tuple[Any, ...] = (
         )
     ),
 )
-"""Classes known from real checkpoints (DINO's args, numpy's numbers) that can do no harm."""
+"""What numpy's numbers and arrays are made of, as long as `newer_pickle` looks at what they say."""
 
 
 class Payload(dict[str, Any]):
@@ -129,7 +133,7 @@ def _safetensors(path: Path) -> Any:
 
 
 def _archive(path: Path) -> Any:
-    if check_archive(path) > PROTOCOL:
+    if not _is_torchs(check_archive(path)):
         return read_newer(path, _by_path())
     with torch.serialization.safe_globals(list(HARMLESS)):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -137,17 +141,23 @@ def _archive(path: Path) -> Any:
 
 def _legacy(path: Path) -> Any:
     with path.open("rb") as file:
-        newest = max([scan(file) for _ in range(LEGACY_PICKLES)])
-    if newest > PROTOCOL:
+        seen = [scan(file) for _ in range(LEGACY_PICKLES)]
+    if not all(map(_is_torchs, seen)):
         return read_newer(path, _by_path())
     with torch.serialization.safe_globals(list(HARMLESS)):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def _is_torchs(seen: Seen) -> bool:
+    """Whether a pickle is one for torch's own safe reader."""
+    return seen.protocol <= PROTOCOL and not seen.arrays
+
+
 def _by_path() -> dict[str, Any]:
     """The harmless classes and functions by the dotted names that pickles have for them."""
     named = [
-        one[::-1] if isinstance(one, tuple) else (f"{one.__module__}.{one.__name__}", one) for one in HARMLESS
+        one[::-1] if isinstance(one, tuple) else (f"{one.__module__}.{one.__name__}", one)
+        for one in (*HARMLESS, *ARRAYS)
     ]
     return dict(named)
 
