@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ CLASSES = frozenset({10, 100, 1000, 21841, 21843})
 _WORDS = re.compile(
     r"fc\d*|heads?|classifiers?|cls(_head|_score)?|logits?|linear|lin|last_linear|last_layer|head_dist|prototypes?"
     r"|predictions?|predictor|fc_out|(classification|class|projection)_head|projector|class_embed"
+    r"|clf|(fc|linear|lin|mlp|cls)_(cls|head|probe|fc)|probe|preds?|scores?|outs?|outputs?|(out|output|final)_layer"
+    r"|final(_fc|_linear)?|last_fc|top"
 )
 
 
@@ -153,25 +156,36 @@ def _strip_torchvisions(module: nn.Module) -> None:
 def _last_layer(module: nn.Module, x: Tensor, dim: int) -> str:
     """Name of the layer with weights that gives the output, if it is a classifier; "." for the module itself.
 
-    It is the one that computes last; or one that nobody calls, for its weights alone are used.
+    It is the one that computes last, or last within what has weights beside its layers (a ViT its tokens);
+    or one that nobody calls, for its weights alone are used.
     """
-    copied, order = shadow(module), list[str]()
+    copied = shadow(module)
     own = {
         name: part
         for name, part in copied.named_modules()
         if any(True for _ in part.parameters(recurse=False))
     }
-    hooks = [
-        part.register_forward_hook(lambda *_, name=name: order.append(name)) for name, part in own.items()
-    ]
-    computed(copied, x)
-    for hook in hooks:
-        hook.remove()
+    order = _order(copied, own, x)
+    layers = [name for name in order if not any(other.startswith(f"{name}.") for other in own if name)]
     uncalled = [name for name in own if name not in order]
-    for name in [*order[-1:], *uncalled]:
+    for name in [*order[-1:], *[n for n in layers if n][-1:], *uncalled]:
         if _classifies(name, own[name], dim):
             return name or "."
     return ""
+
+
+def _order(module: nn.Module, parts: Mapping[str, nn.Module], x: Tensor) -> list[str]:
+    """Names of parts in the order in which they end; as listed where a scripted module takes no hooks."""
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        return list(parts)
+    order = list[str]()
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: order.append(name)) for name, part in parts.items()
+    ]
+    computed(module, x)
+    for hook in hooks:
+        hook.remove()
+    return order
 
 
 def _classifies(name: str, part: nn.Module, dim: int) -> bool:

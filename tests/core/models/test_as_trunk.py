@@ -178,6 +178,46 @@ def test_classifiers_are_seen_wherever_they_are(net: nn.Module) -> None:
         from_module(net, "mine")
 
 
+class Around(nn.Module):
+    """Another's network in a wrapper of one's own."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Any:
+        return self.net(x)
+
+
+def test_a_classifier_is_seen_within_what_has_weights_beside_its_layers() -> None:
+    net = timm.create_model("vit_tiny_patch16_224", depth=1)  # its tokens are weights of the whole
+
+    with pytest.raises(UsageError, match=r"ends in net\.head, .*its 1,000 numbers are logits"):
+        from_module(Around(net), "mine")
+    assert (
+        from_module(Around(timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=0)), "x").dim == 192
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*", "ignore:The .grad attribute")
+def test_a_classifier_of_a_scripted_module_is_seen() -> None:
+    net = torch.jit.script(torchvision.models.resnet18(weights=None).eval())
+
+    with pytest.raises(UsageError, match="ends in fc, a classifier"):
+        from_module(net, "mine")
+    with pytest.raises(UsageError, match="cannot be dropped; give the module without it"):
+        from_module(net, "mine", head="drop")
+
+
+@pytest.mark.parametrize("name", ["out", "output", "pred", "probe", "clf", "fc_cls", "linear_probe", "score"])
+def test_a_classifier_of_few_classes_is_told_by_its_name(name: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.add_module(name, nn.Linear(8, 5))
+
+    with pytest.raises(UsageError, match=f"ends in {name}, a classifier by name"):
+        from_module(net, "mine")
+
+
 def test_probabilities_are_no_features() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LogSoftmax(1))
     with pytest.raises(UsageError, match="probabilities"):
