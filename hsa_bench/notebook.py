@@ -28,6 +28,7 @@ from hsa_bench.core.models.probe import dtype_of
 from hsa_bench.core.models.taken import take
 from hsa_bench.core.models.unwrap import unwrapped
 from hsa_bench.core.results.result import Source, TaskResult
+from hsa_bench.core.results.row_names import is_control
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import LoadedBackbone, Run, make_plan
 from hsa_bench.core.runs.runner import aside_if_of_another, finished
@@ -103,8 +104,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
     Raises:
         ValueError: Wrong usage, or a task's data is missing.
     """
-    if fault := fault_of(label):
-        raise UsageError(f"label {shown(label)} {fault}")
+    _check_label(label)
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit}: draw at least one image, or None for all")
     seeds = checked_seeds(seeds, "seeds")
@@ -143,6 +143,20 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         if plan.blocked:
             raise UsageError(plan.blocked[0].blocked)
         return tidy([finished(run, bench) or _done(run, bench, backbone) for run in plan.runs])
+
+
+def _check_label(label: object) -> None:
+    """Refuse what is no name for a backbone, or a control's.
+
+    Raises:
+        UsageError: With the remedy.
+    """
+    if not isinstance(label, str):
+        raise UsageError(f"label {label!r}: is a {type(label).__name__}; give a text")
+    if fault := fault_of(label):
+        raise UsageError(f"label {shown(label)} {fault}")
+    if is_control(label):
+        raise UsageError(f"label {label}: is the name of a control; call this backbone something else")
 
 
 def _done(run: Run, bench: Bench, backbone: Backbone) -> TaskResult:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import hsa_bench
 from eval_tasks._finetune.finetune import with_head
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import weights_hash
 from hsa_bench.core.models.preprocess import Preprocess
@@ -198,3 +199,11 @@ def test_modules_in_any_number_format_are_measured_and_fine_tuned(dtype: torch.d
     frame = hsa_bench.evaluate(net, "knn", "digits", limit=40, out=tmp_path)
     assert frame["value"].between(0, 100).all()
     with_head(from_module(net, "mine"), 2)(torch.randn(2, 3, 32, 32)).sum().backward()
+
+
+@pytest.mark.parametrize("label", ["random", "pixels", "../x", "", None, 3])
+def test_a_label_that_is_no_name_of_a_backbone_is_refused(label: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="label "):
+        hsa_bench.evaluate(nn.Flatten(), "knn", "digits", label=label, out=tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()

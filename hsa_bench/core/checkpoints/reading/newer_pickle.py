@@ -90,7 +90,7 @@ def _check_kind(kind: np.dtype[Any], state: Any) -> None:
     Raises:
         UnsafePickle: With it, an array of plain bytes could pass for one of Python's objects.
     """
-    usual = kind.__reduce__()[2]  # type: ignore[index]  # version, byte order, parts and sizes
+    usual = kind.__reduce__()[2]  # version, byte order, parts and sizes
     if not isinstance(state, tuple) or state[2:8] != usual[2:8]:
         raise UnsafePickle("its pickle changes how a kind of numbers lies in memory, which numpy never does")
 
