@@ -111,10 +111,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     if list_all:
         _list()
         return
-    from hsa_bench.core.models.preprocess import parse_card
-    from reports.published.entries import parse_claims
-
     with stopped_with_a_word(), exit_with_its_message(out=out):
+        from hsa_bench.core.models.preprocess import parse_card
+        from reports.published.entries import parse_claims
+
         if trust and not preset:
             raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
         if tasks and not words(tasks):

@@ -40,6 +40,7 @@ FILES = (
     "pretrain/test_schedule.py",
     "reports/test_figure_of_progress.py",
     "reports/test_inline.py",
+    "reports/test_keep.py",
     "reports/test_published_data.py",
     "reports/test_report_anchors.py",
     "reports/test_report_breakdown.py",

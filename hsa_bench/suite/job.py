@@ -272,8 +272,9 @@ def _check_effect(job: Job, options: Mapping[str, Any]) -> None:
             raise UsageError(f"{option} {said}: it changes nothing, as no checkpoint is opened; leave it out")
     if options.get("drop") and not files:
         raise UsageError("--drop: it changes nothing, as no checkpoint is opened; leave it out")
-    if options.get("card") and not job.requests():
-        raise UsageError("--card: it changes nothing, as no checkpoint is opened; leave it out")
+    for field in ("card", "head"):
+        if options.get(field) and not job.requests():
+            raise UsageError(f"--{field}: it changes nothing, as no checkpoint is opened; leave it out")
 
 
 def _pretrains(name: str) -> bool:

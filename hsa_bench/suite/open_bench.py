@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hsa_bench.core.errors import Unwritable, UsageError
 from hsa_bench.core.files import FULL, check_writable
 from hsa_bench.core.input.user_path import user_path
+from hsa_bench.core.results.sound import first_line
 from hsa_bench.core.runs.folder_lock import held_by_first, working_in
 
 if TYPE_CHECKING:
@@ -72,6 +73,6 @@ def _device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=name).item()  # which "meta", a device without memory, cannot
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from error
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise UsageError(f"--device {name}: not usable here ({first_line(error)})") from error
     return name

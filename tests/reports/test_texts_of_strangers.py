@@ -251,8 +251,11 @@ def test_what_is_said_on_the_terminal_has_no_colour_and_no_link() -> None:
 
 
 def test_a_kept_report_holds_no_picture_but_ours(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept" / "figures").mkdir(parents=True)
+    (tmp_path / "kept" / "figures" / "of-before.png").touch()
     keep_report(run, tmp_path / "kept")
 
+    assert not (tmp_path / "kept" / "figures" / "of-before.png").exists()
     assert sorted({path.parent.name for path in (tmp_path / "kept").rglob("*.png")}) == ["figures"]
     assert list((tmp_path / "kept").iterdir()) and len(list((tmp_path / "kept").iterdir())) == 2
 

@@ -29,6 +29,7 @@ MODULE = ("--checkpoint", "x=my_lab.nets:build", "--dataset", "digits", "--tasks
     ("arguments", "message"),
     [
         ((*CONTROLS, "--card", "std=1,1,1"), "--card: it changes nothing"),
+        ((*CONTROLS, "--head", "drop"), "--head: it changes nothing"),
         ((*CONTROLS, "--format", "moco"), "--format moco: it changes nothing"),
         ((*CONTROLS, "--branch", "key"), "--branch key: it changes nothing"),
         (("--card", "tokens=cls"), "--card: it changes nothing"),
@@ -48,6 +49,7 @@ MODULE = ("--checkpoint", "x=my_lab.nets:build", "--dataset", "digits", "--tasks
         ((*CONTROLS, "--limit", str(10**20)), "limit"),
         ((*CONTROLS, "--workers", str(10**9)), "--workers"),
         ((*CONTROLS, "--device", "meta"), "--device meta: not usable here"),
+        ((*CONTROLS, "--device", "hpu"), "--device hpu: not usable here"),
         ((*CONTROLS, "--device", ""), "--device : not usable here"),
         ((*CONTROLS, "--tasks", "../x"), "--tasks ../x: not found; there are"),
         ((*CONTROLS, "--dataset", "../x"), "--dataset ../x: not found; there are"),

@@ -53,7 +53,10 @@ def _timm(name: str) -> Published:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.', maxsplit=1)[0]}*")[:3]
         raise UsageError(f"timm:{name}: timm has no such model; {_near(near)}")
-    config = timm.models.get_pretrained_cfg(name)
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        raise UsageError(f"timm:{name}: timm has no weights of that tag ({error})") from error
     if config is None or not config.hf_hub_id:
         raise UsageError(
             f"timm:{name}: timm publishes no weights of it as a file; name others, as in timm:NAME.TAG"

@@ -106,9 +106,13 @@ def _all_ended(run: Run, bench: Bench, say: Say) -> Iterator[None]:
 
     def end() -> None:
         failure = Failure(kind="killed", message=no_end(limit))
-        bench.store.settle(record(run, bench, "failed", failure=failure))
-        say(f"{_name(run)}: {no_end(limit)}; processes of torchrun end together, so the command ends here")
-        os._exit(1)
+        try:
+            bench.store.settle(record(run, bench, "failed", failure=failure))
+            say(
+                f"{_name(run)}: {no_end(limit)}; processes of torchrun end together, so the command ends here"
+            )
+        finally:  # also where nothing can be written
+            os._exit(1)
 
     timer = threading.Timer(limit, end)
     timer.daemon = True

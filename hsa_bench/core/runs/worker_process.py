@@ -28,6 +28,9 @@ PATIENT = {"OMP_WAIT_POLICY": "passive"}
 STARTING = 600.0
 """Seconds a worker has to begin where runs have a limit."""
 
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether a silent worker is still there."""
+
 LAST_WORDS = 10.0
 """Seconds a worker has to end once its output is closed."""
 
@@ -121,13 +124,15 @@ class WorkerProcess:
                 raise TimeIsUp(no_end(limit or 0))
             look = moved + (told + 1) * time_limit.QUIET
             try:
-                line = self.lines.get(timeout=max(0.01, min(end, look) - now))
+                line = self.lines.get(timeout=max(0.01, min(end, look, now + LOOK_EVERY) - now))
             except queue.Empty:
+                if self.process.poll() is not None:  # a loader process of its holds the pipe open
+                    raise WorkerDied(self._how_it_ended()) from None
                 if time.monotonic() >= look:
                     told += 1
                     quiet(time.monotonic() - moved)
                 continue
-            if line is None:
+            if line is None or not line.endswith("\n"):
                 raise WorkerDied(self._how_it_ended())
             moved, told = time.monotonic(), 0
             event = json.loads(line)

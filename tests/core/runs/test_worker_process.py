@@ -10,7 +10,7 @@ import pytest
 
 from hsa_bench.core.commands import stopping
 from hsa_bench.core.errors import Unwritable
-from hsa_bench.core.runs import time_limit
+from hsa_bench.core.runs import time_limit, worker_process
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.time_limit import TimeIsUp
 from hsa_bench.core.runs.worker_process import WorkerDied, WorkerProcess
@@ -139,3 +139,26 @@ def test_a_process_that_the_system_does_not_start_is_a_failed_run(
     with pytest.raises(WorkerDied, match="no worker process could be started"):
         WorkerProcess.start(bench)
     assert not stopping.GROUPS
+
+
+def test_one_that_dies_is_noticed_while_its_loader_process_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "LOOK_EVERY", 0.2)
+    with no_child_is_left(tmp_path / "flag"):
+        made = worker(
+            READY + CHILD + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "flag", log=tmp_path / "l"
+        )
+        made.say({"run": 1})
+        with pytest.raises(WorkerDied, match="killed by SIGKILL"):
+            list(made.events(30.0, silence))
+        made.stop()
+
+
+def test_one_that_dies_within_a_word_is_dead(tmp_path: Path) -> None:
+    dies = 'sys.stdout.write(\'{"event": "fai\'); sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)'
+    made = worker(READY + dies, log=tmp_path / "log")
+    made.say({"run": 1})
+    with pytest.raises(WorkerDied, match="killed by SIGKILL"):
+        list(made.events(30.0, silence))
+    made.stop()
