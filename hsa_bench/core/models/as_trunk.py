@@ -84,8 +84,8 @@ def _without_classifier(module: nn.Module, name: str, head: str, asked: int) -> 
     keep = 'measure its output as it is by --head keep (evaluate: head="keep")'
     if last:
         raise UsageError(
-            f"{name}: ends in {last}, a classifier by name or width: its {found.dim:,} numbers are logits "
-            f'and no features. Drop that layer by --head drop (evaluate: head="drop"), or {keep}'
+            f"{name}: ends in {last}, a classifier by name, width or place: its {found.dim:,} numbers are "
+            f'logits and no features. Drop that layer by --head drop (evaluate: head="drop"), or {keep}'
         )
     if _are_probabilities(computed(shadow(module), x)):
         raise UsageError(
@@ -169,7 +169,7 @@ def _last_layer(module: nn.Module, x: Tensor, dim: int) -> str:
     layers = [name for name in order if not any(other.startswith(f"{name}.") for other in own if name)]
     uncalled = [name for name in own if name not in order]
     for name in [*order[-1:], *[n for n in layers if n][-1:], *uncalled]:
-        if _classifies(name, own[name], dim):
+        if _classifies(name, own[name], dim) or _follows_a_network(copied, name, own[name]):
             return name or "."
     return ""
 
@@ -194,6 +194,17 @@ def _classifies(name: str, part: nn.Module, dim: int) -> bool:
     if outputs != dim or getattr(part, "kernel_size", (1, 1)) != (1, 1):
         return False
     return dim in CLASSES or any(_WORDS.fullmatch(word.lower()) for word in name.split("."))
+
+
+def _follows_a_network(module: nn.Module, name: str, part: nn.Module) -> bool:
+    """Whether it is the last of `Sequential(network, Linear)` and gives fewer numbers than the network."""
+    place, _, index = name.rpartition(".")
+    around = module.get_submodule(place)
+    if not (isinstance(around, nn.Sequential) and isinstance(part, nn.Linear) and index.isdigit()):
+        return False
+    before = list(around.children())[: int(index)]
+    network = any(list(one.children()) and any(True for _ in one.parameters()) for one in before)
+    return network and part.out_features < part.in_features
 
 
 def _forward_of(module: nn.Module) -> str:

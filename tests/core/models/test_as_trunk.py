@@ -178,6 +178,17 @@ def test_classifiers_are_seen_wherever_they_are(net: nn.Module) -> None:
         from_module(net, "mine")
 
 
+def test_a_layer_behind_a_whole_network_that_gives_fewer_numbers_is_a_classifier() -> None:
+    trunk = nn.Sequential(nn.Conv2d(3, 16, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = nn.Sequential(trunk, nn.Dropout(), nn.Linear(16, 7)).eval()
+    for whole, last in ((net, "2"), (Around(net), r"net\.2")):
+        with pytest.raises(UsageError, match=f"ends in {last}, a classifier by name, width or place"):
+            from_module(whole, "mine")
+    x = pictures(64, 2)
+    torch.testing.assert_close(features(net, head="drop")[0], trunk(x))
+    assert from_module(nn.Sequential(trunk, nn.Linear(16, 32)), "mine").dim == 32
+
+
 class Around(nn.Module):
     """Another's network in a wrapper of one's own."""
 
