@@ -24,7 +24,12 @@ def again_as(disk: Path, options: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "full"), [("4k", "out: No space"), ("12k", ".json: No space"), ("64k", ".npy: No space")]
+    ("room", "full"),
+    [
+        ("12k", ".json: No space"),
+        pytest.param("4k", "out: No space", marks=pytest.mark.long),
+        pytest.param("64k", ".npy: No space", marks=pytest.mark.long),
+    ],
 )
 def test_a_full_disk_is_named_with_the_remedy_and_with_room_the_command_ends_right(
     room: str, full: str, small_disk: Path

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from hsa_bench.core.results.store import Store
 from tests.support.command import call
 from tests.support.processes import process
@@ -46,6 +48,7 @@ def at_once(module: str, arguments: Sequence[str], folder: Path) -> list[str]:
     return sorted(said, key=lambda text: "works here; waiting" in text)
 
 
+@pytest.mark.long
 def test_two_pretrainings_of_one_file_train_once(tmp_path: Path) -> None:
     first, second = at_once("pretrain.__main__", PRETRAIN, tmp_path)
     assert "moco.pth: 128 images" in first

@@ -31,6 +31,7 @@ def planned(bench: Bench) -> Run:
     return run
 
 
+@pytest.mark.long
 def test_a_pretraining_taken_up_after_its_last_epoch_has_the_cost_of_all_epochs(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,9 @@ def _train_until_killed(settings: Settings, folder: Path) -> None:
     trained(settings, Context(data_root=folder, cache=folder), folder / "resume")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", ["hsa", *(pytest.param(name, marks=pytest.mark.long) for name in METHODS if name != "hsa")]
+)
 def test_killed_and_started_again_it_ends_with_the_same_weights(
     method: str, ctx: Context, tmp_path: Path
 ) -> None:

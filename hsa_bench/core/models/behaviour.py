@@ -33,6 +33,7 @@ MOVED = {
 
 IDLE = frozenset(
     {
+        "_compile_kwargs",
         "_compiled_call_impl",
         "_fabric",
         "_is_hf_initialized",

@@ -91,6 +91,8 @@ def test_a_classifier_of_torchvision_that_was_taken_off_is_not_taken_off_twice()
 
 def wrapped(name: str, net: nn.Module) -> nn.Module:
     if name == "compiled":
+        import lightning_fabric.wrappers  # noqa: F401 (it notes on the network how it was compiled)
+
         return torch.compile(net)  # type: ignore[return-value]
     if name == "parallel":
         return nn.DataParallel(net)

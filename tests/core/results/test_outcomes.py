@@ -104,7 +104,8 @@ def bomb(path: Path, shape: str, size: int) -> None:
     """A file that says it holds much, of which there are so many zeros."""
     header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
     content = io.BytesIO(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("label.npy", "w") as file:
+    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packed as archive, archive.open("label.npy", "w") as file:
         file.write(content.getvalue())
         for _ in range(size // 2**20):
             file.write(bytes(2**20))
