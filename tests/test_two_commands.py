@@ -59,6 +59,7 @@ def test_two_pretrainings_of_one_file_train_once(tmp_path: Path) -> None:
     assert left == {"moco.pth", "moco.safetensors", ".moco.pth.lock", "first.log", "second.log"}
 
 
+@pytest.mark.long
 def test_two_runs_in_one_folder_do_every_run_once(tmp_path: Path) -> None:
     first, second = at_once("hsa_bench.run", RUN, tmp_path)
     assert "[2/2]" in first

@@ -93,6 +93,7 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
     assert 1000 < resumed.seconds < 1240  # of both processes
 
 
+@pytest.mark.long
 def test_two_processes_share_a_batch(tmp_path: Path, undisturbed: TaskResult) -> None:
     alone, together = undisturbed, whole(tmp_path / "together", processes=2)
 

@@ -56,6 +56,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
         assert np.array_equal(np.load(one_bank), np.load(other_bank))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.long), 1100])
 def test_an_error_in_one_process_is_one_failed_cell_and_no_endless_wait(tmp_path: Path, broken: int) -> None:
     folder = tmp_path / "pictures"

@@ -204,6 +204,7 @@ def test_a_damaged_resume_file_is_set_aside_and_the_training_begins_anew(
     assert weights_hash(again.method) == weights_hash(undisturbed.method)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.long) for s in range(1, 6))])
 def test_killed_at_any_moments_it_ends_with_the_same_weights(seed: int, ctx: Context, tmp_path: Path) -> None:
     settings = replace(SMALL, method="hsa", epochs=4)

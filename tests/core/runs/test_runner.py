@@ -67,6 +67,7 @@ def test_the_next_run_tries_the_failed_cells_only_and_gives_the_undisturbed_numb
     assert [f.metrics for f in found if f] == [e.metrics for e in expected]
 
 
+@pytest.mark.long
 def test_a_run_that_fails_again_leaves_the_number_on_file_and_says_so(bench: Bench, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     planned = cells(bench, ["raises", "killed"], flag)
