@@ -12,6 +12,7 @@ their EXIF orientation says (`upright.py`).
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -196,12 +197,13 @@ def _check_pictures(path: Path, there: ListedFiles, photos: Sequence[Photo]) -> 
                 f"{there.folder / shortened(photo.file_name)}: {trouble}; {path} lists it as image "
                 f"{shortened(photo.id)}"
             )
-        if photo.file_name in seen:
+        file = posixpath.normpath(photo.file_name)
+        if file in seen:
             raise DataError(
-                f"{path}: images {seen[photo.file_name]} and {photo.id} are one picture, {photo.file_name}; "
+                f"{path}: images {seen[file]} and {photo.id} are one picture, {photo.file_name}; "
                 "list it once, with all its objects"
             )
-        seen[photo.file_name] = photo.id
+        seen[file] = photo.id
 
 
 def usable(
