@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import filelock
 
-LOOK_EVERY = 0.2
-"""Seconds between two tries."""
+from hsa_bench.core.system_lock import WAIT, acquire
 
 
 @contextmanager
@@ -36,27 +34,13 @@ def _held(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     lock = filelock.FileLock(path)
     try:
         try:
-            _acquire(lock, 0)
+            acquire(lock, 0)
         except filelock.Timeout:
             say(f"another process makes the features {path.stem}; waiting for them")
-            _acquire(lock, -1)
-    except (OSError, NotImplementedError) as error:
-        say(f"{path}: cannot be locked ({error}); see that no other process makes the same features")
+            acquire(lock, WAIT)
+    except OSError as error:
+        say(f"{path}: cannot be locked ({error.strerror or error}); see that no other process makes the same features")
     try:
         yield
     finally:
         lock.release()
-
-
-def _acquire(lock: filelock.BaseFileLock, timeout: float) -> None:
-    """Take a lock of the system's; one that would outlive its process is none.
-
-    Raises:
-        OSError: There are no such locks here.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lock.acquire(timeout=timeout, poll_interval=LOOK_EVERY)
-    if isinstance(lock, filelock.SoftFileLock):
-        lock.release()
-        raise OSError("this file system has no locks")

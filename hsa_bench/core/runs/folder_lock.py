@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.files import sweep
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.runs.provenance import command_line
+from hsa_bench.core.system_lock import acquire
 
 LOCK = ".lock"
 """The locked file of a folder. It stays, empty: to remove it would split those who wait."""
@@ -169,7 +169,7 @@ def _wait(lock: filelock.BaseFileLock, path: Path, what: str, say: Say | None) -
     told = 0
     while True:
         try:
-            _try(lock)
+            acquire(lock, 0)
             break
         except filelock.Timeout:
             if say is None:
@@ -181,19 +181,6 @@ def _wait(lock: filelock.BaseFileLock, path: Path, what: str, say: Say | None) -
             time.sleep(LOOK_EVERY)
     if say and told:
         say(f"{what}: is free after {time.monotonic() - start:,.0f} s; what is done there is taken up")
-
-
-def _try(lock: filelock.BaseFileLock) -> None:
-    """Take a lock of the system's; one that would outlive its process is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            lock.acquire(timeout=0)
-        except NotImplementedError as error:
-            raise OSError(0, "this file system has no locks") from error
-    if isinstance(lock, filelock.SoftFileLock):
-        lock.release()
-        raise OSError(0, "this file system has no locks")
 
 
 def _beside(path: Path) -> Path:
