@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import os
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from hsa_bench.core.context import SCRATCH
-from hsa_bench.core.files import whole_file
+from hsa_bench.core.files import set_aside, whole_file
 from hsa_bench.core.processes import from_first, gathered_lists, rank
 
 SAVES = 20
@@ -67,10 +64,16 @@ def save(path: Path, training: Training, network: nn.Module, optimiser: torch.op
             torch.save(state, file)
 
 
-def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Training:
-    """Take up a checkpoint, if there is one; the file belongs to one result key and so to these settings.
+def load(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, say: Callable[[str], None]
+) -> Training:
+    """Take up a checkpoint, if there is one; a damaged one is set aside, and training begins anew.
 
-    A damaged one is set aside, as `….damaged.part`, and training begins anew.
+    Args:
+        path: Of one training, and so of these settings.
+        network: Gets the weights.
+        optimiser: Gets its state.
+        say: Called by the first process with which it is.
     """
     if not from_first(path.exists()):
         return Training()
@@ -82,15 +85,14 @@ def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> Tr
         fault = _first_line(error)
     faults = [one for one in gathered_lists([fault]) if one]
     if not faults:
+        if rank() == 0:
+            say(f"goes on after iteration {training.iteration}")
         return training
     network.load_state_dict(before[0])
     optimiser.load_state_dict(before[1])
     if rank() == 0:
-        aside = path.with_name(f"{path.name.removesuffix(SCRATCH)}.damaged{SCRATCH}")
-        os.replace(path, aside)
-        sys.stderr.write(
-            f"{path}: damaged ({faults[0]}); training begins anew, the file is kept as {aside.name}\n"
-        )
+        aside = set_aside(path).name
+        say(f"{path}: damaged ({faults[0]}); it is set aside as {aside}, and training begins anew")
     return Training()
 
 
@@ -107,5 +109,5 @@ def _first_line(error: Exception) -> str:
 
 
 def due(done: int, iterations: int) -> bool:
-    """Whether a checkpoint is due after so many iterations: after each twentieth, and at the end."""
+    """Tell whether a checkpoint is due: after each twentieth of the iterations, and at the end."""
     return done == iterations or done % max(1, iterations // SAVES) == 0

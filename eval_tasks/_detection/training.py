@@ -66,7 +66,7 @@ class FineTuning:
         iterations = solver.iterations
         optimiser = optimiser_of(self.detector, self.task)
         checkpoint = self.ctx.scratch("training")
-        training = load(checkpoint, self.detector, optimiser)
+        training = load(checkpoint, self.detector, optimiser, self.ctx.say)
         start = training.iteration
         loader = iter(self._loader("batches", iterations, start))
         for i in range(start, iterations):

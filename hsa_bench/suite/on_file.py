@@ -1,4 +1,4 @@
-"""What earlier commands left of a plan's runs: results, checkpoints, and runs that go on where they were."""
+"""What earlier commands left of a plan's runs: results and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from hsa_bench.core.checkpoints.load import read
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
-from hsa_bench.core.context import SCRATCH
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.user_module import is_own
 from hsa_bench.core.results.result import RunSpec, TaskResult
@@ -100,8 +99,3 @@ def what_is_taken_up(runs: Sequence[Run], todo: Sequence[Run], bench: Bench) -> 
     old = [result for run in todo if (result := bench.store.get(run.label, run.spec.task, run.spec.key))]
     if failed := sum(result.status == "failed" for result in old):
         yield f"{failed} of {len(runs)} runs failed before and are tried again"
-    for run in todo:
-        place = bench.store.path(run.label, run.spec.task, run.spec.key)
-        left = [path.name for path in place.parent.glob(f"{place.stem}.*{SCRATCH}")]
-        if any(".damaged" not in name for name in left):
-            yield f"{run.label} {run.spec.task}, seed {run.spec.seed}: goes on where it was stopped"

@@ -197,9 +197,11 @@ def test_a_stopped_training_goes_on_from_its_last_checkpoint(data: DetectionData
     with pytest.raises(Killed):
         tune(replace(folder, progress=stop))
     seen.clear()
-    resumed, again = tune(replace(folder, progress=lambda _, done, __: seen.append(done)))
+    said: list[str] = []
+    resumed, again = tune(replace(folder, progress=lambda _, done, __: seen.append(done), say=said.append))
 
     assert seen[0] == 25  # saved after 24
+    assert said == ["goes on after iteration 24"]
     assert again == losses
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
@@ -214,7 +216,7 @@ def tuned(ctx: Context, data: DetectionData) -> dict[str, list[float]]:
     "damage", ["cut off", "text", "another network", "another optimiser", "not a mapping"]
 )
 def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(
-    data: DetectionData, ctx: Context, capsys: pytest.CaptureFixture[str], damage: str
+    data: DetectionData, ctx: Context, damage: str
 ) -> None:
     undisturbed = tuned(ctx, data)
     path = ctx.scratch("training")
@@ -232,9 +234,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(
         case "not a mapping":
             torch.save([1, 2], path)
 
-    assert tuned(ctx, data) == undisturbed
-    assert "run.training.part: damaged (" in capsys.readouterr().err
-    assert ctx.scratch("training.damaged").exists()
+    said: list[str] = []
+    assert tuned(replace(ctx, say=said.append), data) == undisturbed
+    assert "run.training.part: damaged (" in said[0]
+    assert "set aside as run.training.part.broken" in said[0]
+    assert path.with_name("run.training.part.broken").exists()
 
 
 def test_a_finished_training_is_on_file_and_is_not_done_again(

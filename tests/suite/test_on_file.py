@@ -132,12 +132,10 @@ def test_a_record_of_an_older_version_without_a_hash_of_weights_is_taken(copied:
     assert on_file(run, copied) is not None
 
 
-def test_what_failed_before_and_what_goes_on_is_said(copied: Bench) -> None:
+def test_what_failed_before_is_said(copied: Bench) -> None:
     run, other = planned("hsa", "hsa", copied), planned("moco", "moco", copied)
     copied.store.put(record(run, copied, "failed", failure=Failure(kind="killed", message="x")))
-    copied.store.path("hsa", "pretrain", run.spec.key).with_suffix(".training.part").touch()
     assert list(what_is_taken_up([run, other], [run], copied)) == [
         "1 of 2 runs are on file and are re-used",
         "1 of 2 runs failed before and are tried again",
-        "hsa pretrain, seed 0: goes on where it was stopped",
     ]

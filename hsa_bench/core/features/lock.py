@@ -39,7 +39,8 @@ def _held(path: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"another process makes the features {path.stem}; waiting for them")
             acquire(lock, WAIT)
     except OSError as error:
-        say(f"{path}: cannot be locked ({error.strerror or error}); see that no other process makes the same features")
+        why = error.strerror or error
+        say(f"{path}: cannot be locked ({why}); see that no other process makes the same features")
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ def are_pretrainings(seeds: Mapping[str, Iterable[int | None]]) -> bool:
         seeds: By weights: the pretraining seeds that are stated of them.
     """
     stated = [set(found) for found in seeds.values()]
-    known = [min(found) for found in (one - {None} for one in stated) if len(found) == 1]  # type: ignore[type-var]
+    known = [max(found) for one in stated if len(found := {seed for seed in one if seed is not None}) == 1]
     return len(stated) < 2 or (len(known) == len(stated) and len(set(known)) == len(known))
 
 
