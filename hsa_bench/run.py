@@ -12,7 +12,8 @@ from hsa_bench.core.commands.ending import exit_with_its_message
 from hsa_bench.core.commands.stopping import stopped_with_a_word
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.bounds import MOST_SIDE, MOST_WORKERS
-from hsa_bench.suite.job import DEMO, Job, make_job, presets
+from hsa_bench.suite.job import Job
+from hsa_bench.suite.make_job import DEMO, make_job, presets
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import (
     parse_checkpoint,

@@ -24,7 +24,7 @@ from hsa_bench.notebook import evaluate
 from hsa_bench.run import app
 from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.controls import control_requests, control_tasks
-from hsa_bench.suite.job import make_job
+from hsa_bench.suite.make_job import make_job
 from hsa_bench.suite.options import parse_checkpoint
 from reports.report import write_report
 from tests.support.command import call

@@ -117,7 +117,7 @@ def _decoding(images: FileImages, ctx: Context) -> Check:
 
 
 def _looked_at(pictures: int) -> str:
-    """How many of so many pictures are decoded before a training, in words."""
+    """Say how many of so many pictures are decoded before a training."""
     return "all of them" if pictures <= ALL_PICTURES else f"{SAMPLE:,} of {pictures:,}"
 
 

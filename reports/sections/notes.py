@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected, result_file
 from reports.run_folder.grid import Grid, weights_apart
+from reports.sections.data_notes import dropped, leaked, remarked
 from reports.sections.tables import stated
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
 from reports.statistics.difference import Difference
 from reports.statistics.untrained import beside_untrained
-from reports.writing.table import code, decimals, plain, setting, signed
+from reports.writing.table import code, decimals, plain, signed
 
 OF = {"ahead": "ahead of", "behind": "behind"}
 
@@ -37,9 +37,9 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
         Notes("One name, several sets of weights", _one_name(collected)),
-        Notes("Objects left out of the data", _dropped(grid)),
-        Notes("Remarked of the data", _data_notes(grid)),
-        Notes("Test images seen in pretraining", _leaked(grid)),
+        Notes("Objects left out of the data", dropped(grid)),
+        Notes("Remarked of the data", remarked(grid)),
+        Notes("Test images seen in pretraining", leaked(grid)),
         Notes("Remarked in pretraining", _remarked(grid)),
         Notes("Taken for granted, as no file says it", _assumed(grid)),
         Notes(
@@ -111,48 +111,6 @@ def _one_name(collected: Collected) -> tuple[str, ...]:
         "pretrainings, which are averaged (`--pretrain-seed`)."
         for place, told in weights_apart(collected).items()
     )
-
-
-def _dropped(grid: Grid) -> tuple[str, ...]:
-    """Objects that a detection task could not use: how many, and the first of them by file and number."""
-    lines: dict[str, None] = {}
-    for column in grid.columns:
-        for result in grid.in_column(column):
-            if named := result.effective.get("dropped"):
-                counts = result.effective.get("dropped_objects")
-                known = counts.items() if isinstance(counts, dict) else ()
-                many = ", ".join(f"{_amount(n)} of {plain(str(s))}" for s, n in known) or "so many"
-                first = "; ".join(map(str, named)) if isinstance(named, list) else str(named)
-                lines[f"{plain(column)}: {many}, such as: {plain(first)}."] = None
-    return tuple(lines)
-
-
-def _data_notes(grid: Grid) -> tuple[str, ...]:
-    """What was passed over in a folder, learnt of the test, or is in one split alone."""
-    lines: dict[str, None] = {}
-    for column in grid.columns:
-        for result in grid.in_column(column):
-            said = result.effective.get("data_notes")
-            texts = said if isinstance(said, list) else [said] if said else []
-            lines |= {f"{plain(str(text)).rstrip('.')}.": None for text in texts}
-    return tuple(lines)
-
-
-def _amount(count: Any) -> str:
-    return f"{count:,}" if isinstance(count, int) else setting(count)
-
-
-def _leaked(grid: Grid) -> tuple[str, ...]:
-    """Test images whose pixels are among those of the pretraining, by the checkpoint's hashes."""
-    lines: dict[str, None] = {}
-    for row in grid.rows:
-        for result in grid.in_row(row):
-            seen = result.overlap
-            if seen and seen.shared:
-                many = f"{seen.shared:,} of {seen.tested:,}"
-                text = f"{plain(row)}: {many} test images of {plain(result.spec.data.name)}"
-                lines[f"{text} were pretrained on, by the hashes in its checkpoint."] = None
-    return tuple(lines)
 
 
 def _assumed(grid: Grid) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.job import make_job, presets
+from hsa_bench.suite.make_job import make_job, presets
 from hsa_bench.suite.options import parse_checkpoint
 
 MOCO = {"checkpoints": [{"label": "moco", "path": "moco.pth"}]}

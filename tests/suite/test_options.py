@@ -13,7 +13,7 @@ from hsa_bench.core.input.settings import changed
 from hsa_bench.inspect import app as inspect
 from hsa_bench.run import app as run
 from hsa_bench.suite.choose_tasks import choose_tasks
-from hsa_bench.suite.job import make_job
+from hsa_bench.suite.make_job import make_job
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint
 from pretrain.__main__ import app as pretrain

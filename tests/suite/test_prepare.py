@@ -17,7 +17,7 @@ from hsa_bench.suite import dry_run as dry
 from hsa_bench.suite import prepare as preparation
 from hsa_bench.suite import suite as wet
 from hsa_bench.suite.display import Display
-from hsa_bench.suite.job import make_job
+from hsa_bench.suite.make_job import make_job
 from hsa_bench.suite.open_bench import open_bench
 from hsa_bench.suite.options import parse_checkpoint
 from hsa_bench.suite.prepare import Prepared, prepare

@@ -23,7 +23,7 @@ from hsa_bench.suite.ablation import (
     tuning_job,
 )
 from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
-from hsa_bench.suite.job import make_job
+from hsa_bench.suite.make_job import make_job
 from reports.run_folder.collected import collect
 from reports.run_folder.grid import lay_out
 from reports.statistics.comparison import compare

@@ -15,7 +15,7 @@ from hsa_bench.core.registry import load
 from hsa_bench.reproduce import app as reproduce
 from hsa_bench.run import app as run
 from hsa_bench.suite.ablation import ABLATIONS, read_ablation
-from hsa_bench.suite.job import make_job, presets
+from hsa_bench.suite.make_job import make_job, presets
 from pretrain.__main__ import app as pretrain
 from pretrain.preset import presets as pretraining_presets
 from pretrain.preset import read_preset

@@ -17,7 +17,7 @@ from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
 from hsa_bench.core.runs.runner import run_in_worker
 from hsa_bench.core.runs.time_limit import alarm, check_alarm, in_words, parse_duration
-from hsa_bench.suite.job import make_job
+from hsa_bench.suite.make_job import make_job
 from tests.support.processes import no_child_is_left
 
 

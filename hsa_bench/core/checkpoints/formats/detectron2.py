@@ -41,7 +41,7 @@ def convert(payload: Payload, branch: str = "") -> Converted:
 
 
 def ambiguity(payload: Payload) -> Ambiguous | None:
-    """Whether nothing tells RGB by ImageNet's mean from Detectron2's usual BGR of 0 to 255."""
+    """Tell whether nothing tells RGB by ImageNet's mean from Detectron2's usual BGR of 0 to 255."""
     author = payload.get("__author__")
     converted = "matching_heuristics" in payload and str(author) not in DETECTRON2
     if converted or _saved_card(state_in(payload, "model", "")):

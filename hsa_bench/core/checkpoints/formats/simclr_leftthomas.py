@@ -32,7 +32,7 @@ def matches(payload: Payload) -> bool:
 
 
 def ambiguity(payload: Payload) -> Ambiguous | None:
-    """Whether stem or head are not as in its code: then it may be anyone's, with ImageNet's mean."""
+    """Tell whether stem or head are not as in its code: then it may be anyone's, with ImageNet's mean."""
     state = state_in(payload, "")
     head = {key.removeprefix("g.") for key in state if key.startswith("g.") and not key.endswith(COUNTER)}
     alone = all(key.startswith(("f.", "g.")) for key in state)

@@ -22,7 +22,7 @@ def matches(payload: Payload) -> bool:
 
 
 def ambiguity(payload: Payload) -> Ambiguous | None:
-    """Whether the file has more than its code saves: then someone else's, perhaps with ImageNet's mean."""
+    """Tell whether the file has more than its code saves: perhaps someone else's, with ImageNet's mean."""
     state = state_in(payload, "state_dict")
     head = {key for key in state if key.startswith("backbone.fc.")}
     known = {f"backbone.fc.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
