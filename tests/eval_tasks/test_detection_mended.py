@@ -20,24 +20,11 @@ from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, make_plan
 from tests.support.coco_layout import write_coco
+from tests.support.small_detector import PARTS
 
 REQUEST = BackboneRequest(label="random", arch="resnet18-w8")
 
-TINY: dict[str, Any] = {
-    "engine": "torchvision",
-    "masks": False,
-    "batch": 2,
-    "iterations": 2,
-    "train_sizes": (48,),
-    "test_size": 48,
-    "max_size": 96,
-    "precise_batches": 0,
-    "pyramid_dim": 8,
-    "rpn_candidates": (20, 20),
-    "proposals": (10, 10),
-    "roi_batch": 8,
-    "box_dim": 8,
-}
+TINY = {**PARTS, "masks": False, "iterations": 2, "train_sizes": (48,), "test_size": 48, "max_size": 96}
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,19 +23,13 @@ from hsa_bench.core.data.detection.detection_data import DetectionData, Detectio
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.seed import forked
+from tests.support.small_detector import PARTS
 
-SMALL: dict[str, Any] = {
-    "engine": "torchvision",
-    "batch": 2,
+SMALL = {
+    **PARTS,
     "iterations": 40,
     "train_sizes": (48, 64),
     "test_size": 64,
-    "precise_batches": 0,
-    "pyramid_dim": 8,
-    "rpn_candidates": (20, 20),
-    "proposals": (10, 10),
-    "roi_batch": 8,
-    "box_dim": 8,
     "mask_dim": 8,
     "mask_layers": 1,
 }

@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
+
 WIDTH, HEIGHT = 12, 8
 POLYGON = [[2, 1, 6, 1, 6, 4, 2, 4]]
 """Of 4 x 3 px, at (2, 1)."""
@@ -49,3 +51,9 @@ def write_coco(root: Path, change: Callable[[str, dict[str, Any]], object] = lam
         change(split, said)
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(said))
     return root
+
+
+def opened_coco(root: Path) -> DetectionData:
+    """Open a folder as it is now."""
+    open_coco.cache_clear()
+    return open_coco(root, "mine")

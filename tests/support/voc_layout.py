@@ -7,6 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from hsa_bench.core.data.detection.detection_data import DetectionData
+from hsa_bench.core.data.detection.voc_folder import open_voc
+
 Named = tuple[str, tuple[int, int, int, int], bool]
 """Class, xmin, ymin, xmax, ymax, difficult."""
 
@@ -26,3 +29,9 @@ def write_voc(folder: Path, split: str, images: Mapping[str, Sequence[Named]], p
         size = "<size><width>60</width><height>40</height></size>"
         (folder / "Annotations" / f"{number}.xml").write_text(f"<annotation>{size}{rows}</annotation>")
     (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{number}\n" for number in images))
+
+
+def opened_voc(root: Path, train: str, test: str) -> DetectionData:
+    """Open lists of a folder as it is now, with the classes that occur."""
+    open_voc.cache_clear()
+    return open_voc(root, (train,), test, "auto")

@@ -10,23 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
-from hsa_bench.core.data.detection.voc_folder import open_voc
 from hsa_bench.core.errors import DataError
-from tests.support.coco_layout import write_coco
-from tests.support.voc_layout import write_voc
+from tests.support.coco_layout import opened_coco, write_coco
+from tests.support.voc_layout import opened_voc, write_voc
 
 VOC = (("VOC2007/trainval",), "VOC2007/test")
-
-
-def coco(root: Path) -> DetectionData:
-    open_coco.cache_clear()
-    return open_coco(root, "mine")
-
-
-def voc(root: Path, train: str = "train", test: str = "val") -> DetectionData:
-    open_voc.cache_clear()
-    return open_voc(root, (train,), test, "auto")
 
 
 def naming(name: str) -> Callable[[str, dict[str, Any]], None]:
@@ -64,12 +52,12 @@ def test_a_name_that_leads_out_of_the_pictures_folder_is_refused(
     root = write_coco(tmp_path / "coco", naming(str(secret) if name == "ABSOLUTE" else name))
 
     with pytest.raises(DataError, match=r"instances_train\.json lists it as image 10"):
-        coco(root)
+        opened_coco(root)
 
 
 def test_a_picture_of_the_other_split_is_not_one_of_this_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"leads out of its folder by '\.\.'"):
-        coco(write_coco(tmp_path, naming("../val/val0.png")))
+        opened_coco(write_coco(tmp_path, naming("../val/val0.png")))
 
 
 def test_a_picture_in_a_folder_below_is_found(tmp_path: Path) -> None:
@@ -83,7 +71,7 @@ def test_a_picture_in_a_folder_below_is_found(tmp_path: Path) -> None:
         (write_again / split / "a").mkdir()
         os.rename(write_again / split / f"{split}0.png", write_again / split / "a" / "0.png")
 
-    assert coco(write_again).val.images.names[0] == "a/0.png"
+    assert opened_coco(write_again).val.images.names[0] == "a/0.png"
 
 
 def test_a_link_out_of_the_pictures_folder_is_refused_and_one_within_the_data_followed(
@@ -94,14 +82,14 @@ def test_a_link_out_of_the_pictures_folder_is_refused_and_one_within_the_data_fo
     (root / "store").mkdir()
     os.rename(picture, root / "store" / "0.png")
     picture.symlink_to("../store/0.png")
-    assert len(coco(root).train) == 3
+    assert len(opened_coco(root).train) == 3
 
     picture.unlink()
     picture.symlink_to(secret)
     with pytest.raises(
         DataError, match=rf"train0\.png: leads to .*{secret.name}, outside .*; copy the picture"
     ):
-        coco(root)
+        opened_coco(root)
 
 
 def test_a_folder_that_is_a_link_inside_the_pictures_folder_is_not_followed_out(
@@ -111,7 +99,7 @@ def test_a_folder_that_is_a_link_inside_the_pictures_folder_is_not_followed_out(
     (root / "train" / "sub").symlink_to(secret.parent)
 
     with pytest.raises(DataError, match=r"secret\.png: leads to .*, outside"):
-        coco(root)
+        opened_coco(root)
 
 
 def test_root_and_folders_of_the_layout_may_be_links(tmp_path: Path) -> None:
@@ -123,10 +111,10 @@ def test_root_and_folders_of_the_layout_may_be_links(tmp_path: Path) -> None:
     for part in ("train", "val", "annotations"):
         (lab / "parts" / part).symlink_to(store / part)
 
-    expected = coco(store).fingerprint()
+    expected = opened_coco(store).fingerprint()
 
-    assert coco(lab / "whole").fingerprint() == expected
-    assert coco(lab / "parts").fingerprint() == expected
+    assert opened_coco(lab / "whole").fingerprint() == expected
+    assert opened_coco(lab / "parts").fingerprint() == expected
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "dangling"])
@@ -143,7 +131,7 @@ def test_what_is_not_a_file_is_refused_by_name(tmp_path: Path, kind: str) -> Non
 
     message = {"folder": "is a folder", "pipe": "is not a regular file", "dangling": "no such picture"}[kind]
     with pytest.raises(DataError, match=rf"val1\.png: {message}.*instances_val\.json"):
-        coco(root)
+        opened_coco(root)
 
 
 def write_birds(root: Path) -> Path:
@@ -160,7 +148,7 @@ def test_a_lists_line_that_is_no_id_is_refused_with_its_number(tmp_path: Path, l
     (root / "ImageSets" / "Main" / "train.txt").write_text(f"a\n{line}\n")
 
     with pytest.raises(DataError, match=r"train\.txt, line 2: "):
-        voc(root)
+        opened_voc(root, "train", "val")
 
 
 @pytest.mark.parametrize(
@@ -172,19 +160,20 @@ def test_a_list_is_one_of_the_folder_or_refused_with_those_there(
 ) -> None:
     root = write_birds(tmp_path)
     with pytest.raises(DataError, match=rf"the list '{name}', to {split} with: .*Main has train, val"):
-        voc(root, **{split: name})
+        opened_voc(root, **{"train": "train", "test": "val", split: name})
 
     devkit = tmp_path / "VOCdevkit"
     write_birds(devkit / "VOC2007")
     wanted = {"train": "VOC2007/train", "test": "VOC2007/val", split: name}
     with pytest.raises(DataError):
-        voc(devkit, wanted["train"], wanted["test"])
+        opened_voc(devkit, wanted["train"], wanted["test"])
 
 
 def test_lists_of_a_devkit_stand_for_those_of_ones_own_folder(tmp_path: Path) -> None:
     root = write_birds(tmp_path)
 
-    assert voc(root, "VOC2012/trainval", "VOC2007/test").fingerprint() == voc(root).fingerprint()
+    own = opened_voc(root, "train", "val")
+    assert opened_voc(root, "VOC2012/trainval", "VOC2007/test").fingerprint() == own.fingerprint()
 
 
 def test_pictures_and_annotations_of_voc_are_not_links_to_elsewhere(tmp_path: Path, secret: Path) -> None:
@@ -194,5 +183,5 @@ def test_pictures_and_annotations_of_voc_are_not_links_to_elsewhere(tmp_path: Pa
         (root / name).rename(beside)
         (root / name).symlink_to(beside)
         with pytest.raises(DataError, match=rf"{name}: leads to .*, outside"):
-            voc(root)
+            opened_voc(root, "train", "val")
         (root / name).unlink()

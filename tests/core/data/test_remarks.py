@@ -10,36 +10,25 @@ import pytest
 
 from eval_tasks import coco, voc
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.detection.detection_data import DetectionData, open_coco
+from hsa_bench.core.data.detection.detection_data import open_coco
 from hsa_bench.core.data.detection.objects_there import to_find, to_learn
-from hsa_bench.core.data.detection.voc_folder import open_voc
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.input.settings import changed
 from hsa_bench.core.runs.plan import ChosenTask, open_tasks
-from tests.support.coco_layout import write_coco
-from tests.support.voc_layout import Named, write_voc
+from tests.support.coco_layout import opened_coco, write_coco
+from tests.support.voc_layout import Named, opened_voc, write_voc
 
 DOG: Named = ("dog", (1, 1, 9, 9), False)
 HARD_DOG: Named = ("dog", (1, 1, 9, 9), True)
 
 
-def opened(root: Path) -> DetectionData:
-    open_coco.cache_clear()
-    return open_coco(root, "mine")
-
-
-def voc_of(root: Path, train: str = "VOC2007/trainval", test: str = "VOC2007/test") -> DetectionData:
-    open_voc.cache_clear()
-    return open_voc(root, (train,), test, "auto")
-
-
 def test_test_pictures_that_are_learnt_are_counted_by_their_bytes(tmp_path: Path) -> None:
     root = write_coco(tmp_path)
-    assert opened(root).notes == ("not tested for want of objects: dog (1 of 2 classes)",)
+    assert opened_coco(root).notes == ("not tested for want of objects: dog (1 of 2 classes)",)
 
     shutil.copy(root / "train" / "train2.png", root / "val" / "val0.png")
 
-    assert opened(root).notes[0] == (
+    assert opened_coco(root).notes[0] == (
         "1 of 3 test images are training images too, such as val0.png: their objects are learnt by heart"
     )
 
@@ -50,7 +39,7 @@ def test_a_list_that_is_part_of_the_other_is_told(tmp_path: Path) -> None:
 
     assert (
         "1 of 1 test images are training images too, such as JPEGImages/b.jpg"
-        in voc_of(tmp_path, "both", "half").notes[0]
+        in opened_voc(tmp_path, "both", "half").notes[0]
     )
 
 
@@ -59,11 +48,11 @@ def test_where_val_is_tested_train_is_learnt_and_not_trainval(tmp_path: Path) ->
     write_voc(tmp_path, "val", {"b": [DOG]})
     write_voc(tmp_path, "trainval", {"a": [DOG], "b": [DOG]})
 
-    data = voc_of(tmp_path)
+    data = opened_voc(tmp_path, "VOC2007/trainval", "VOC2007/test")
     assert (data.train.images.names, data.val.images.names) == (("JPEGImages/a.jpg",), ("JPEGImages/b.jpg",))
 
     write_voc(tmp_path, "test", {"c": [DOG]})
-    data = voc_of(tmp_path)
+    data = opened_voc(tmp_path, "VOC2007/trainval", "VOC2007/test")
     assert (len(data.train), data.val.images.names) == (2, ("JPEGImages/c.jpg",))
 
 
@@ -72,7 +61,7 @@ def test_classes_that_are_tested_and_not_learnt_are_told(tmp_path: Path) -> None
         if split == "val":
             said["annotations"][0]["category_id"] = 5
 
-    assert opened(write_coco(tmp_path, change)).notes == (
+    assert opened_coco(write_coco(tmp_path, change)).notes == (
         "tested without an object to learn from: dog (1 of 2 classes)",
     )
 
@@ -101,7 +90,7 @@ def test_nothing_to_learn_or_to_find_is_refused_in_the_plan(tmp_path: Path, spli
 def test_difficult_objects_are_learnt_and_alone_are_no_test(tmp_path: Path) -> None:
     write_voc(tmp_path, "train", {"a": [HARD_DOG]})
     write_voc(tmp_path, "val", {"b": [HARD_DOG]})
-    data = voc_of(tmp_path)
+    data = opened_voc(tmp_path, "VOC2007/trainval", "VOC2007/test")
     assert (to_learn(data.train), to_find(data.val)) == ([0], [])
 
     task = changed(voc.TASKS[1], {"root": str(tmp_path), "classes": "auto"}, "voc-fpn")
@@ -115,7 +104,7 @@ def test_one_picture_under_two_ids_is_refused_with_both(before: str, tmp_path: P
         said["images"][1]["file_name"] = before + said["images"][0]["file_name"]
 
     with pytest.raises(DataError, match=r"images 10 and 11 are one picture, \S*train0\.png; list it once"):
-        opened(write_coco(tmp_path, change))
+        opened_coco(write_coco(tmp_path, change))
 
 
 def test_every_object_of_the_file_is_there_or_named(tmp_path: Path) -> None:
@@ -132,7 +121,7 @@ def test_every_object_of_the_file_is_there_or_named(tmp_path: Path) -> None:
         first = said["annotations"][0]
         said["annotations"] += [{**first, "id": 100 + i, "bbox": box} for i, box in enumerate(boxes)]
 
-    data = opened(write_coco(tmp_path, change))
+    data = opened_coco(write_coco(tmp_path, change))
 
     for split in (data.train, data.val):
         assert sum(map(len, split.objects)) + len(split.dropped) == 3 + len(boxes)

@@ -33,7 +33,7 @@ def matches(payload: Payload) -> bool:
 
 
 def ambiguity(payload: Payload) -> Ambiguous | None:
-    """Tell whether its code's record of training is missing; then it may be anyone's, with ImageNet's mean."""
+    """Tell whether its code's record of training is missing; it may be anyone's, with ImageNet's mean."""
     if {"hparams", "iter"} <= set(payload):
         return None
     return Ambiguous(
