@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from pydantic.dataclasses import dataclass
 
+from eval_tasks.logistic import Logistic
 from hsa_bench.core import registry
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.results.result import BackboneId, DataId, RunSpec
-from hsa_bench.core.runs.task import Task
+from hsa_bench.core.runs.task import SETTINGS, Task
 from hsa_bench.notebook import from_module
 
 GOLDEN = Path(__file__).parent / "golden/keys.json"
@@ -56,6 +61,28 @@ def test_the_key_of_a_module_handed_to_evaluate_is_the_one_on_file(arch: str) ->
 
 def test_no_task_is_on_file_that_is_not_there() -> None:
     assert set(json.loads(GOLDEN.read_text())["tasks"]) == set(tasks())
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class WithMore(Logistic):
+    """A task that was given another setting since its version."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"more"})
+
+    more: int = 3
+
+
+def test_a_later_setting_is_in_the_key_where_it_is_not_its_default() -> None:
+    plain = Logistic()
+    assert key_of(WithMore()) == key_of(plain)
+    assert key_of(WithMore(more=4)) != key_of(plain)
+    assert WithMore(more=4).settings() == {**plain.settings(), "more": 4}
+
+
+def test_a_later_setting_counts_as_a_departure(ctx: Context) -> None:
+    data = open_dataset("digits", ctx.data_root)
+    assert WithMore(more=4).unlike(WithMore(), data, ctx)[-1:] == ("more",)
+    assert "more" in WithMore().unlike(WithMore(more=4), data, ctx)
 
 
 if __name__ == "__main__":

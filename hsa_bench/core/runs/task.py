@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -103,11 +103,24 @@ class Task(ABC):
     """Whether its numbers describe and do not rank, so that no difference of them is tested."""
     seeded: ClassVar[bool] = True
     """Whether the number depends on the seed; if not, the task runs once."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Settings added since this version, whose default is what was done before; see `settings`."""
 
     name: str
 
     def settings(self) -> dict[str, Any]:
-        """All fields but the name: the recorded config and the `--set` namespace."""
+        """All fields but the name: the recorded config.
+
+        A setting of `later` is left out at its default, so that the keys of earlier results stay.
+        """
+        defaults = {f.name: f.default for f in fields(self) if f.name in self.later}
+        return {
+            key: value
+            for key, value in self._every().items()
+            if key not in defaults or value != defaults[key]
+        }
+
+    def _every(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
     @property
@@ -141,8 +154,8 @@ class Task(ABC):
 
         Where data lie, who computes and in which number format are no departures from a recipe.
         """
-        there = usual.resolved(data, ctx).settings()
-        return tuple(n for n, value in self.settings().items() if n not in NEUTRAL and value != there[n])
+        there = usual.resolved(data, ctx)._every()
+        return tuple(n for n, value in self._every().items() if n not in NEUTRAL and value != there[n])
 
     @abstractmethod
     def run(self, backbone: Backbone, data: Any, seed: int, limit: int | None, ctx: Context) -> Outcome:
