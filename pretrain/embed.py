@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView
-from hsa_bench.core.features.forward import BATCH, batches
+from hsa_bench.core.features.decode_ahead import BATCH
+from hsa_bench.core.features.forward import batches
 from hsa_bench.core.processes import own_range
 
 IN_MEMORY = 2**30

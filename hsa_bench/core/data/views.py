@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -66,11 +67,13 @@ class Normalise(torch.nn.Module):
         self.tables = [(channel, np.ascontiguousarray(table[:, channel])) for channel in order]
 
     def batch(self, pictures: Tensor) -> Tensor:
-        """The same values for a whole batch, uint8 [B, H, W, 3] to float32 [B, 3, H, W], channels last."""
+        """The same values for a whole batch, uint8 [B, H, W, 3] to float32 [B, 3, H, W], channels last.
+
+        On the device that the batch is on, without waiting for it.
+        """
         if self.card.channels == "BGR":
             pictures = pictures.flip(-1)
-        order = [channel for channel, _ in self.tables]
-        mean, std = (torch.tensor(values)[order] for values in (self.card.mean, self.card.std))
+        mean, std = _mean_and_std(self.card, pictures.device)
         levels = pictures.float().mul_(np.float32(self.card.value_range / 255).item())
         return levels.sub_(mean).div_(std).permute(0, 3, 1, 2)
 
@@ -81,6 +84,14 @@ class Normalise(torch.nn.Module):
         for place, (channel, table) in enumerate(self.tables):
             np.take(table, pixels[..., channel], out=channels[place], mode="clip")
         return torch.from_numpy(channels)  # [3, H, W]
+
+
+@cache
+def _mean_and_std(card: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each channel in the card's order, [3] each: on the device from the first batch on."""
+    step = -1 if card.channels == "BGR" else 1
+    mean, std = (torch.tensor(values[::step], device=device) for values in (card.mean, card.std))
+    return mean, std
 
 
 class CentreView:

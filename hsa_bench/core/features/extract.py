@@ -16,7 +16,8 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view, resizes
 from hsa_bench.core.digest import digest_of
-from hsa_bench.core.features.forward import BATCH, layered_batches
+from hsa_bench.core.features.decode_ahead import BATCH
+from hsa_bench.core.features.forward import layered_batches
 from hsa_bench.core.features.kept import KeptFeatures, is_whole, write_piece
 from hsa_bench.core.features.lock import held
 from hsa_bench.core.models.backbone import Backbone

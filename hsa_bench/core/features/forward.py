@@ -1,60 +1,146 @@
-"""A frozen trunk over many pictures: decoded ahead of need, in bounded memory, with or without its layers."""
+"""A frozen trunk over many pictures: it takes batches without waiting for its device, in bounded memory."""
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
-from hsa_bench.core.data.views import CentreView
+from hsa_bench.core.data.views import CentreView, Normalise
+from hsa_bench.core.features.carry import Arriving, fetched, moved
+from hsa_bench.core.features.decode_ahead import BATCH, decoded
 from hsa_bench.core.models.layers import LAST
 from hsa_bench.core.models.precision import Precision
 
-BATCH = 256
-"""Pictures that pass through at once."""
-
-AHEAD = 2
-"""Batches that are decoded while one is computed."""
+UNDERWAY = 2
+"""Batches whose features may still be computed on a device while the next is given to it."""
 
 NONE: Mapping[str, Tensor] = {}
 
 
-def frozen_forward(module: nn.Module, x: Tensor, device: str, precision: Precision = "float32") -> Tensor:
+@dataclass(frozen=True)
+class Pending:
+    """Features of one batch, which the device may still be computing."""
+
+    arriving: Mapping[str, Arriving]
+
+    def features(self) -> dict[str, Tensor]:
+        """Wait for them: by name of the layer, [B, D], float32, on the CPU.
+
+        Raises:
+            ValueError: The trunk's own are NaN or infinite for some images.
+        """
+        found = {name: one.tensor() for name, one in self.arriving.items()}
+        refuse_nan(found[LAST])
+        return found
+
+
+class FrozenTrunk:
+    """A module in eval mode with what it takes to feed it: several can be fed from the same batches.
+
+    Args:
+        module: [B, 3, H, W] to [B, D]; it is moved to the device. `evaluating` restores its mode.
+        normalise: Of the weights' card; applied on the device.
+        device: Where it computes.
+        precision: Number format; not "auto".
+        layers: What `watched` fills at each forward pass; their features come with the trunk's own.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        normalise: Normalise | None,
+        device: str,
+        precision: Precision = "float32",
+        layers: Mapping[str, Tensor] = NONE,
+    ) -> None:
+        self.module = module.to(device)
+        self.normalise = normalise
+        self.device = torch.device(device)
+        self.half = precision == "bfloat16"
+        self.layers = layers
+        self.dtype = next((p.dtype for p in module.parameters()), torch.float32)
+        if self.device.type == "cuda":
+            _weights_channels_last(module)
+
+    def __call__(self, pictures: Tensor) -> Pending:
+        """Start on a batch, uint8 [B, H, W, 3], and return at once."""
+        return Pending({name: fetched(found) for name, found in self.computed(pictures).items()})
+
+    def computed(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Features of a batch by layer, [B, D], float32 on the device: no gradients, not looked at for NaN.
+
+        Args:
+            pictures: uint8 [B, H, W, 3], or already normalised [B, 3, H, W]; on the CPU or on the device.
+        """
+        self.module.eval()
+        pictures = moved(pictures, self.device)
+        parts: list[dict[str, Tensor]] = []
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half),
+        ):
+            if pictures.dtype == torch.uint8:
+                assert self.normalise is not None, "pixels want a normalisation"
+                pictures = self.normalise.batch(pictures)
+            # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
+            x = pictures.to(self.dtype, memory_format=torch.channels_last)
+            for part in x.split(BATCH):  # in bounded memory
+                last = self.module(part)
+                parts.append({name: found.float() for name, found in {LAST: last, **self.layers}.items()})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Restore a module's mode after a block in which it is frozen."""
+    was = module.training
+    try:
+        yield
+    finally:
+        module.train(was)
+
+
+def refuse_nan(features: Tensor) -> None:
+    """Refuse features, [B, D], of which some are no numbers; on a device this waits for them.
+
+    Raises:
+        ValueError: With the number of images.
+    """
+    bad = int((~torch.isfinite(features).all(1)).sum())
+    if bad:
+        raise ValueError(f"{bad} of {len(features)} images give NaN or infinite features")
+
+
+def frozen_forward(
+    module: nn.Module,
+    x: Tensor,
+    device: str,
+    precision: Precision = "float32",
+    normalise: Normalise | None = None,
+) -> Tensor:
     """Features of one batch, [B, D], float32 on `device`: eval mode, no gradients.
+
+    Args:
+        module: Is left in eval mode, on the device.
+        x: Normalised images, [B, 3, H, W]; or uint8 ones, which `normalise` then normalises on the device.
+        device: Where it computes.
+        precision: Number format; not "auto".
+        normalise: Of the weights' card.
 
     Raises:
         ValueError: The module gives NaN or infinite features.
     """
-    return _forward(module, x, device, precision, NONE)[LAST]
-
-
-def _forward(
-    module: nn.Module, x: Tensor, device: str, precision: Precision, layers: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The trunk's own features of one batch and those of the layers that are watched, float32 on `device`."""
-    module.to(device).eval()
-    kind, half = torch.device(device).type, precision == "bfloat16"
-    own = next((p.dtype for p in module.parameters()), torch.float32)
-    parts: list[dict[str, Tensor]] = []
-    with torch.no_grad(), torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
-        # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
-        x = x.to(device, own, memory_format=torch.channels_last)
-        for part in x.split(BATCH):  # in bounded memory
-            last = module(part)
-            parts.append({name: found.float() for name, found in {LAST: last, **layers}.items()})
-    features = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    bad = int((~torch.isfinite(features[LAST]).all(1)).sum())
-    if bad:
-        raise ValueError(f"{bad} of {len(x)} images give NaN or infinite features")
-    return features
+    pictures = x.permute(0, 2, 3, 1) if x.dtype == torch.uint8 else x
+    found = FrozenTrunk(module, normalise, device, precision).computed(pictures)[LAST]
+    refuse_nan(found)
+    return found
 
 
 def batches(
@@ -86,40 +172,20 @@ def layered_batches(
     layers: Mapping[str, Tensor],
 ) -> Iterator[dict[str, Tensor]]:
     """As `batches`, by name: the trunk's own features, and those that `watched` fills `layers` with."""
-    was = module.training
-    try:
-        for pictures in _decoded(images, rows, view, ctx.workers):
-            x = view.normalise.batch(pictures)
-            found = _forward(module, x, ctx.device, precision, layers)
-            yield {name: features.cpu() for name, features in found.items()}
-    finally:
-        module.train(was)
+    with evaluating(module):
+        trunk = FrozenTrunk(module, view.normalise, ctx.device, precision, layers)
+        cuda = trunk.device.type == "cuda"
+        underway: deque[Pending] = deque()
+        for pictures in decoded(images, rows, view, ctx.workers, cuda, BATCH):
+            underway.append(trunk(pictures))
+            if len(underway) > (UNDERWAY if cuda else 0):
+                yield underway.popleft().features()
+        while underway:
+            yield underway.popleft().features()
 
 
-def _decoded(images: ImageSet, rows: Sequence[int], view: CentreView, workers: int) -> Iterator[Tensor]:
-    """Cropped pictures, uint8 [B, H, W, 3], decoded ahead of need."""
-    parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    # torchrun sets torch to one thread a process; decoding has this process's share of the cores.
-    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    threads = max(1, workers, cores)
-
-    def crops(few: Sequence[int]) -> NDArray[np.uint8]:
-        return np.stack([np.asarray(view.crop(images.picture(i))) for i in few])
-
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
-        try:
-            for part in parts:
-                share = -(-len(part) // (4 * threads))
-                few = [part[i : i + share] for i in range(0, len(part), share)]
-                waiting.append([pool.submit(crops, indices) for indices in few])
-                if len(waiting) > AHEAD:
-                    yield _joined(waiting.popleft())
-            while waiting:
-                yield _joined(waiting.popleft())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _joined(futures: list[Future[NDArray[np.uint8]]]) -> Tensor:
-    return torch.from_numpy(np.concatenate([future.result() for future in futures]))
+def _weights_channels_last(module: nn.Module) -> None:
+    """Lay convolutions' weights out as their input is, so that no pass does it anew; the values stay."""
+    for part in module.modules():
+        if type(part) is nn.Conv2d:
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,56 @@
+"""Tensors carried to a CUDA device and back beside its computation, without waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+
+def moved(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device.
+
+    From page-locked memory to CUDA it is copied while earlier work is computed, and later work there waits
+    for it. What is on the device already is given back.
+    """
+    if device.type != "cuda" or x.device.type == "cuda":
+        return x.to(device)
+    copying, computing = _side_stream(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(copying):
+        there = x.to(device, non_blocking=True)
+    computing.wait_stream(copying)
+    there.record_stream(computing)
+    return there
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A tensor on its way to the CPU."""
+
+    place: Tensor
+    there: torch.cuda.Event | None
+    """When all of it is in its place; None if it is now."""
+
+    def tensor(self) -> Tensor:
+        """Wait for it."""
+        if self.there is not None:
+            self.there.synchronize()
+        return self.place
+
+
+def fetched(x: Tensor) -> Arriving:
+    """Start to copy a tensor to the CPU; from CUDA into page-locked memory, without waiting."""
+    if x.device.type != "cuda":
+        return Arriving(x.cpu(), None)
+    place = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+    place.copy_(x, non_blocking=True)
+    there = torch.cuda.Event(blocking=True)  # a thread that waits leaves its core to those that decode
+    there.record(torch.cuda.current_stream(x.device))
+    return Arriving(place, there)
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
