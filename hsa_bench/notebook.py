@@ -92,7 +92,7 @@ def evaluate(  # noqa: PLR0913 (a notebook's option list)
         image_size: Side of the crops, px; 0: the data set's. A module that takes one size alone needs that.
         out: Folder for results and cache; finished runs in it are re-used.
         data: Folder that holds the named data sets.
-        device: "auto", "cpu", "cuda" …
+        device: "auto" (cuda where there is any, else cpu), "cpu", "cuda", "cuda:1" …
         workers: Loader processes.
         timeout: End a run that takes longer, e.g. "90m" or "2h", as failed. It ends between two steps of
             Python, and in the main thread alone; the command's `--timeout` ends what hangs anywhere.

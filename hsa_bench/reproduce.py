@@ -33,7 +33,7 @@ def main(
     data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
         "data"
     ),
-    device: Annotated[str, typer.Option(help="cpu, cuda …; auto takes a GPU where there is one.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda …; auto: cuda if there is any, else cpu.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
     trust: Annotated[
         bool, typer.Option("--trust-preset", help="Let the YAML file name Python code, which then runs.")

@@ -90,7 +90,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     out: Annotated[Path, typer.Option(callback=home, help="Folder for results, cache and report.")] = Path(
         "runs/default"
     ),
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …; auto picks.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1 …; auto: cuda if there is any, else cpu.")
+    ] = "auto",
     workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
     list_all: Annotated[
         bool, typer.Option("--list", help="List tasks, methods, data sets, formats, presets.")

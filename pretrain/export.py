@@ -17,7 +17,9 @@ from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.input.settings import departures
 from hsa_bench.core.processes import rank
+from hsa_bench.core.results.device import computed_on
 from hsa_bench.core.results.result import Budget
+from hsa_bench.core.runs.hardware import hardware
 from pretrain.loop import Training
 from pretrain.settings import Settings
 
@@ -97,6 +99,7 @@ def budget(training: Training, dataset: str) -> Budget:
         flops=training.progress.flops,
         warnings=tuple(training.progress.warnings),
         notes=notes(settings),
+        device=computed_on(hardware(training.ctx.device)),
     )
 
 

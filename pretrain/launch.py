@@ -7,38 +7,35 @@ import os
 import warnings
 from typing import Any, cast
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
+from hsa_bench.core.devices import fault_of
 from hsa_bench.core.errors import PretrainingError
 from pretrain.settings import Precision
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def launch_fabric(device: str, precision: Precision) -> Fabric:
     """Join the processes that torchrun or Slurm started, or be the only one.
 
     Args:
-        device: "cpu", "cuda" or "cuda:1"; with several processes each takes the GPU of its local rank.
+        device: "cpu", "cuda", "cuda:1" or "mps"; with several processes each takes the GPU of its local rank.
         precision: A name of Fabric's, e.g. "bf16-mixed".
 
     Raises:
         PretrainingError: No such device.
     """
-    kind, _, number = device.partition(":")
+    kind, colon, number = device.partition(":")
     on_node, nodes = _processes()
-    if device not in DEVICES and not (kind == "cuda" and number.isdigit()):
-        raise PretrainingError(f"device {device}: wanted is {' or '.join(DEVICES)}, or cuda:N")
-    if kind == "cuda" and max(int(number or 0) + 1, on_node) > torch.cuda.device_count():
-        raise PretrainingError(
-            f"device {device}, {on_node} process(es) on this machine: torch sees {torch.cuda.device_count()} "
-            "GPUs here; start fewer, or use cpu"
-        )
+    if kind not in DEVICES or (colon and kind != "cuda"):
+        raise PretrainingError(f"device {device}: wanted is {', '.join(DEVICES)} or cuda:N")
+    if fault := fault_of(device, on_node):
+        raise PretrainingError(f"device {device}: {fault}")
     if on_node * nodes == 1:
         devices: int | list[int] = [int(number)] if number else 1
         return Fabric(accelerator=kind, devices=devices, precision=precision)

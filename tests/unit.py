@@ -22,6 +22,7 @@ FILES = (
     "core/checkpoints/test_own_names.py",
     "core/checkpoints/test_request.py",
     "core/checkpoints/test_safe_read.py",
+    "core/runs/test_hardware.py",
     "core/runs/test_passes.py",
     "eval_tasks/test_classifier.py",
     "eval_tasks/test_coco_score.py",

@@ -20,6 +20,7 @@ from hsa_bench.core.commands.ending import exit_with_its_message
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.decode_check import ALL_PICTURES, SAMPLE, faulty
 from hsa_bench.core.data.images import FileImages
+from hsa_bench.core.devices import fault_of
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.input.name_value import parse_settings
 from hsa_bench.core.input.settings import changed
@@ -166,6 +167,8 @@ def command(tasks: Sequence[DetectionTask]) -> Callable[..., None]:
             typer.echo("to check: --check; to run: python -m hsa_bench.run --tasks " + task, err=True)
             raise typer.Exit(2)
         with exit_with_its_message():
+            if fault := fault_of(device):
+                raise UsageError(f"--device {device}: {fault}")
             chosen = _with(tasks, task, settings or [])
         bad = False
         for one in checks(chosen, Context(data_root=data, cache=data, device=device)):

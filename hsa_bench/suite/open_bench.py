@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 from hsa_bench.core.errors import Unwritable, UsageError
 from hsa_bench.core.files import FULL, check_writable
 from hsa_bench.core.input.user_path import user_path
-from hsa_bench.core.results.sound import first_line
 from hsa_bench.core.runs.folder_lock import held_by_first, working_in
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
     Args:
         out: Folder for results, cache and report.
         data: Folder that holds the named data sets.
-        device: "cpu", "cuda", "cuda:1" …; "auto" takes a GPU where there is one.
+        device: "cpu", "cuda", "cuda:1", "mps" …; "auto" takes a GPU that speaks CUDA where there is one, else
+            the CPU. Whatever else torch has is taken when it is named, and marked in the report.
         workers: Loader processes.
 
     Raises:
@@ -69,10 +70,10 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
 def _device(name: str) -> str:
     import torch
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name).item()  # which "meta", a device without memory, cannot
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise UsageError(f"--device {name}: not usable here ({first_line(error)})") from error
-    return name
+    from hsa_bench.core.devices import fault_of
+
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    together = os.environ.get("WORLD_SIZE", "1")
+    if fault := fault_of(device, int(os.environ.get("LOCAL_WORLD_SIZE", together))):
+        raise UsageError(f"--device {name}: {fault}")
+    return device

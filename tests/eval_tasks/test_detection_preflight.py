@@ -108,6 +108,8 @@ def test_the_command_ends_with_1_where_something_is_missing_and_0_else(tmp_path:
     write_own(tmp_path)
     good = check("--check", "--set", f"voc.root={tmp_path}", "--set", "classes=auto")
     assert good.returncode == 0, good.stdout
+    nowhere = check("--check", "--device", "cuda:99")
+    assert nowhere.returncode == 2 and "--device cuda:99: torch sees" in nowhere.stderr
     wrong = check("--check", "--set", "btach=2")
     assert wrong.returncode == 2
     assert "did you mean batch" in wrong.stderr

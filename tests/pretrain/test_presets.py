@@ -91,9 +91,9 @@ def test_options_go_over_the_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--device", "gpu"], "device gpu: wanted is cpu or cuda"),
-        (["--device", "cpu:0"], "device cpu:0: wanted is cpu or cuda"),
-        (["--device", "mps"], "device mps: wanted is cpu or cuda"),
+        (["--device", "gpu"], "device gpu: wanted is cpu, cuda, mps or cuda:N"),
+        (["--device", "cpu:0"], "device cpu:0: wanted is cpu, cuda, mps or cuda:N"),
+        (["--device", "cuda:²"], "device cuda:²: not usable here (Invalid device string"),
         (["--out", "/tmp"], "/tmp: is a folder; name a file"),
         (["--out", "x.safetensors"], "x.safetensors: name the .pth file"),
         (["--set", "weights=[0, 0]", "--set", "method=hsa"], "at least one of (own, neighbour)"),
@@ -102,7 +102,7 @@ def test_options_go_over_the_preset(tmp_path: Path) -> None:
         (["--set", "method=.moco"], "no such method"),
         (["--set", "crops=[40"], "--set crops=[40: not YAML (line 1"),
         (["--tensorboard", "/dev/null/tb"], "/dev/null/tb"),
-        (["--device", "cuda:99"], "device cuda:99, 1 process(es) on this machine: torch sees"),
+        (["--device", "cuda:99"], "device cuda:99: torch sees"),
         (["--arch", "pixels"], "arch pixels: has no stages to train"),
         (["--arch", "resnet81"], "resnet81"),
         (["--dataset", "digitz"], "digitz"),

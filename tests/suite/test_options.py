@@ -50,6 +50,8 @@ MODULE = ("--checkpoint", "x=my_lab.nets:build", "--dataset", "digits", "--tasks
         ((*CONTROLS, "--workers", str(10**9)), "--workers"),
         ((*CONTROLS, "--device", "meta"), "--device meta: not usable here"),
         ((*CONTROLS, "--device", "hpu"), "--device hpu: not usable here"),
+        ((*CONTROLS, "--device", "cuda:99"), "--device cuda:99: torch sees"),
+        ((*CONTROLS, "--device", "cuda:01"), "--device cuda:01: not usable here"),
         ((*CONTROLS, "--device", ""), "--device : not usable here"),
         ((*CONTROLS, "--tasks", "../x"), "--tasks ../x: not found; there are"),
         ((*CONTROLS, "--dataset", "../x"), "--dataset ../x: not found; there are"),

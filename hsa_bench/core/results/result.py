@@ -98,6 +98,9 @@ class Budget(Record):
     """What was remarked before and during training, e.g. a queue large for the data, or collapse."""
     notes: tuple[str, ...] = ()
     """Settings other than the defaults, which are those of MoCo v2's and HSA's code."""
+    device: str = ""
+    """What it was trained on, after a stop in the end, e.g. "NVIDIA H100 80GB HBM3, 4 processes"; empty in
+    older files."""
 
 
 class Source(Record):
@@ -147,7 +150,10 @@ class Provenance(Record):
     dirty: bool
     python: str
     packages: dict[str, str]
+    """Versions by name."""
     hardware: dict[str, str]
+    """By name: cpu, cores, device, system; of a GPU further gpu (its model), gpu memory, driver, cuda or
+    rocm, cudnn, and processes where several computed. What is not known is left out."""
     command: str
     started: str
     """ISO 8601, UTC."""
@@ -188,6 +194,10 @@ class TaskResult(Record):
     seconds: float = Field(ge=0)
     """What it took; of a run that went on after a stop, with the part that its checkpoint kept."""
     peak_memory_mb: float = Field(ge=0)
+    """Resident memory of the process."""
+    peak_device_memory_mb: float = Field(default=0.0, ge=0)
+    """Tensors' memory on the GPU, of the first process's where several computed; 0: no GPU, or not known.
+    Schema 3."""
     images: int = Field(default=0, ge=0)
     """Pictures that passed through the backbone; 0: none (features on file), or not counted. Schema 2."""
     network_print: str = ""

@@ -19,10 +19,11 @@ from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.models.network_print import differ, is_changeable
 from hsa_bench.core.processes import rank, world
 from hsa_bench.core.results import outcomes
+from hsa_bench.core.results.device import PROCESSES
 from hsa_bench.core.results.result import Failure, Overlap, Provenance, Status, TaskResult
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.image_count import counted
-from hsa_bench.core.runs.peak_memory import peak_mb, reset_peak
+from hsa_bench.core.runs.peak_memory import device_peak_mb, peak_mb, reset_device_peak, reset_peak
 from hsa_bench.core.runs.plan import Run, default_task
 from hsa_bench.core.runs.task import Outcome, Task
 from hsa_bench.core.runs.time_limit import TimeIsUp, alarm
@@ -55,6 +56,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
     ctx = replace(bench.ctx, artefacts=path.with_suffix(""))
     keep_in(ctx.cache)
     reset_peak()
+    reset_device_peak(ctx.device)
     start = time.perf_counter()
     try:
         loaded = backbone or open_backbone(run.backbone)
@@ -87,6 +89,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
         artefacts={name: file.name for name, file in outcome.artefacts.items()},
         seconds=outcome.earlier_seconds + time.perf_counter() - start,
         peak_memory_mb=peak_mb(),
+        peak_device_memory_mb=device_peak_mb(ctx.device),
         images=outcome.images or (passes.images if world() == 1 else 0),
     )
     _write(result, bench)
@@ -119,9 +122,15 @@ def record(run: Run, bench: Bench, status: Status, **found: Any) -> TaskResult:
         protocol=task.protocol,
         source=run.source,
         network_print=run.print,
-        provenance=bench.provenance,
+        provenance=bench.provenance if world() > 1 else _by_one(bench.provenance),
         **{"seconds": 0.0, "peak_memory_mb": 0.0, **found},
     )
+
+
+def _by_one(provenance: Provenance) -> Provenance:
+    """The same of a run that one of several processes did alone."""
+    alone = {name: value for name, value in provenance.hardware.items() if name != PROCESSES}
+    return provenance.model_copy(update={"hardware": alone})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import subprocess
@@ -13,9 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hsa_bench.core.results.result import Provenance
+from hsa_bench.core.runs.hardware import hardware
 from hsa_bench.version import __version__
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pandas", "faiss-cpu", "pycocotools")
+PACKAGES = (
+    "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "faiss-cpu", "faiss-gpu",
+    "pycocotools", "lightning-fabric", "pillow", "simplejpeg", "kornia", "detectron2",
+)  # fmt: skip
+"""Libraries of whose version a number can depend; those that are not installed are left out."""
 
 
 def provenance(command: str = "", device: str = "cpu") -> Provenance:
@@ -32,14 +36,7 @@ def provenance(command: str = "", device: str = "cpu") -> Provenance:
         dirty=dirty,
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
-        hardware={
-            "cpu": _cpu(),
-            "cores": str(
-                len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-            ),
-            "device": device,
-            "system": f"{platform.system()} {platform.machine()}",
-        },
+        hardware=hardware(device),
         command=command or command_line(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -74,12 +71,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

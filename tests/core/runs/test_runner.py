@@ -9,6 +9,7 @@ import pytest
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.runs import execute
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
 from hsa_bench.core.runs.runner import finished, run_in_worker
@@ -79,6 +80,17 @@ def test_a_run_that_fails_again_leaves_the_number_on_file_and_says_so(bench: Ben
     assert [r.status for r in results] == ["failed", "failed"]
     assert all(r.failure and r.failure.message.endswith("; the number on file stays") for r in results)
     assert [finished(one, bench) for one in planned] == good
+
+
+@pytest.mark.parametrize(("together", "said"), [(1, {}), (4, {"processes": "4"})])
+def test_a_run_that_one_of_several_processes_did_alone_says_nothing_of_the_others(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, said: dict[str, str]
+) -> None:
+    monkeypatch.setattr(execute, "world", lambda: together)
+    there = bench.provenance.model_copy(update={"hardware": {"device": "cpu", "processes": "4"}})
+    (done,) = run_here(cells(bench, ["norm"], tmp_path / "flag"), replace(bench, provenance=there))
+    assert done.status == "ok" and done.provenance.hardware == {"device": "cpu", **said}
+    assert done.peak_device_memory_mb == 0
 
 
 def test_loader_processes_work_inside_the_worker_process(bench: Bench) -> None:

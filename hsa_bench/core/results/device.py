@@ -1,0 +1,63 @@
+"""The device and the number format that a result was measured with, in words. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hsa_bench.core.results.result import TaskResult
+
+TESTED = frozenset({"cpu", "cuda"})
+"""Kinds of device that this suite's tests know."""
+
+NOT_STATED = "not stated"
+
+FORCED = "NVIDIA_TF32_OVERRIDE"
+"""Variable of the environment that gives NVIDIA's libraries TF32 whatever a program asks for; recorded where
+it is set."""
+
+PROCESSES = "processes"
+"""How many computed together, where they were several, each with a GPU or a share of the CPU of its own."""
+
+UNSHOWN = frozenset({"CUDA_VISIBLE_DEVICES"})
+"""Parts of a machine's record that say where it computed and not on what."""
+
+
+def kind_of(hardware: Mapping[str, str]) -> str:
+    """Return "cpu", "cuda", "rocm", "mps" …; empty where the record does not say.
+
+    Args:
+        hardware: As in a result's provenance.
+    """
+    return "rocm" if hardware.get("rocm") else hardware.get("device", "").partition(":")[0]
+
+
+def device_of(hardware: Mapping[str, str]) -> str:
+    """Name the model that computed, e.g. "NVIDIA H100 80GB HBM3" or "cpu AMD EPYC".
+
+    Two of one model are one device: a card's number, its driver and how many there were are left out.
+    """
+    kind = kind_of(hardware)
+    model = hardware.get("cpu" if kind == "cpu" else "gpu", "")
+    if not kind:
+        return NOT_STATED
+    if kind == "cuda":
+        return model or "cuda, which card is not on file"
+    return f"{kind} {model}".strip()
+
+
+def computed_on(hardware: Mapping[str, str]) -> str:
+    """Name model and number of processes, e.g. "NVIDIA H100 80GB HBM3, 4 processes"."""
+    several = f", {hardware[PROCESSES]} processes" if PROCESSES in hardware else ""
+    return device_of(hardware) + several
+
+
+def precision_of(result: TaskResult) -> str:
+    """Name the number format of a run, e.g. "bfloat16"; empty where its task states none.
+
+    It is that which was decided on its device, unless the environment overruled it there.
+    """
+    stated = result.spec.settings.get("precision", result.effective.get("precision", ""))
+    hardware = result.provenance.hardware
+    if stated == "float32" and kind_of(hardware) == "cuda" and hardware.get(FORCED) == "1":
+        return f"tf32 by {FORCED}"
+    return str(stated)
