@@ -15,13 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hsa_bench.core.devices import fault_of
 from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.tf32 import no_tf32
 from pretrain.settings import Precision
 
 DEVICES = ("cpu", "cuda", "mps")
 
 
 def launch_fabric(device: str, precision: Precision) -> Fabric:
-    """Join the processes that torchrun or Slurm started, or be the only one.
+    """Join the processes that torchrun or Slurm started, or be the only one; float32 is float32 then.
 
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps"; with several processes each takes the GPU of its local rank.
@@ -30,6 +31,7 @@ def launch_fabric(device: str, precision: Precision) -> Fabric:
     Raises:
         PretrainingError: No such device.
     """
+    no_tf32()
     kind, colon, number = device.partition(":")
     on_node, nodes = _processes()
     if kind not in DEVICES or (colon and kind != "cuda"):

@@ -16,6 +16,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hsa_bench.core.tf32 import no_tf32
+
 T = TypeVar("T")
 
 _ALONE: ContextVar[bool] = ContextVar("alone", default=False)
@@ -25,7 +27,7 @@ PATIENCE = timedelta(days=7)
 
 
 def join(device: str) -> str:
-    """Join the processes that torchrun started, if it did.
+    """Join the processes that torchrun started, if it did; float32 is float32 from then on.
 
     Args:
         device: "cpu" or "cuda"; with several processes each takes the GPU of its local rank.
@@ -33,6 +35,7 @@ def join(device: str) -> str:
     Returns:
         This process's device.
     """
+    no_tf32()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         return device
     if device.startswith("cuda"):

@@ -16,7 +16,7 @@ from hsa_bench.core.data.views import CentreView, Normalise
 from hsa_bench.core.features.carry import Arriving, fetched, moved
 from hsa_bench.core.features.decode_ahead import BATCH, decoded
 from hsa_bench.core.models.layers import LAST
-from hsa_bench.core.models.precision import Precision
+from hsa_bench.core.models.precision import Precision, computing_in
 
 UNDERWAY = 2
 """Batches whose features may still be computed on a device while the next is given to it."""
@@ -63,7 +63,7 @@ class FrozenTrunk:
         self.module = module.to(device)
         self.normalise = normalise
         self.device = torch.device(device)
-        self.half = precision == "bfloat16"
+        self.precision = precision
         self.layers = layers
         self.dtype = next((p.dtype for p in module.parameters()), torch.float32)
         if self.device.type == "cuda":
@@ -82,10 +82,7 @@ class FrozenTrunk:
         self.module.eval()
         pictures = moved(pictures, self.device)
         parts: list[dict[str, Tensor]] = []
-        with (
-            torch.no_grad(),
-            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half),
-        ):
+        with torch.no_grad(), computing_in(self.precision, self.device):
             if pictures.dtype == torch.uint8:
                 assert self.normalise is not None, "pixels want a normalisation"
                 pictures = self.normalise.batch(pictures)

@@ -20,11 +20,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hsa_bench.core.models.probe import SIDES, computed, dtype_of, pictures, shadow, stated_sides
+from hsa_bench.core.tf32 import tf32
 
 SHARE = 2e-3
 ROUNDING = 1e-4
@@ -53,19 +53,14 @@ def network_print(module: nn.Module, side: int = 0) -> str:
     """
     copied = shadow(module)
     sides = (SIDES[0], *stated_sides(module), *SIDES[1:], *([side] if side else []))
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for tried in dict.fromkeys(sides):
-                try:
-                    found = computed(copied, pictures(tried, PICTURES))
-                except Exception:  # of a network of one's own
-                    continue
-                return _text(found, tried, HALF if dtype_of(module).itemsize < 4 else 1)
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    with tf32(False), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for tried in dict.fromkeys(sides):
+            try:
+                found = computed(copied, pictures(tried, PICTURES))
+            except Exception:  # of a network of one's own
+                continue
+            return _text(found, tried, HALF if dtype_of(module).itemsize < 4 else 1)
     return ""
 
 

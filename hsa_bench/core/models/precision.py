@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "bfloat16", "float32"]
+from hsa_bench.core.errors import UsageError
+from hsa_bench.core.tf32 import tf32
+
+Precision = Literal["auto", "bfloat16", "float32", "tf32"]
+"""float32 is float32 on a GPU too; "tf32" rounds what products and convolutions take to 10 bits, on NVIDIA's
+GPUs from Ampere on."""
 
 
 def chosen(precision: Precision, device: str) -> Precision:
-    """What "auto" means on a device: bfloat16 where the processor computes in it, else float32."""
+    """What "auto" means on a device: bfloat16 where the processor computes in it, else float32.
+
+    Raises:
+        UsageError: TF32 is asked for where there is none.
+    """
+    if precision == "tf32" and not _has_tf32(device):
+        raise UsageError(
+            f"precision=tf32: {device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on "
+            "(A100, H100, RTX 30) do, so take precision=float32 or bfloat16 here"
+        )
     if precision != "auto":
         return precision
     if device.startswith("cuda"):
@@ -21,6 +37,27 @@ def chosen(precision: Precision, device: str) -> Precision:
     else:
         has = _cpu_has_bfloat16()
     return "bfloat16" if has else "float32"
+
+
+@contextmanager
+def computing_in(precision: Precision, device: str | torch.device) -> Iterator[None]:
+    """Compute a block in a number format: autocast for bfloat16; TF32 on for "tf32", and off for the others.
+
+    Args:
+        precision: Not "auto"; see `chosen`.
+        device: Where it computes.
+    """
+    assert precision != "auto", "wants the number format that `chosen` gives"
+    kind = torch.device(device).type
+    rounded = tf32(precision == "tf32") if kind == "cuda" else nullcontext()
+    with rounded, torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def _has_tf32(device: str) -> bool:
+    if not device.startswith("cuda") or torch.version.cuda is None:
+        return False
+    return torch.cuda.get_device_capability(device)[0] >= 8
 
 
 @cache

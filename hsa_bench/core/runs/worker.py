@@ -27,6 +27,7 @@ from hsa_bench.core.results.result import Provenance
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench, execute
 from hsa_bench.core.runs.plan import Run
+from hsa_bench.core.tf32 import no_tf32
 
 PROGRESS_SECONDS = 0.2
 """At least this long between two progress events."""
@@ -42,6 +43,7 @@ def main() -> None:
     sys.path[:0] = [p for p in json.loads(os.environ.get("HSA_BENCH_PATH", "[]")) if p not in sys.path]
     orders: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(lines, orders), daemon=True).start()
+    no_tf32()
     bench = _bench(json.loads(orders.get()), events)
     _emit(events, event="ready")
     while True:
