@@ -7,11 +7,20 @@ arXiv:1911.05722, sec. 3.3); one part for all processes is SimCLR's global batch
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hsa_bench.core.processes import mean_over_neighbours, world
+
+SMALL = 2**22
+"""Numbers in a part up to which a GPU takes all parts at once. At once costs two more copies of the batch and
+few kernels; one by one costs a kernel a part, worth it where each is long. Estimated, 6 bytes a number at 2.5
+TB/s against 10 us to start a kernel; not measured."""
 
 
 class GroupedBatchNorm(nn.BatchNorm2d):
@@ -25,6 +34,11 @@ class GroupedBatchNorm(nn.BatchNorm2d):
     def __init__(self, features: int, groups: int) -> None:
         super().__init__(features)
         self.groups = groups
+        self.calls = 1
+        """Equal batches in a row that the input holds, as if each came by itself; see `several_calls`."""
+        self.at_once: bool | None = None
+        """Whether all parts are normalised in as many operations as one; None: where they are `SMALL`, on
+        devices other than the CPU. Equal but for rounding."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Maps and vectors alike."""
@@ -35,53 +49,107 @@ class GroupedBatchNorm(nn.BatchNorm2d):
         Raises:
             ValueError: They do not.
         """
-        if not self.training or self.groups == world():
+        if not self.training:
             return super().forward(input)
         if world() > self.groups:
             if world() % self.groups:
                 raise ValueError(f"{world()} processes cannot share {self.groups} equal parts for batch norm")
             return self._across(input, world() // self.groups)
-        if self.groups % world() or len(input) % (self.groups // world()):
+        parts = self.groups // world()
+        if self.groups % world() or len(input) % (self.calls * parts):
             raise ValueError(
-                f"a batch of {len(input)} on each of {world()} processes cannot be split into {self.groups} "
-                "equal parts for batch norm"
+                f"a batch of {len(input) // self.calls} on each of {world()} processes cannot be split into "
+                f"{self.groups} equal parts for batch norm"
             )
-        return self._within(input, self.groups // world())
+        if parts == self.calls == 1:
+            return super().forward(input)
+        return (
+            self._at_once(input, parts) if self._takes_at_once(input, parts) else self._within(input, parts)
+        )
+
+    def _takes_at_once(self, input: Tensor, parts: int) -> bool:
+        if self.at_once is not None:
+            return self.at_once
+        return input.device.type != "cpu" and input.numel() <= SMALL * parts * self.calls
 
     def _within(self, input: Tensor, parts: int) -> Tensor:
-        mean, var, momentum = self._running()
-        means, variances = mean.repeat(parts, 1), var.repeat(parts, 1)  # [parts, C]
-        normed = [
-            F.batch_norm(part, means[i], variances[i], self.weight, self.bias, True, momentum, self.eps)
-            for i, part in enumerate(input.chunk(parts))
-        ]
-        mean.copy_(means.mean(0))
-        var.copy_(variances.mean(0))
+        """Normalise one part after the other."""
+        normed: list[Tensor] = []
+        for batch in input.chunk(self.calls):
+            mean, var, momentum = self._running(1)
+            means, variances = mean.repeat(parts, 1), var.repeat(parts, 1)  # [parts, C]
+            normed += [
+                F.batch_norm(part, means[i], variances[i], self.weight, self.bias, True, momentum, self.eps)
+                for i, part in enumerate(batch.chunk(parts))
+            ]
+            mean.copy_(means.mean(0))
+            var.copy_(variances.mean(0))
         return torch.cat(normed)
+
+    def _at_once(self, input: Tensor, parts: int) -> Tensor:
+        """Normalise all parts of all calls side by side, as channels of one smaller batch."""
+        every = self.calls * parts
+        side = input.movedim(1, -1).unflatten(0, (every, -1))  # [P, n, …, C], channels last as they lie
+        wide = side.movedim(0, -2).flatten(-2).movedim(-1, 1)  # [n, P C, …]
+        means, variances = self.weight.new_zeros(2, every * self.num_features)
+        normed = F.batch_norm(
+            wide, means, variances, self.weight.repeat(every), self.bias.repeat(every), True, 1.0, self.eps
+        )
+        self._follow(*(x.view(self.calls, parts, -1).mean(1) for x in (means, variances)))
+        back = normed.movedim(1, -1).unflatten(-1, (every, -1)).movedim(-2, 0)  # [P, n, …, C]
+        return back.flatten(0, 1).movedim(-1, 1)
 
     def _across(self, input: Tensor, share: int) -> Tensor:
         """One part held by `share` processes."""
         x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
-        over = [0, *range(2, x.ndim)]
-        shape = [1, -1, *[1] * (x.ndim - 2)]
-        mean = mean_over_neighbours(x.mean(over), share)
+        x = x.unflatten(0, (self.calls, -1))  # [calls, n, C, …]
+        over = [1, *range(3, x.ndim)]
+        shape = [self.calls, 1, -1, *[1] * (x.ndim - 3)]
+        mean = mean_over_neighbours(x.mean(over), share)  # [calls, C]
         centred = x - mean.view(shape)
         var = mean_over_neighbours(centred.square().mean(over), share)
-        running_mean, running_var, momentum = self._running()
-        count = share * x.numel() // x.shape[1]
-        with torch.no_grad():
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_(var.to(running_var.dtype) * count / (count - 1), momentum)
+        count = share * x[0].numel() // x.shape[2]
+        self._follow(mean.detach(), var.detach() * count / (count - 1))
         scale = self.weight * (var + self.eps).rsqrt()
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+        return (centred * scale.view(shape) + self.bias.view(shape[1:])).flatten(0, 1).to(input.dtype)
 
-    def _running(self) -> tuple[Tensor, Tensor, float]:
+    @torch.no_grad()
+    def _follow(self, means: Tensor, variances: Tensor) -> None:
+        """Update the running statistics by those of each call, [calls, C], one after the other."""
+        mean, var, momentum = self._running(self.calls)
+        for its_mean, its_var in zip(means, variances, strict=True):
+            mean.lerp_(its_mean.to(mean.dtype), momentum)
+            var.lerp_(its_var.to(var.dtype), momentum)
+
+    def _running(self, calls: int) -> tuple[Tensor, Tensor, float]:
         assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
+        self.num_batches_tracked.add_(calls)
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.momentum is not None
         return self.running_mean, self.running_var, self.momentum
+
+
+def joinable(module: nn.Module) -> bool:
+    """Whether every batch norm below `module` can take several batches for the calls that they are."""
+    norms = (norm for norm in module.modules() if isinstance(norm, _BatchNorm))
+    return all(isinstance(norm, GroupedBatchNorm) or not norm.training for norm in norms)
+
+
+@contextmanager
+def several_calls(module: nn.Module, calls: int) -> Iterator[None]:
+    """Let the grouped batch norms below `module` take a batch as `calls` equal ones, one after the other.
+
+    Statistics are those of each by itself, and the running ones follow call after call.
+    """
+    norms = [norm for norm in module.modules() if isinstance(norm, GroupedBatchNorm)]
+    for norm in norms:
+        norm.calls = calls
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.calls = 1
 
 
 def group_batch_norm(module: nn.Module, groups: int) -> None:
