@@ -47,14 +47,14 @@ class Meter:
 
     def means(self) -> dict[str, float]:
         """Average every loss part over steps and processes."""
-        names = self.losses[0]
-        means = {name: torch.stack([parts[name] for parts in self.losses]).double().mean() for name in names}
-        return {name: float(mean_of_all(mean)) for name, mean in means.items()}
+        names = list(self.losses[0])
+        means = [torch.stack([parts[name] for parts in self.losses]).double().mean() for name in names]
+        return dict(zip(names, mean_of_all(torch.stack(means)).tolist(), strict=True))
 
     def _latest(self) -> float:
         """Return the latest loss; every one since the last look must be a number."""
         first = max(0, len(self.losses) - LOOK_EVERY)
-        recent = [float(parts["loss"]) for parts in self.losses[first:]]
+        recent: list[float] = torch.stack([parts["loss"] for parts in self.losses[first:]]).tolist()
         for step, loss in enumerate(recent, start=first):
             if not math.isfinite(loss):
                 raise FloatingPointError(

@@ -38,19 +38,30 @@ class Lars(Optimizer):
         """One update; a closure is not supported."""
         assert closure is None
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, group)
+            if weights := [weight for weight in group["params"] if weight.grad is not None]:
+                self._update(weights, group)
 
-    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
-        gradient = weight.grad
-        assert gradient is not None
+    def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Step all weights of a group; on a GPU together, and without waiting for any number."""
+        gradients: tuple[Tensor, ...] | list[Tensor] = [
+            weight.grad for weight in weights if weight.grad is not None
+        ]
         if group["weight_decay"]:
-            gradient = gradient.add(weight, alpha=group["weight_decay"])
-        state = self.state[weight]
-        velocity = state.setdefault("velocity", torch.zeros_like(weight)).mul_(group["momentum"])
+            gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
+        velocities = [self._velocity(weight) for weight in weights]
+        torch._foreach_mul_(velocities, group["momentum"])
         if group["adapt"]:
-            ratio = TRUST * weight.norm() / gradient.norm()
-            gradient = gradient * torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
-        velocity.add_(gradient, alpha=group["lr"])
-        weight.sub_(velocity)
+            theirs, slopes = (torch.stack(torch._foreach_norm(every)) for every in (weights, gradients))
+            ratio = TRUST * theirs / slopes  # of each weight
+            # A number in place of ones_like would be copied to the GPU, which waits.
+            ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, torch.ones_like(ratio))
+            gradients = torch._foreach_mul(gradients, ratio.unbind())
+        torch._foreach_add_(velocities, gradients, alpha=group["lr"])
+        torch._foreach_sub_(weights, velocities)
+
+    def _velocity(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(weight)
+        velocity: Tensor = state["velocity"]
+        return velocity

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from pretrain.optim.lars import Lars
 from pretrain.optim.optimiser import optimiser
 from pretrain.settings import Settings
 
@@ -41,3 +43,19 @@ def test_sgd_decays_all_that_is_trained() -> None:
     [group] = optimiser(net, Settings(lr=0.1)).param_groups
     assert len(group["params"]) == 1
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.9, 1e-4)
+
+
+@pytest.mark.parametrize("still", ["gradient", "weight"])
+def test_lars_steps_a_weight_without_a_norm_as_it_is_and_leaves_one_without_gradient(still: str) -> None:
+    weights = [nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3, 2)), nn.Parameter(torch.ones(2, 2))]
+    weights[0].grad, weights[1].grad = torch.ones(2, 2), torch.ones(3, 2)
+    with torch.no_grad():
+        (weights[0].grad if still == "gradient" else weights[0]).zero_()
+    stepper = Lars([{"params": weights}], lr=0.5, momentum=0.9, weight_decay=0.0)
+
+    stepper.step()
+
+    expected = torch.ones(2, 2) if still == "gradient" else torch.full((2, 2), -0.5)
+    torch.testing.assert_close(weights[0].detach(), expected)
+    torch.testing.assert_close(weights[1].detach(), torch.full((3, 2), 1 - 0.5 * 0.001))
+    assert torch.equal(weights[2].detach(), torch.ones(2, 2))
