@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.models.backbone import Trunk
+from hsa_bench.core.models.batch_norm import joinable, several_calls
 from pretrain.heads import Projection, StageHead, halvings, mlp_head
 
 LAST = 4
@@ -41,6 +43,9 @@ class Encoder(nn.Module):
                 f"levels {wrong}: the backbone's earlier stages are 1 to {len(stages.stage_dims) - 1}"
             )
         self.levels = (*levels, LAST)
+        self.joined: bool | None = None
+        """Whether `each` takes batches of one shape in one pass; None: on devices other than the CPU, where
+        it would save nothing. Equal but for rounding."""
         # A third convolution in a block makes it a bottleneck, in torchvision and in timm.
         block = Bottleneck if any(".conv3." in name for name in trunk.state_dict()) else BasicBlock
         with torch.no_grad():
@@ -67,3 +72,17 @@ class Encoder(nn.Module):
         embeddings = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
         with torch.autocast(pictures.device.type, enabled=False):
             return [F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1) for z in embeddings]
+
+    def each(self, batches: Sequence[Tensor]) -> list[list[Tensor]]:
+        """Embed several batches, [N, 3, H, W] each, as if each came by itself, one after the other."""
+        rows = (list(row) for _, row in groupby(batches, key=lambda batch: batch.shape))
+        return [embeddings for row in rows for embeddings in self._alike(row)]
+
+    def _alike(self, batches: list[Tensor]) -> list[list[Tensor]]:
+        """Embed batches of one shape."""
+        joined = batches[0].device.type != "cpu" if self.joined is None else self.joined
+        if len(batches) == 1 or not joined or not joinable(self):
+            return [self(batch) for batch in batches]
+        with several_calls(self, len(batches)):
+            levels = [level.chunk(len(batches)) for level in self(torch.cat(batches))]
+        return [list(one) for one in zip(*levels, strict=True)]

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsa_bench.core.processes import gathered, own_part
+from pretrain.encoder import Encoder
 
 
 @torch.no_grad()
-def shuffled_keys(encoder: nn.Module, pictures: Tensor) -> list[Tensor]:
-    """Encode the pictures of all processes in one random order and put the keys back in theirs.
+def shuffled_keys(encoder: Encoder, views: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Encode each view of the pictures of all processes in a random order and put the keys back in theirs.
 
-    The order is drawn from torch's global CPU generator, which the loop seeds alike on all processes.
+    An order for each view, one after the other, is drawn from torch's global CPU generator, which the loop
+    seeds alike on all processes.
 
     Args:
         encoder: With grouped batch norm; gives one embedding a level.
-        pictures: This process's part, [n, 3, H, W].
+        views: This process's part of each, [n, 3, H, W].
 
     Returns:
-        Keys of each level, of all processes, [N, C], without gradient.
+        Of each view the keys of each level, of all processes, [N, C], without gradient.
     """
-    everyone = gathered(pictures)
-    order = torch.randperm(len(everyone)).to(pictures.device)
-    shuffled = own_part(everyone[order]).contiguous(memory_format=torch.channels_last)
-    return [gathered(keys)[order.argsort()] for keys in encoder(shuffled)]
+    shuffled, places = [], []
+    for view in views:
+        everyone = gathered(view)
+        order, place = _drawn(len(everyone), view.device)
+        shuffled.append(own_part(everyone[order]).contiguous(memory_format=torch.channels_last))
+        places.append(place)
+    encoded = zip(places, encoder.each(shuffled), strict=True)
+    return [[gathered(keys)[place] for keys in levels] for place, levels in encoded]
+
+
+def _drawn(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A random order, and each thing's place in it; copied to the device without waiting for it."""
+    order = torch.randperm(count)
+    both = torch.stack([order, order.argsort()])
+    if device.type == "cuda":
+        both = both.pin_memory()  # from pageable memory the copy would wait for all that the GPU has to do
+    there, back = both.to(device, non_blocking=True)
+    return there, back

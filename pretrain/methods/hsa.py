@@ -75,13 +75,17 @@ class Method(Contrastive):
         x_pq, x_pk, *x_crops = others if self.pairs else (None, None, *others)
         mixture = self._mixture(x_q, x_pq)
 
-        q = self.encoder(x_q)
-        p_q = self.encoder(x_pq) if x_pq is not None else None
-        m = self.encoder(mixture.pictures) if mixture else None
-        crops = [self.encoder(x) for x in x_crops]
-        all_k = shuffled_keys(self.key_encoder, x_k)  # of all processes
+        x_m = mixture.pictures if mixture else None
+        present = [x for x in (x_q, x_pq, x_m) if x is not None]
+        encoded = iter(self.encoder.each([*present, *x_crops]))
+        q = next(encoded)
+        p_q = next(encoded) if x_pq is not None else None
+        m = next(encoded) if mixture else None
+        crops = [*encoded]
+        keys = shuffled_keys(self.key_encoder, [x_k] if x_pk is None else [x_k, x_pk])  # of all processes
+        all_k = keys[0]
         # Without neighbours, the partner is the picture before in the batch, here as in the mixture.
-        all_p_k = shuffled_keys(self.key_encoder, x_pk) if x_pk is not None else [k.roll(1, 0) for k in all_k]
+        all_p_k = [k.roll(1, 0) for k in all_k] if x_pk is None else keys[1]
 
         weights = OWN_ONLY if self.warming or not self.pairs else self.settings.weights
         losses, parts = [], {}

@@ -33,7 +33,7 @@ class Method(Contrastive):
         """One step's loss from two views, each [N, 3, H, W]."""
         x_q, x_k = views
         [q] = self.encoder(x_q)
-        [k] = shuffled_keys(self.key_encoder, x_k)  # of all processes
+        [[k]] = shuffled_keys(self.key_encoder, [x_k])  # of all processes
         loss = info_nce(q, own_part(k), self.queue.keys.clone(), self.settings.temperature)
         self.queue.enqueue(k)
         return {"loss": loss}

@@ -23,5 +23,5 @@ class Method(Contrastive):
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         """One step's loss from two views, each [N, 3, H, W]."""
-        [z0], [z1] = (self.encoder(x) for x in views)
+        [z0], [z1] = self.encoder.each(views)
         return {"loss": nt_xent(z0, z1, self.settings.temperature)}

@@ -9,8 +9,8 @@ import torch
 from tests.pretrain.two_processes import CASES, train
 from tests.support.command import start
 
-SAMPLE = ("simclr", "hsa")
-"""HSA has all that MoCo shares out, and more."""
+SAMPLE = ("simclr", "hsa-joined")
+"""HSA has all that MoCo shares out, and more; joined passes are those of a GPU."""
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View
-from hsa_bench.core.processes import rank
+from hsa_bench.core.models.batch_norm import GroupedBatchNorm
+from hsa_bench.core.processes import rank, world
+from pretrain.encoder import Encoder
 from pretrain.loop import Training
 from pretrain.settings import Settings
 
@@ -39,6 +41,9 @@ CASES = {
         SHARED, method="simclr", head_bn="all", optimiser="lars", lr_warmup=0.5, schedule="step"
     ),
     "hsa": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,)),
+    "hsa-joined": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,)),
+    "hsa-one-part-joined": replace(SHARED, method="hsa", bn_groups=1),
+    "simclr-joined": replace(SHARED, method="simclr", head_bn="all"),
     "hsa-without-neighbours": replace(SHARED, method="hsa", neighbours=False, accumulate=2, bn_groups=2),
 }
 
@@ -48,8 +53,19 @@ def train(case: str, folder: Path) -> Training:
     backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-cifar"))
     ctx = Context(data_root=folder, cache=folder)
     training = Training(CASES[case], backbone, images, View(32, 32), 0, ctx)
+    if case.endswith("joined") and world() > 1:
+        join_passes(training)
     training.run(folder / "resume")
     return training
+
+
+def join_passes(training: Training) -> None:
+    """Let it compute as it does on a GPU: several batches in one pass, all parts of batch norm at once."""
+    for module in training.method.modules():
+        if isinstance(module, Encoder):
+            module.joined = True
+        elif isinstance(module, GroupedBatchNorm):
+            module.at_once = True
 
 
 if __name__ == "__main__":
