@@ -15,6 +15,7 @@ from eval_tasks._shared.frozen import FrozenTask
 from eval_tasks._shared.one_thread import one_thread
 from eval_tasks._shared.protocol_text import centre_crop, random_crop, trunk
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import on_device
 from hsa_bench.core.data.image_set import Classification, ImageSet, balanced
 from hsa_bench.core.data.views import random_view, views_of
 from hsa_bench.core.features.extract import FeatureSet
@@ -126,7 +127,7 @@ class Geometry(FrozenTask):
         parts = [rows[low : low + BATCH] for low in range(0, len(rows), BATCH)]
         for part in ctx.track(parts, f"views of {backbone.label}", len(parts)):
             drawn = [views_of(images, [view, view], 0, 0, row)[0] for row in part]
-            x = torch.stack([v for pair in drawn for v in pair])
+            x = on_device(torch.stack([v for pair in drawn for v in pair]), view.normalise, ctx.device)
             found.append(frozen_forward(backbone.module, x, ctx.device, self.precision).cpu())
         unit = normalize(torch.cat(found), dim=1)
         return unit[0::2], unit[1::2]

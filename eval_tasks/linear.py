@@ -15,6 +15,7 @@ from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._linear.recipes import RECIPES
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import on_device
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import stream
 from hsa_bench.core.data.views import random_view
@@ -135,14 +136,15 @@ class Linear(GridTask):
             self.smallest,
             self.flip,
         )
-        loader = stream(train, [view], self.batch, seed, steps, ctx.workers)
+        loader = stream(train, [view], self.batch, seed, steps, ctx)
         curve: list[float] = []
         batches = ctx.track(loader, f"{self.name} on {backbone.label}", steps)
         for step in range(steps):
             whole = min(self.batch, size - step % per_epoch * self.batch)
             mine = len(own_range(whole))
             with together():
-                (x,), _, index = next(batches)
+                (pixels,), _, index = next(batches)
+                x = on_device(pixels, view.normalise, ctx.device)
                 seen = frozen_forward(backbone.module, x, ctx.device, self.precision)[:mine]
             grid.step(
                 gathered_shares(seen, whole),

@@ -17,6 +17,7 @@ from eval_tasks._finetune.settings import SemisupSettings
 from eval_tasks._shared.outcome import score_test_images, training_loss
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.decode_check import check_decoding
+from hsa_bench.core.data.device_views import normalised
 from hsa_bench.core.data.image_set import (
     Classification,
     ImageSet,
@@ -175,7 +176,8 @@ class Semisup(SemisupSettings):
         by_step = self.budget == "steps"
         batch = min(self.batch, len(labelled))
         view = random_view(self.view, backbone.card, self.smallest, self.flip)
-        train = stream(labelled, [view], batch, seed, steps, ctx.workers, drop_last=by_step)
+        loader = stream(labelled, [view], batch, seed, steps, ctx, drop_last=by_step)
+        train = normalised(loader, view.normalise, ctx.device)
         with forked(seed, "fine-tune"):  # for the head, and for networks that draw, e.g. dropout
             network = with_head(backbone, len(labelled.classes), self.init_std).to(ctx.device)
             losses = fine_tune(
@@ -189,8 +191,9 @@ class Semisup(SemisupSettings):
 
     def scores(self, network: nn.Module, images: ImageSet, backbone: Backbone, ctx: Context) -> Tensor:
         """Logits of images through the centre view, [N, C]."""
-        batches = ordered(images, centre_view(self.view, backbone.card), TEST_BATCH, ctx.workers)
-        return logits(network, batches, ctx.device)
+        view = centre_view(self.view, backbone.card)
+        batches = ordered(images, view, TEST_BATCH, ctx.workers, ctx.device)
+        return logits(network, normalised(batches, view.normalise, ctx.device), ctx.device)
 
     def optimiser(self, network: nn.Sequential, rates: Rates) -> torch.optim.Optimizer:
         """SGD with the trunk's and the head's rate."""

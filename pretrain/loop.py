@@ -14,9 +14,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import on_device
 from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.data.reads import Reads, noted_beside
-from hsa_bench.core.data.views import CentreView, View, centre_view
+from hsa_bench.core.data.views import CentreView, Normalise, View, centre_view
 from hsa_bench.core.errors import DamagedResume, PretrainingError
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.backbone import Backbone
@@ -134,7 +136,7 @@ class Training:
         losses: list[dict[str, Tensor]] = []
         with count_step(self.progress, enabled=self.counting and step == 0):
             for part in range(accumulate):
-                views = [self._on_device(view) for view in next(loader)]
+                views = next(loader)
                 with self.fabric.no_backward_sync(self.stepping, enabled=part + 1 < accumulate):
                     with forked(self.seed, "step", epoch, step * accumulate + part):
                         parts = self.stepping(views)
@@ -205,20 +207,19 @@ class Training:
 
     def _batches(self, epochs: range) -> Iterator[list[Tensor]]:
         """Load and augment the images of these epochs, each process its own parts of every batch."""
-        settings, size, card = self.settings, self.view.size, self.backbone.card
+        settings, size, device = self.settings, self.view.size, self.fabric.device
         augment = AUGMENTATIONS[settings.augment]
         views = ContrastiveViews(
             self.images,
-            augment(size, card, 1.0),
+            augment(size, 1.0),
             self.progress.neighbours,
-            tuple(augment(crop, card, crop / size) for crop in self.method.crops),
+            tuple(augment(crop, crop / size) for crop in self.method.crops),
             self.seed,
         )
         places = OwnParts(len(self.images), settings.batch, settings.accumulate, self.seed, epochs)
-        return iter(batches(views, places, self.ctx.workers, pin=self.fabric.device.type == "cuda"))
-
-    def _on_device(self, view: Tensor) -> Tensor:
-        return view.to(self.fabric.device, memory_format=torch.channels_last, non_blocking=True)
+        normalise = Normalise(self.backbone.card)
+        for sent in batches(views, places, self.ctx.workers, pinned(device)):
+            yield [on_device(view, normalise, device) for view in sent]
 
     @property
     def _plain(self) -> CentreView:

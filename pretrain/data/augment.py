@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from hsa_bench.core.data.views import Normalise, Transform
-from hsa_bench.core.models.preprocess import Preprocess
+from hsa_bench.core.data.drawn_view import DrawnView, Numbers
 from pretrain.data.photometric import Blur, ColourJitter, Flip, Grey, RandomViews, Step
 
 Augmentation = Literal["moco-v2", "moco-v2-cifar", "simclr", "simclr-cifar", "digits"]
@@ -21,40 +20,39 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
-def moco_v2(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+def moco_v2(size: int, share: float = 1.0) -> DrawnView:
     """MoCo v2's "aug+" (facebookresearch/moco main_moco.py:328-345 @132aea9), which HSA uses too.
 
     Args:
         size: Side of the crop, px.
-        card: What the weights expect.
         share: Scales the range of the crop's area, for small crops (haohang96/moco_group_ShuffleBN, branch
             mc @c6ada30: 192 of 224 px has 0.172 to 0.857).
     """
     steps: list[Step] = [ColourJitter(0.4, 0.1), Grey(), Blur(), Flip()]
-    return RandomViews(size, (0.2 * share, share), steps, card)
+    return RandomViews(size, (0.2 * share, share), steps)
 
 
-def moco_v2_cifar(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+def moco_v2_cifar(size: int, share: float = 1.0) -> DrawnView:
     """MoCo's for CIFAR-10, without blur (facebookresearch/moco colab/moco_cifar10_demo.ipynb @f736491)."""
-    return RandomViews(size, (0.08 * share, share), [Flip(), ColourJitter(0.4, 0.1), Grey()], card)
+    return RandomViews(size, (0.08 * share, share), [Flip(), ColourJitter(0.4, 0.1), Grey()])
 
 
-def simclr(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+def simclr(size: int, share: float = 1.0) -> DrawnView:
     """SimCLR's at colour strength 1 (google-research/simclr data_util.py:61-180,369-444 @383d414).
 
     Brightness is multiplied and hue shifted as torchvision does it. The blur is PIL's, three box blurs in
     place of a sampled Gaussian a tenth of the side wide.
     """
     steps: list[Step] = [Flip(), ColourJitter(0.8, 0.2), Grey(), Blur()]
-    return RandomViews(size, (0.08 * share, share), steps, card)
+    return RandomViews(size, (0.08 * share, share), steps)
 
 
-def simclr_cifar(size: int, card: Preprocess, share: float = 1.0) -> Transform:
+def simclr_cifar(size: int, share: float = 1.0) -> DrawnView:
     """SimCLR's for CIFAR-10: strength 0.5, no blur (google-research/simclr README.md:78-86 @383d414)."""
-    return RandomViews(size, (0.08 * share, share), [Flip(), ColourJitter(0.4, 0.1), Grey()], card)
+    return RandomViews(size, (0.08 * share, share), [Flip(), ColourJitter(0.4, 0.1), Grey()])
 
 
-class Digits:
+class Digits(DrawnView):
     """Ours, for small digits: mild crops, strong changes of light, nearly always grey; no flips, no blur.
 
     A mirrored digit is another sign, and half of it is none; its colours mean nothing, and left in they are
@@ -70,24 +68,31 @@ class Digits:
     grey = 0.9
     """Share of views without colour."""
 
-    def __init__(self, size: int, card: Preprocess, share: float = 1.0) -> None:
+    def __init__(self, size: int, share: float = 1.0) -> None:
         self.area = (self.smallest * share, share)
-        self.size = (size, size)
-        self.normalise = Normalise(card)
+        self.side = size
 
-    def __call__(self, picture: Image.Image) -> Tensor:
+    def draw(self, size: tuple[int, int]) -> Numbers:
+        """Draw the box and the factors of brightness, contrast and saturation, 0 for grey."""
         draw = torch.rand(9).tolist()
-        box = self._box(picture.size, draw[:4])
-        x = np.asarray(picture.resize(self.size, Image.Resampling.BILINEAR, box), dtype=np.float32)
         jitter = self.jitter if draw[4] < 0.8 else 0.0
         brightness, contrast, saturation = (1 + jitter * (2 * u - 1) for u in draw[5:8])
-        x = x * brightness  # [H, W, 3] in 0 … 255
-        grey = x @ LUMA  # [H, W]
         if draw[8] < self.grey:
             saturation = 0.0
+        return [*self._box(size, draw[:4]), brightness, contrast, saturation]
+
+    def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
+        left, top, right, bottom = numbers[:4]
+        whole = (self.side, self.side)
+        return picture.resize(whole, Image.Resampling.BILINEAR, (left, top, right, bottom))
+
+    def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
+        brightness, contrast, saturation = numbers[4:]
+        x = np.asarray(cut, dtype=np.float32) * brightness  # [H, W, 3] in 0 … 255
+        grey = x @ LUMA  # [H, W]
         x = saturation * x + (1 - saturation) * grey[..., None]
         x = contrast * x + (1 - contrast) * grey.mean()
-        return self.normalise(torch.from_numpy(np.rint(x.clip(0, 255)).astype(np.uint8)).permute(2, 0, 1))
+        return np.rint(x.clip(0, 255)).astype(np.uint8)
 
     def _box(self, size: tuple[int, int], draw: list[float]) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of a crop, px."""
@@ -99,7 +104,7 @@ class Digits:
         return left, top, left + width, top + height
 
 
-AUGMENTATIONS: dict[str, Callable[[int, Preprocess, float], Transform]] = {
+AUGMENTATIONS: dict[str, Callable[[int, float], DrawnView]] = {
     "moco-v2": moco_v2,
     "moco-v2-cifar": moco_v2_cifar,
     "simclr": simclr,

@@ -72,7 +72,7 @@ class OwnParts(Sampler[list[tuple[int, int]]]):
 
 
 def batches(views: ContrastiveViews, places: OwnParts, workers: int, pin: bool) -> DataLoader[list[Tensor]]:
-    """Lists of views, each [N, 3, H, W], from one loader whose processes start once."""
+    """Lists of views, each uint8 [N, S, S, 3], from one loader whose processes start once."""
     return DataLoader(
         cast(Dataset[list[Tensor]], views),
         batch_sampler=places,

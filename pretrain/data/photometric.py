@@ -6,79 +6,108 @@ Every draw is from torch's global generator, in v2's order; a test holds the two
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from torch import Tensor
 
-from hsa_bench.core.data.views import Normalise, random_box
-from hsa_bench.core.models.preprocess import Preprocess
-
-Step = Callable[[Image.Image], Image.Image]
+from hsa_bench.core.data.drawn_view import DrawnView, Numbers, cropped, happens, random_box, uniform
 
 
-def _happens(probability: float) -> bool:
-    return torch.rand(1).item() < probability
+class Step(ABC):
+    """A change of a view: numbers, drawn in v2's order, and the pixels that follow from them."""
+
+    count: ClassVar[int]
+    """Numbers that it draws for each view."""
+
+    @abstractmethod
+    def draw(self) -> Numbers:
+        """Draw from torch's global generator."""
+
+    @abstractmethod
+    def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
+        """Change a view by PIL."""
 
 
-def _uniform(low: float, high: float) -> float:
-    return torch.empty(1).uniform_(low, high).item()
+class RandomViews(DrawnView):
+    """A random crop, resized to the square, then steps."""
 
-
-class RandomViews:
-    """A random crop, resized to the square, then steps, then the card's normalisation."""
-
-    def __init__(self, size: int, area: tuple[float, float], steps: Sequence[Step], card: Preprocess) -> None:
+    def __init__(self, size: int, area: tuple[float, float], steps: Sequence[Step]) -> None:
         """Put it together.
 
         Args:
             size: Side of the square, px.
             area: Least and largest share of the picture that a crop covers.
             steps: What follows the crop, in order.
-            card: What the weights expect.
         """
-        self.size = (size, size)
+        self.side = size
         self.area = area
         self.steps = tuple(steps)
-        self.normalise = Normalise(card)
+        ends = [*accumulate((step.count for step in steps), initial=4)]
+        self.places = tuple(slice(*both) for both in pairwise(ends))
 
-    def pixels(self, picture: Image.Image) -> Image.Image:
-        """The view before it is normalised."""
-        view = picture.crop(random_box(picture.size, self.area))
-        view = view.resize(self.size, Image.Resampling.BILINEAR)
+    def draw(self, size: tuple[int, int]) -> Numbers:
+        numbers: Numbers = [*random_box(size, self.area)]
         for step in self.steps:
-            view = step(view)
-        return view
+            numbers += step.draw()
+        return numbers
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        return self.normalise(self.pixels(picture))
+    def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
+        return cropped(picture, numbers, self.side)
+
+    def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
+        for step, place in zip(self.steps, self.places, strict=True):
+            cut = step.pixels(cut, numbers[place])
+        return np.array(cut)
 
 
-class Flip:
+class Flip(Step):
     """Mirrored, in one of two views."""
 
-    def __call__(self, view: Image.Image) -> Image.Image:
-        return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if _happens(0.5) else view
+    count = 1
+
+    def draw(self) -> Numbers:
+        return [float(happens(0.5))]
+
+    def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
+        return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if numbers[0] else view
 
 
-class Grey:
+class Grey(Step):
     """Without colour, in one of five views."""
 
-    def __call__(self, view: Image.Image) -> Image.Image:
-        return view.convert("L").convert("RGB") if _happens(0.2) else view
+    count = 1
+
+    def draw(self) -> Numbers:
+        return [float(happens(0.2))]
+
+    def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
+        return view.convert("L").convert("RGB") if numbers[0] else view
 
 
-class Blur:
+class Blur(Step):
     """Blurred by PIL with a radius from 0.1 to 2 px, in one of two views (moco/loader.py @132aea9)."""
 
-    def __call__(self, view: Image.Image) -> Image.Image:
-        return view.filter(ImageFilter.GaussianBlur(_uniform(0.1, 2.0))) if _happens(0.5) else view
+    count = 1
+
+    def draw(self) -> Numbers:
+        """Draw the radius, px; 0 for none."""
+        return [uniform(0.1, 2.0) if happens(0.5) else 0.0]
+
+    def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
+        return view.filter(ImageFilter.GaussianBlur(numbers[0])) if numbers[0] else view
 
 
-class ColourJitter:
+class ColourJitter(Step):
     """Brightness, contrast, saturation and hue changed in random order, in four of five views."""
+
+    count = 8
+    unchanged: ClassVar[Numbers] = [*[-1.0] * 4, *[1.0] * 3, 0.0]
 
     def __init__(self, strength: float, hue: float) -> None:
         """Set the ranges.
@@ -90,14 +119,22 @@ class ColourJitter:
         self.strength = strength
         self.hue = hue
 
-    def __call__(self, view: Image.Image) -> Image.Image:
-        if not _happens(0.8):
-            return view
+    def draw(self) -> Numbers:
+        """Draw which of the four comes first, second, …, -1 for none; then their amounts.
+
+        Amounts are three factors and the shift of hue in PIL's levels, 0 to 255.
+        """
+        if not happens(0.8):
+            return self.unchanged
         order = torch.randperm(4).tolist()
         low, high = max(0.0, 1 - self.strength), 1 + self.strength
-        factors = (*(_uniform(low, high) for _ in range(3)), _uniform(-self.hue, self.hue))
-        for which in order:
-            view = CHANGES[which](view, factors[which])
+        factors = [uniform(low, high) for _ in range(3)]
+        return [*order, *factors, int(uniform(-self.hue, self.hue) * 255) % 256]
+
+    def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
+        for which in map(int, numbers[:4]):
+            if which >= 0:
+                view = CHANGES[which](view, numbers[4 + which])
         return view
 
 
@@ -114,9 +151,9 @@ def _saturation(view: Image.Image, factor: float) -> Image.Image:
     return Image.blend(view.convert("L").convert("RGB"), view, factor)
 
 
-def _hue(view: Image.Image, turn: float) -> Image.Image:
+def _hue(view: Image.Image, levels: float) -> Image.Image:
     coded = np.array(view.convert("HSV"))  # [H, W, 3]
-    coded[..., 0] += np.uint8(int(turn * 255) % 256)  # wraps around
+    coded[..., 0] += np.uint8(levels)  # wraps around
     return Image.frombytes("HSV", view.size, coded.tobytes()).convert("RGB")
 
 

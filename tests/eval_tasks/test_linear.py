@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from eval_tasks import linear
 from eval_tasks._linear.recipes import RECIPES
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import normalised
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import ordered, shuffled
 from hsa_bench.core.data.views import View, centre_view, random_view
@@ -103,12 +104,13 @@ def test_the_published_rate_equals_a_plain_loop_of_mocos_script(
     sgd = torch.optim.SGD(fc.parameters(), 0.5, momentum=0.9, weight_decay=0)
     schedule = torch.optim.lr_scheduler.MultiStepLR(sgd, [3, 4], gamma=0.1)
     view = View(size=16, resize=16)
-    ((test, truth, _),) = ordered(colours.test, centre_view(view, Preprocess()), 18)
+    centre, crops = centre_view(view, Preprocess()), [random_view(view, Preprocess(), smallest=0.3)]
+    ((test, truth, _),) = normalised(ordered(colours.test, centre, 18), centre.normalise, "cpu")
     accuracy = []
     tiny.module.eval()
     for epoch in range(5):
-        crops = [random_view(view, Preprocess(), smallest=0.3)]
-        for (x,), y, _ in shuffled(colours.train, crops, 10, seed=3, epoch=epoch):
+        drawn = shuffled(colours.train, crops, 10, seed=3, epoch=epoch)
+        for (x,), y, _ in normalised(drawn, centre.normalise, "cpu"):
             loss = cross_entropy(fc(tiny.module(x).detach()), y)
             sgd.zero_grad()
             loss.backward()

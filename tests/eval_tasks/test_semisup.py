@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from eval_tasks import semisup
 from eval_tasks._finetune.finetune import Rates, with_head
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import normalised
 from hsa_bench.core.data.image_set import Classification, label_subset, subset_hash
 from hsa_bench.core.data.loading import ordered, shuffled
 from hsa_bench.core.data.views import View, centre_view, random_view
@@ -88,7 +89,8 @@ def test_it_equals_a_plain_loop_of_torch(tiny: Backbone, colours: Classification
     net.train()
     step = 0
     for epoch in range(3):  # 18 labelled images, batch 6: three steps each
-        for (x,), y, _ in shuffled(subset, crops, 6, seed=2, epoch=epoch):
+        batches = shuffled(subset, crops, 6, seed=2, epoch=epoch)
+        for (x,), y, _ in normalised(batches, crops[0].normalise, "cpu"):
             if step == 8:
                 break
             loss = cross_entropy(net(x), y)
@@ -99,7 +101,8 @@ def test_it_equals_a_plain_loop_of_torch(tiny: Backbone, colours: Classification
             schedule.step()
             step += 1
     net.eval()
-    ((x,), _, _) = next(iter(ordered(colours.test, centre_view(view, Preprocess()), 18)))
+    centre = centre_view(view, Preprocess())
+    ((x,), _, _) = next(normalised(ordered(colours.test, centre, 18), centre.normalise, "cpu"))
     assert np.allclose(scores(found), net(x).detach().max(1).values, atol=1e-3)
     assert found.effective["subset"] == subset_hash(colours.train.examples, drawn)
 

@@ -16,7 +16,7 @@ from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.data.views import View
+from hsa_bench.core.data.views import Normalise, View
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
 from pretrain.data.augment import AUGMENTATIONS
@@ -68,10 +68,11 @@ def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Conte
     f_q, f_k = load(Plain(), ours.method.encoder), load(Plain(), ours.method.encoder)
     queue = ours.method.queue.keys.clone()  # [C, K]
     momentum = [torch.zeros_like(p) for p in f_q.parameters()]
-    views = ContrastiveViews(images, AUGMENTATIONS["digits"](32, backbone.card, 1.0), None, (), 3)
+    views = ContrastiveViews(images, AUGMENTATIONS["digits"](32, 1.0), None, (), 3)
     loader = batches(views, OwnParts(80, 16, 1, 3, range(epochs)), 0, False)
     losses = []
-    for step, (x_q, x_k) in enumerate(loader):
+    for step, pixels in enumerate(loader):
+        x_q, x_k = (Normalise(backbone.card).batch(view) for view in pixels)
         q = f_q.on_devices(x_q.double(), 4)
         with torch.no_grad(), forked(3, "step", step // 5, step % 5):
             shuffle = torch.randperm(16)

@@ -9,19 +9,29 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import SeededEpochs, SeededViews, Transform
 from hsa_bench.core.processes import own_range
 from hsa_bench.core.seed import derive, generator
 
 Batch = tuple[list[Tensor], Tensor, Tensor]
-"""Views, each [B, 3, H, W]; labels [B]; indices into the image set [B]: what collating items gives."""
+"""Views, each uint8 [B, S, S, 3]; labels [B]; indices into the image set [B]: what collating items gives."""
 
 
-def ordered(images: ImageSet, transform: Transform, batch: int, workers: int = 0) -> DataLoader[Batch]:
+def ordered(
+    images: ImageSet, transform: Transform, batch: int, workers: int = 0, device: str = "cpu"
+) -> DataLoader[Batch]:
     """Every image once, in data set order."""
     views = SeededViews(images, [transform], seed=0, epoch=0)
-    return DataLoader(cast(Dataset[Batch], views), batch_size=batch, num_workers=workers)
+    return DataLoader(
+        cast(Dataset[Batch], views), batch_size=batch, num_workers=workers, pin_memory=pinned(device)
+    )
+
+
+def pinned(device: str | torch.device) -> bool:
+    """Whether batches for a device belong in page-locked memory, from which they travel beside other work."""
+    return torch.device(device).type == "cuda"
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
@@ -85,7 +95,7 @@ def stream(
     batch: int,
     seed: int,
     steps: int,
-    workers: int = 0,
+    ctx: Context,
     drop_last: bool = False,
 ) -> DataLoader[Batch]:
     """`steps` batches: those of `shuffled` for epoch 0, 1, …, from one loader whose workers start once."""
@@ -93,5 +103,6 @@ def stream(
     return DataLoader(
         cast(Dataset[Batch], views),
         batch_sampler=EpochBatches(len(images), batch, seed, steps, drop_last),
-        num_workers=workers,
+        num_workers=ctx.workers,
+        pin_memory=pinned(ctx.device),
     )

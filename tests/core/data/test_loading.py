@@ -1,13 +1,16 @@
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 
+from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import normalised
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.loading import Batch, EpochBatches, ordered, shuffled, stream
-from hsa_bench.core.data.views import View, centre_view, random_view
+from hsa_bench.core.data.views import Normalise, View, centre_view, random_view
 from hsa_bench.core.models.preprocess import Preprocess
 
 VIEW = View(size=8, resize=8)
@@ -35,6 +38,17 @@ def test_ordered_gives_every_image_once_in_order() -> None:
     assert torch.cat([b[1] for b in batches]).tolist() == [0, 1] * 5
 
 
+def test_views_travel_as_bytes_and_become_the_input_that_the_card_asks_for(ctx: Context) -> None:
+    card = Preprocess(channels="BGR")
+    view = random_view(VIEW, card)
+    (sent,) = stream(small_set(), [view], 4, seed=2, steps=1, ctx=ctx)
+    ((pixels,), *rest), ((x,), *same_rest) = sent, next(normalised([sent], view.normalise, "cpu"))
+    assert (pixels.dtype, pixels.shape) == (torch.uint8, (4, 8, 8, 3))
+    assert torch.equal(x, torch.stack([Normalise(card)(p.permute(2, 0, 1)) for p in pixels]))
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert all(a is b for a, b in zip(rest, same_rest, strict=True))
+
+
 def test_an_epoch_visits_every_image_once_in_an_order_of_its_own() -> None:
     orders = [
         torch.cat([b[2] for b in shuffled(small_set(), CROPS, 4, seed=0, epoch=epoch)]).tolist()
@@ -53,10 +67,12 @@ def test_workers_change_nothing() -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("drop_last", [True, False])
-def test_a_stream_is_the_epochs_one_after_another(drop_last: bool) -> None:
+def test_a_stream_is_the_epochs_one_after_another(drop_last: bool, ctx: Context) -> None:
     images, per_epoch = small_set(), 2 if drop_last else 3
     steps = 2 * per_epoch + 1
-    found = list(stream(images, CROPS, 4, seed=3, steps=steps, workers=2, drop_last=drop_last))
+    found = list(
+        stream(images, CROPS, 4, seed=3, steps=steps, ctx=replace(ctx, workers=2), drop_last=drop_last)
+    )
     epochs = (shuffled(images, CROPS, 4, seed=3, epoch=e, drop_last=drop_last) for e in range(3))
     expected = list(chain.from_iterable(epochs))[:steps]
     assert len(found) == steps

@@ -1,0 +1,82 @@
+"""Views whose random numbers are drawn before any pixel, so that PIL or a device can make the same view."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+Numbers = list[float]
+"""What one view was drawn to be. The first four are its box: left, top, right, bottom, px."""
+
+LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
+"""Of width over height of a random crop, as torchvision has it."""
+
+
+class DrawnView(ABC):
+    """A random view: numbers, drawn from torch's global generator, and the pixels that follow from them."""
+
+    @abstractmethod
+    def draw(self, size: tuple[int, int]) -> Numbers:
+        """Draw for a picture of this width and height, px; as many numbers for every picture."""
+
+    @abstractmethod
+    def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
+        """Crop and resize to the square."""
+
+    def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
+        """Do all that follows the crop, [S, S, 3]."""
+        return np.array(cut)
+
+    def pixels(self, picture: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
+        """The view before it is normalised, [S, S, 3]."""
+        return self.change(self.cut(picture, numbers), numbers)
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        """A view as it travels, uint8 [S, S, 3]."""
+        return torch.from_numpy(self.pixels(picture, self.draw(picture.size)))
+
+
+def random_box(size: tuple[int, int], area: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a random crop, px: the draws of torchvision's RandomResizedCrop.
+
+    Args:
+        size: Width and height of the picture.
+        area: Least and largest share of it that a crop covers.
+    """
+    width, height = size
+    for _ in range(10):
+        target = width * height * torch.empty(1).uniform_(*area).item()
+        ratio = torch.exp(torch.empty(1).uniform_(*LOG_RATIO)).item()
+        w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            top = int(torch.randint(0, height - h + 1, (1,)))
+            left = int(torch.randint(0, width - w + 1, (1,)))
+            return left, top, left + w, top + h
+    w = min(width, round(height * 4 / 3))  # fall back to the centre, at an allowed ratio
+    h = min(height, round(width * 4 / 3))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def happens(probability: float) -> bool:
+    """Draw whether something does."""
+    return torch.rand(1).item() < probability
+
+
+def uniform(low: float, high: float) -> float:
+    """Draw a number of a range."""
+    return torch.empty(1).uniform_(low, high).item()
+
+
+def cropped(
+    picture: Image.Image, numbers: Numbers, side: int, mode: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """Cut the box of whole pixels out, so that nothing beyond it counts, and resize it to a square."""
+    left, top, right, bottom = map(int, numbers[:4])
+    return picture.crop((left, top, right, bottom)).resize((side, side), mode)
