@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST := $(RUN) -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := demo
-.PHONY: help setup demo reproduce unit test test-all bench check clean
+.PHONY: help setup demo reproduce unit test test-all bench device check clean
 
 help:
 	@echo "make demo       pretrain, evaluate and report at toy size"
@@ -16,6 +16,7 @@ help:
 	@echo "make test       what every change must pass: format, types, import rules, tests"
 	@echo "make test-all   the same and the long campaigns"
 	@echo "make bench      speed, as ratios to a peer"
+	@echo "make device     on a node with a GPU: is it right there, and how fast? docs/device.md"
 	@echo "make reproduce  the CIFAR-10 ablation, hours"
 	@echo "make setup      the environment alone; make clean removes it and runs/"
 
@@ -38,6 +39,17 @@ test: check
 bench: $(READY)
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[bench]"
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) OMP_WAIT_POLICY=active $(RUN) -m pytest --benchmark-enable --benchmark-only -s tests/benchmarks
+
+# Uses the Python and the torch of the node it runs on, and wheels that tools/offline.py packed, where WHEELS names
+# their folder: docs/device.md. DEVICE=cpu TINY=1 rehearses it.
+PIECE ?= all
+OUT ?= runs/device
+DEVICE ?= cuda
+SECONDS ?= 540
+DEVICE_OPTIONS = --piece $(PIECE) --out "$(OUT)" --device $(DEVICE) --seconds $(SECONDS)
+device:
+	PYTHONPATH="$(CURDIR)$(if $(WHEELS),:$(WHEELS))" $(PYTHON) -W default -m tools.device $(DEVICE_OPTIONS) \
+		$(if $(TINY),--tiny) $(if $(FORCE),--force)
 
 test-all: check
 	$(PYTEST) --durations=15

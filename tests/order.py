@@ -20,6 +20,7 @@ LONG = (
     "suite/test_reproduce.py",
     "pretrain/test_processes.py",
     "core/runs/test_runner.py",
+    "test_device_command.py",
     "test_checkpoints_command.py",
 )
 """Files that take the longest, the longest first: half a minute or more each."""

@@ -1,0 +1,1 @@
+"""`make device`: is the suite right, and is it fast, on the accelerator of this node? See docs/device.md."""

@@ -1,0 +1,82 @@
+"""The command behind `make device`: pieces of under ten minutes each, which go on where they were stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tools.device.piece import Call, Piece
+
+HELP = "Measure on this node's accelerator whether the suite is right and fast: docs/device.md."
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="make device", description=HELP)
+    parser.add_argument("--piece", default="all", help="its number, or all (PIECE)")
+    parser.add_argument("--out", type=Path, default=Path("runs/device"), help="folder for tables (OUT)")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu for a rehearsal (DEVICE)")
+    parser.add_argument("--tiny", action="store_true", help="everything as small as can be (TINY=1)")
+    parser.add_argument("--seconds", type=float, default=540, help="after which nothing begins (SECONDS)")
+    parser.add_argument("--force", action="store_true", help="also what stands in docs already (FORCE=1)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Do the pieces that are asked for; 0 where all is done and right, 1 where not, 2 for a wrong option."""
+    began, asked = time.monotonic(), parsed(arguments)
+    if asked.seconds <= 0:
+        return refused(f"--seconds {asked.seconds:g}: must be above zero")
+    import torch  # not before: --help and a wrong option need none
+
+    from hsa_bench.core.devices import fault_of
+    from hsa_bench.core.processes import join
+    from tools.device.find_pieces import found
+    from tools.device.piece import Call
+
+    if fault := fault_of(asked.device):
+        return refused(f"--device {asked.device}: {fault}; DEVICE=cpu TINY=1 rehearses all of it")
+    pieces = found()
+    if asked.piece != "all" and asked.piece not in map(str, pieces):
+        return refused(f"--piece {asked.piece}: there are {', '.join(map(str, pieces))}, and all")
+    call = Call(asked.device, asked.tiny, asked.out.absolute(), began + asked.seconds)
+    if join(call.device).startswith("cuda"):  # float32 is float32 from here on
+        torch.cuda.set_device(torch.device(call.device))
+    chosen = [p for number, p in pieces.items() if asked.piece in ("all", str(number))]
+    return max([one(piece, call, asked.force or asked.tiny) for piece in chosen], default=0)
+
+
+def one(piece: Piece, call: Call, forced: bool) -> int:
+    """Do a piece as far as there is time; 1 where something is left or failed. A missed aim is only told."""
+    from tools.device.find_pieces import standing
+    from tools.device.kept import Kept
+    from tools.device.made import made
+
+    if not forced and (stands := standing(piece.number)):
+        print(f"{piece.title}: stands in docs/benchmarks-device.md ({stands}); FORCE=1 measures it again")
+        return 0
+    kept = Kept(call.out / f"piece-{piece.number}", piece.title, made(call.device, call.tiny))
+    began = time.monotonic()
+    left = piece.run(call, kept)
+    kept.write_tables()
+    wrong = kept.wrong()
+    print(f"{piece.title}: {len(kept.parts)} parts, {time.monotonic() - began:.0f} s: {kept.folder}/table.md")
+    for line in (*wrong, *kept.missed()):
+        print(f"  {line}")
+    if left:
+        print(f"  left: {', '.join(left)}; the same command goes on with them")
+    return int(bool(left or wrong))
+
+
+def refused(why: str) -> int:
+    """Say what is wrong with an option."""
+    print(f"make device: {why}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

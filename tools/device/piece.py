@@ -1,0 +1,42 @@
+"""What a piece of `make device` is, and what a call of it has: a device, a folder, and so much time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.device.kept import Kept
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a person asked for."""
+
+    device: str
+    tiny: bool
+    """Whether everything is as small as can be, to see that it works."""
+    out: Path
+    until: float
+    """On the monotonic clock: nothing begins that would not end by then."""
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.until - time.monotonic()
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether something that takes so long may begin; tiny things always may, while there is any time."""
+        return self.left > (0 if self.tiny else seconds)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A question to a device, answered part by part."""
+
+    number: int
+    name: str
+    title: str
+    run: Callable[[Call, Kept], list[str]]
+    """Does what is missing while there is time; returns the parts that are left."""

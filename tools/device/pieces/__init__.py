@@ -1,0 +1,1 @@
+"""One file, one piece of `make device`: it defines `PIECE`."""

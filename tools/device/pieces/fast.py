@@ -1,0 +1,23 @@
+"""Piece 2: how fast is the suite on this device? Throughput, ratios to peers in the same run, peak memory."""
+
+from __future__ import annotations
+
+from tools.device.kept import Kept
+from tools.device.measured import measure
+from tools.device.piece import Call, Piece
+from tools.device.speed import frozen, heads, searching, stepping, views
+
+MEASUREMENTS = (
+    *frozen.MEASUREMENTS,
+    *stepping.MEASUREMENTS,
+    *searching.MEASUREMENTS,
+    *heads.MEASUREMENTS,
+    *views.MEASUREMENTS,
+)
+
+
+def _run(call: Call, kept: Kept) -> list[str]:
+    return measure(MEASUREMENTS, call, kept)
+
+
+PIECE = Piece(2, "fast", "Piece 2: fast?", _run)

@@ -1,0 +1,1 @@
+"""What piece 2 measures, one file an idea."""
