@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hsa_bench.core.results.device import NOT_STATED
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import Collected
+from reports.run_folder.devices import devices, precisions, unlike
 from reports.run_folder.grid import Cell, Grid, lay_out
 from reports.sections.tables import parts, score, stated
 from reports.statistics.adjust import adjusted
@@ -16,6 +18,9 @@ from reports.statistics.difference import Difference, Significance, difference
 from reports.writing.table import MISSING, Table, code, plain, pvalue, setting, signed
 
 SHOWN_SETTINGS = 4
+
+PRECISION = "precision"
+"""A setting that is named with the devices."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +101,32 @@ def _unlike(one: Cell, other: Cell) -> str:
     changed = [
         f"{code(name)} {setting(a)} → {setting(b)}"
         for name in {**first.spec.settings, **second.spec.settings}
-        if (a := first.spec.settings.get(name)) != (b := second.spec.settings.get(name))
+        if name != PRECISION and (a := first.spec.settings.get(name)) != (b := second.spec.settings.get(name))
     ]
     found += changed[:SHOWN_SETTINGS]
     if len(changed) > SHOWN_SETTINGS:
         found.append(f"{len(changed) - SHOWN_SETTINGS} further settings")
+    found += _rounding(one, other)
     if {run.spec.seed for run in one.runs} != {run.spec.seed for run in other.runs}:
         found.append("seeds")
     return "; ".join(found) or "nothing that can change a number"
 
 
+def _rounding(one: Cell, other: Cell) -> list[str]:
+    """Name unlike devices and number formats, and what follows of them."""
+    named = {"device": (devices(one), devices(other)), PRECISION: (precisions(one), precisions(other))}
+    found = [
+        f"{name} {plain(', '.join(a)) or NOT_STATED} → {plain(', '.join(b)) or NOT_STATED}"
+        for name, (a, b) in named.items()
+        if set(a) != set(b)
+    ]
+    follows = ", so that the difference is also one of rounding" if unlike(one, other) else ""
+    return [", ".join(found) + follows] if found else []
+
+
 def _facts(first: TaskResult, second: TaskResult) -> list[tuple[str, Any, Any]]:
     a, b = first.spec, second.spec
     cards = ("", "") if a.backbone.card == b.backbone.card else ("first", "second")
-    devices = [plain(r.provenance.hardware.get("device", "")) for r in (first, second)]
     return [
         ("version", a.version, b.version),
         ("weights", code(a.backbone.weights[:8]), code(b.backbone.weights[:8])),
@@ -117,5 +134,4 @@ def _facts(first: TaskResult, second: TaskResult) -> list[tuple[str, Any, Any]]:
         ("preprocessing", *cards),
         ("data", code(a.data.fingerprint[:8]), code(b.data.fingerprint[:8])),
         ("commit", code(first.provenance.commit[:8]), code(second.provenance.commit[:8])),
-        ("device", devices[0], devices[1]),
     ]

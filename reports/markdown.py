@@ -16,6 +16,7 @@ from reports.published.orientation import families
 from reports.run_folder.collected import PRETRAINING, Collected
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table, pretrainings
 from reports.sections.checks import Evidence, checks_table
+from reports.sections.devices import any_unlike
 from reports.sections.glossary import glossary, other_scales, scale
 from reports.sections.notes import notes
 from reports.sections.provenance import commit, hardware, provenance_table
@@ -85,6 +86,7 @@ def render(
         draws={"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
         least=LEAST_RUNS,
         tests=comparison.tests,
+        other_devices=any_unlike(grid, comparison),
         scale=scale(without_transfer(grid)),
         other_scales=other_scales(grid),
         glossary=glossary(without_transfer(grid)),
@@ -121,6 +123,7 @@ def render(
         ),
         curves=own.get("pretraining", ""),
         costs=text.get("cost", ""),
+        on_gpu=any(result.peak_device_memory_mb for result in collected.results),
         beside=text.get("beside published", ""),
         anchors=text.get("anchors", ""),
         families=families(grid),

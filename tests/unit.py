@@ -46,6 +46,7 @@ FILES = (
     "reports/test_report_anchors.py",
     "reports/test_report_breakdown.py",
     "reports/test_report_compare.py",
+    "reports/test_report_devices.py",
     "reports/test_report_frame.py",
     "reports/test_report_grid.py",
     "reports/test_report_notes.py",

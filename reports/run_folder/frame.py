@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from hsa_bench.core.results.device import device_of, precision_of
 from hsa_bench.core.results.metric import Metric
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import PRETRAINING, Collected, collect, locate
@@ -41,9 +42,12 @@ COLUMNS = (
     "engine",
     "seconds",
     "peak_memory_mb",
+    "peak_device_memory_mb",
     "images",
     "images_per_second",
     "device",
+    "device_name",
+    "precision",
     "reason",
     "key",
     "path",
@@ -67,8 +71,9 @@ def tidy(results: Iterable[TaskResult]) -> pd.DataFrame:
 
     Returns:
         The columns of `COLUMNS`. `value` is in `unit`, `better` is "higher", "lower" or empty, `seconds` is
-        wall time, `images` the pictures that passed through the backbone, `path` the result file relative to
-        the run folder.
+        wall time, `peak_device_memory_mb` that of a GPU (missing without one), `images` the pictures that
+        passed through the backbone, `device_name` the model that computed, `path` the result file relative
+        to the run folder.
     """
     rows = [row for result in results for row in _rows(result)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -79,6 +84,7 @@ def tidy(results: Iterable[TaskResult]) -> pd.DataFrame:
             "images": "Int64",
             "shots": "Int64",
             "value": "float64",
+            "peak_device_memory_mb": "float64",
             "images_per_second": "float64",
         }
     )
@@ -104,9 +110,12 @@ def _rows(result: TaskResult) -> list[dict[str, Any]]:
         "recipe": result.effective.get("recipe", ""),
         "engine": spec.settings.get("engine", ""),
         "peak_memory_mb": result.peak_memory_mb,
+        "peak_device_memory_mb": result.peak_device_memory_mb or None,
         "images": result.images or None,
         "images_per_second": result.images / result.seconds if result.images and result.seconds else None,
         "device": result.provenance.hardware.get("device", ""),
+        "device_name": device_of(result.provenance.hardware),
+        "precision": precision_of(result),
         "reason": result.failure.message if result.failure else result.reason,
         "key": spec.key,
         "path": Path("results", result.label, spec.task, f"{spec.key}.json").as_posix(),

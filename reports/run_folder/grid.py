@@ -200,7 +200,8 @@ def _column_variant(result: TaskResult) -> tuple[str, ...]:
     limit = "all images" if spec.limit is None else f"limit {spec.limit}"
     rest = _digest((spec.data.fingerprint, sorted(spec.settings.items())))
     engine = str(spec.settings.get("engine", ""))
-    return f"v{spec.version}", engine, spec.data.name, limit, result.main_metric, rest
+    precision = str(spec.settings.get("precision", "precision not stated"))
+    return f"v{spec.version}", engine, precision, spec.data.name, limit, result.main_metric, rest
 
 
 def _apart(names: Sequence[str], variants: Sequence[tuple[str, ...]]) -> list[str]:

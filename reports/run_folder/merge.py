@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
+from hsa_bench.core.results.device import device_of, differ
 from hsa_bench.core.results.pretrainings import CONTROL, are_pretrainings, stated_seed
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
@@ -79,10 +80,15 @@ def _one_of(
         _files(other, source.folder(other), _place(one, out))  # those that the first run lacks
         merged.same += 1
         return first
-    values = [f"{result.values.get(result.main_metric, math.nan):.2f}" for result in (one, other)]
+    said = [f"{result.values.get(result.main_metric, math.nan):.2f} in" for result in (one, other)]
+    machines = [result.provenance.hardware for result in (one, other)]
+    places, rounding = [where.name, there.name], ""
+    if differ(*machines):
+        places = [f"{name} ({device_of(on)})" for name, on in zip(places, machines, strict=True)]
+        rounding = ", to the rounding of unlike devices"
     merged.conflicts.append(
-        f"{result_file(one)}: {one.main_metric} {values[0]} in {where.name}, {values[1]} in {there.name}; "
-        "one specification must give one number; the first is kept"
+        f"{result_file(one)}: {one.main_metric} {said[0]} {places[0]}, {said[1]} {places[1]}; "
+        f"one specification must give one number{rounding}; the first is kept"
     )
     return first
 

@@ -38,10 +38,14 @@ def backbone_table(grid: Grid, out: Path) -> Table:
 
 
 def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
-    """What each pretraining cost, as its checkpoint says; "unknown" where it does not say."""
+    """What each pretraining cost, as its checkpoint says; "unknown" where it does not say.
+
+    On which device has a column where one of them says it.
+    """
+    known = any(r.source.budget and r.source.budget.device for _, r in _weights(grid))
     header = (
         "backbone", "weights", "method", "data", "epochs", "images", "views an image", "views in all",
-        "FLOPs", "time", "seed", "settings unlike MoCo v2's and HSA's",
+        "FLOPs", "time", *(["device"] if known else []), "seed", "settings unlike MoCo v2's and HSA's",
     )  # fmt: skip
     rows: dict[tuple[str, ...], None] = {}
     for row, result in _weights(grid):
@@ -57,13 +61,14 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
             cost = (
                 f"{budget.flops:.3g}" if budget.flops else UNKNOWN,
                 duration(budget.seconds),
+                *([plain(budget.device) or UNKNOWN] if known else []),
                 _known(seed),
             )
             notes = plain("; ".join(budget.notes)) or MISSING
             rows[plain(row), weights, plain(budget.method), plain(budget.dataset), *numbers, *cost, notes] = (
                 None
             )
-    return Table(header, tuple(rows), frozenset({"weights", "method", "data", header[-1]}))
+    return Table(header, tuple(rows), frozenset({"weights", "method", "data", "device", header[-1]}))
 
 
 def pretraining_table(collected: Collected) -> Table:
@@ -76,6 +81,7 @@ def pretraining_table(collected: Collected) -> Table:
     took = {(label, budget.seed): budget.seconds for label, budget in budgets if budget}
     results = pretrainings(collected)
     metrics = list(dict.fromkeys(name for result in results for name in result.values))
+    on_gpu = any(result.peak_device_memory_mb for result in results)
     rows = tuple(
         (
             plain(result.label),
@@ -84,11 +90,13 @@ def pretraining_table(collected: Collected) -> Table:
             result.status,
             duration(took.get((result.label, result.spec.seed), result.seconds)),
             f"{result.peak_memory_mb:,.0f}",
+            *([f"{result.peak_device_memory_mb:,.0f}"] if on_gpu else []),
             code(result.spec.key),
         )
         for result in results
     )
-    header = ("backbone", "seed", *map(plain, metrics), "status", "time", "peak memory, MB", "result")
+    memory = ("peak memory, MB", *(["of the GPU, MB"] if on_gpu else []))
+    header = ("backbone", "seed", *map(plain, metrics), "status", "time", *memory, "result")
     return Table(header, rows, frozenset({"status"}))
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected, result_file
+from reports.run_folder.devices import unlike
 from reports.run_folder.grid import Grid, weights_apart
 from reports.sections.data_notes import dropped, leaked, remarked
+from reports.sections.devices import several_devices, several_precisions, untested
 from reports.sections.tables import stated
 from reports.statistics.bootstrap import Impossible
 from reports.statistics.comparison import Comparison
@@ -36,6 +38,15 @@ def notes(collected: Collected, grid: Grid, comparison: Comparison, anchors: Anc
         Notes("Blocked or not run yet", _absent(collected)),
         Notes("Files left out", _left_out(collected)),
         Notes("Limited", _limited(collected)),
+        Notes(
+            "Measured on several devices, so that differences between these are also of rounding",
+            several_devices(grid),
+        ),
+        Notes(
+            "Measured in several number formats, so that differences between these are also of rounding",
+            several_precisions(grid),
+        ),
+        Notes("Measured on devices that this suite is not tested on", untested(collected)),
         Notes("One name, several sets of weights", _one_name(collected)),
         Notes("Objects left out of the data", dropped(grid)),
         Notes("Remarked of the data", remarked(grid)),
@@ -139,6 +150,8 @@ def _no_better_than_random(comparison: Comparison, grid: Grid) -> tuple[str, ...
             found, tried = one.difference, one.initialisations
             gap = stated(found.value, found.interval, found.unit)
             line = f"{plain(one.row)}, {plain(one.column)}: {gap} to {plain(one.control)}"
+            if apart := unlike(grid.at(one.row, one.column), grid.at(one.control, one.column)):
+                line += f", {apart}"
             if one.beyond_the_mean:
                 digits = decimals(found.unit, 1, one.value, one.best)
                 line += f"; {one.value:.{digits}f} beside {one.best:.{digits}f}"
@@ -205,12 +218,6 @@ def _origins(collected: Collected, grid: Grid) -> tuple[str, ...]:
     ):
         if len(distinct := sorted(set(values))) > 1:
             lines.append(f"The results come from several {what}: {', '.join(map(plain, distinct))}.")
-    for column in grid.columns:
-        for part in ("cpu", "device"):
-            kinds = sorted({r.provenance.hardware.get(part, "") for r in grid.in_column(column)})
-            if len(kinds) > 1:
-                measured = f"{plain(column)} was measured on more than one {part}"
-                lines.append(f"{measured}: {', '.join(map(plain, kinds))}.")
     dirty = sum(r.provenance.dirty for r in results)
     if dirty:
         lines.append(f"{_count(dirty, 'result')} made with uncommitted changes, which no commit can show.")

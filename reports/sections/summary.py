@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.run_folder.devices import unlike
 from reports.run_folder.grid import Grid
 from reports.sections.tables import stated
 from reports.statistics.comparison import Comparison
@@ -29,17 +30,19 @@ def _sentence(grid: Grid, comparison: Comparison, row: str, base: str) -> str:
     for column in grid.columns:
         found = comparison.at(row, base, column)
         if isinstance(found, Difference):
-            by_verdict.setdefault(found.verdict, []).append(_named(column, found))
+            apart = unlike(grid.at(row, column), grid.at(base, column))
+            by_verdict.setdefault(found.verdict, []).append(_named(column, found, apart))
     order = ("ahead", "behind", "no difference shown", "not tested")
     return "; ".join(
         f"{verdict} on {', '.join(by_verdict[v])}" for v in order if (verdict := v) in by_verdict
     )
 
 
-def _named(column: str, found: Difference) -> str:
+def _named(column: str, found: Difference, apart: str) -> str:
     gap = stated(found.value, found.interval, found.unit)
+    apart = f", {apart}" if apart else ""
     if found.verdict in {"ahead", "behind"}:
         p = pvalue(found.test.adjusted) if hasattr(found.test, "adjusted") else ""
         seeds = ", not over seeds" if found.shown_over_images_alone else ""
-        return f"{plain(column)} ({gap}, p {p}{seeds})"
-    return f"{plain(column)} ({gap})"
+        return f"{plain(column)} ({gap}, p {p}{seeds}{apart})"
+    return f"{plain(column)} ({gap}{apart})"

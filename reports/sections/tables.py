@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import result_file
+from reports.run_folder.devices import devices, precisions, unlike
 from reports.run_folder.grid import Cell, Grid
 from reports.sections.glossary import remark
 from reports.statistics.bootstrap import Impossible
@@ -11,6 +12,12 @@ from reports.statistics.comparison import Comparison
 from reports.statistics.difference import BySeed, Difference, Significance
 from reports.statistics.significance import Interval
 from reports.writing.table import MISSING, Table, bold, decimals, duration, link, plain, pvalue, signed, slug
+
+USUAL = "float32"
+"""The number format that a column need not name."""
+
+MEASURED = "measured on"
+"""Heads the column of unlike devices."""
 
 FAILED, SKIPPED = "failed", "n/a"
 
@@ -60,7 +67,13 @@ def baseline_table(grid: Grid, comparison: Comparison, baseline: str) -> Table:
     columns = [c for c in found if any(isinstance(one, Difference) for one in found[c])]
     columns = columns or [c for c in found if any(found[c])]  # of diagnostics alone: the notes say why not
     rows = tuple(
-        (plain(row), *(_compared(comparison.at(row, baseline, column)) for column in columns))
+        (
+            plain(row),
+            *(
+                _compared(comparison.at(row, baseline, c), unlike(grid.at(row, c), grid.at(baseline, c)))
+                for c in columns
+            ),
+        )
         for row in grid.rows
         if row != baseline
     )
@@ -68,21 +81,36 @@ def baseline_table(grid: Grid, comparison: Comparison, baseline: str) -> Table:
 
 
 def statistics_table(grid: Grid, comparison: Comparison) -> Table:
-    """Every difference with its noise, its test and its p-values, one row each."""
+    """Every difference with its noise, its test and its p-values, one row each.
+
+    Where one is between unlike devices or number formats, a last column names both.
+    """
     header = (
         "backbone", "against", "task", "difference, points", "95 % interval", "noise of", "number", "test",
         "p", "p, Holm", "shown", "paired by seed",
     )  # fmt: skip
+    found = {place: one for place, one in comparison.differences.items() if isinstance(one, Difference)}
+    apart = {
+        (row, base, c): _both(grid.at(row, c), grid.at(base, c))
+        for row, base, c in found
+        if unlike(grid.at(row, c), grid.at(base, c))
+    }
     rows = tuple(
-        (plain(row), plain(base), plain(column), *_statistics(found))
-        for (row, base, column), found in comparison.differences.items()
-        if isinstance(found, Difference)
+        (*map(plain, place), *_statistics(one), *([apart.get(place, MISSING)] if apart else []))
+        for place, one in found.items()
     )
-    return Table(header, rows, frozenset({"against", "task", "noise of", "test", "shown"}))
+    left = {"against", "task", "noise of", "test", "shown", MEASURED}
+    return Table((*header, *([MEASURED] if apart else [])), rows, frozenset(left))
+
+
+def _both(one: Cell, other: Cell) -> str:
+    """Name devices and number formats of either side."""
+    sides = (", ".join([*devices(cell), *precisions(cell)]) for cell in (one, other))
+    return " against ".join(map(plain, sides))
 
 
 def cost_table(grid: Grid) -> Table:
-    """Wall time over all runs of a cell, the largest peak memory of one of them, and its speed."""
+    """Wall time over all runs of a cell, the largest peak memory of one of them, GPU apart, and its speed."""
     rows = tuple((plain(row), *(_cost(grid.at(row, column)) for column in grid.columns)) for row in grid.rows)
     return Table(("backbone", *map(plain, grid.columns)), rows)
 
@@ -99,7 +127,7 @@ def parts(value: float, interval: Interval, unit: str, digits: int) -> tuple[str
     return signed(value, digits), f"[{signed(interval.low, digits)}, {signed(interval.high, digits)}]"
 
 
-def _compared(found: Difference | Impossible | None) -> str:
+def _compared(found: Difference | Impossible | None, apart: str) -> str:
     if found is None:
         return MISSING
     if isinstance(found, Impossible):
@@ -107,7 +135,8 @@ def _compared(found: Difference | Impossible | None) -> str:
     verdict = bold(found.verdict) if found.verdict in {"ahead", "behind"} else found.verdict
     verdict += ", not over seeds" if found.shown_over_images_alone else ""
     p = f"<br>p {pvalue(found.test.adjusted)}" if isinstance(found.test, Significance) else ""
-    return f"{stated(found.value, found.interval, found.unit)}<br>{verdict}{p}"
+    measured = f"<br>{apart}" if apart else ""
+    return f"{stated(found.value, found.interval, found.unit)}<br>{verdict}{p}{measured}"
 
 
 def _statistics(found: Difference) -> tuple[str, ...]:
@@ -142,7 +171,9 @@ def _role(row: str, comparison: Comparison) -> str:
 
 def _metric(grid: Grid, column: str) -> str:
     engines = sorted({grid.at(row, column).engine for row in grid.rows} - {""})
-    engine = f" ({', '.join(map(plain, engines))})" if engines else ""
+    formats = sorted({name for row in grid.rows for name in precisions(grid.at(row, column))} - {USUAL})
+    named = [*engines, *(name for name in formats if name not in column)]
+    engine = f" ({', '.join(map(plain, named))})" if named else ""
     metric = grid.metric(column)
     scale = f", {remark(metric)}" if metric and remark(metric) else ""
     return next((f"<br>{plain(result.main_metric)}{scale}{engine}" for result in grid.in_column(column)), "")
@@ -154,7 +185,9 @@ def _cost(cell: Cell) -> str:
         return MISSING
     seconds = sum(result.seconds for result in ended)
     memory = max(result.peak_memory_mb for result in ended)
-    return f"{duration(seconds)}<br>{memory:,.0f} MB{_speed(ended)}"
+    on_gpu = max(result.peak_device_memory_mb for result in ended)
+    beside = f", GPU {on_gpu:,.0f} MB" if on_gpu else ""
+    return f"{duration(seconds)}<br>{memory:,.0f} MB{beside}{_speed(ended)}"
 
 
 def _speed(results: list[TaskResult]) -> str:

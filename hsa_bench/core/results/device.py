@@ -15,6 +15,9 @@ FORCED = "NVIDIA_TF32_OVERRIDE"
 """Variable of the environment that gives NVIDIA's libraries TF32 whatever a program asks for; recorded where
 it is set."""
 
+FABRICS = {"32-true": "float32", "64-true": "float64", "bf16-mixed": "bfloat16"}
+"""Number formats by the names that Lightning Fabric, and so pretraining, has for them."""
+
 PROCESSES = "processes"
 """How many computed together, where they were several, each with a GPU or a share of the CPU of its own."""
 
@@ -45,6 +48,16 @@ def device_of(hardware: Mapping[str, str]) -> str:
     return f"{kind} {model}".strip()
 
 
+def differ(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two machines are known to have computed on unlike devices; what is not on file may be alike."""
+    kinds = kind_of(one), kind_of(other)
+    if not all(kinds):
+        return False
+    part = "cpu" if kinds[0] == "cpu" else "gpu"
+    models = one.get(part, ""), other.get(part, "")
+    return kinds[0] != kinds[1] or (all(models) and models[0] != models[1])
+
+
 def computed_on(hardware: Mapping[str, str]) -> str:
     """Name model and number of processes, e.g. "NVIDIA H100 80GB HBM3, 4 processes"."""
     several = f", {hardware[PROCESSES]} processes" if PROCESSES in hardware else ""
@@ -56,8 +69,9 @@ def precision_of(result: TaskResult) -> str:
 
     It is that which was decided on its device, unless the environment overruled it there.
     """
-    stated = result.spec.settings.get("precision", result.effective.get("precision", ""))
+    found = str(result.spec.settings.get("precision", result.effective.get("precision", "")))
+    stated = FABRICS.get(found, found)
     hardware = result.provenance.hardware
     if stated == "float32" and kind_of(hardware) == "cuda" and hardware.get(FORCED) == "1":
         return f"tf32 by {FORCED}"
-    return str(stated)
+    return stated
