@@ -19,7 +19,7 @@ SHOWN = 160
 def fault_of(device: str, processes: int = 1) -> str:
     """Say why a device cannot be used, and which there are; empty where it can.
 
-    No memory of a GPU is taken: a card that admits one process alone stays free for the worker.
+    Nothing is allocated on a GPU: it is the worker process that will compute there.
 
     Args:
         device: "cpu", "cuda", "cuda:1", "mps", or whatever else torch may know.

@@ -99,16 +99,26 @@ def test_devices_differ_where_both_are_known_and_unlike(
     assert differ(one, other) == differ(other, one) == apart
 
 
-def test_a_format_that_the_environment_overruled_is_not_called_float32() -> None:
-    forced = {**H100, "NVIDIA_TF32_OVERRIDE": "1"}
-    assert precision_of(result("moco", "knn", **FLOAT32, provenance=on(forced))) == (
-        "tf32 by NVIDIA_TF32_OVERRIDE"
-    )
-    assert precision_of(result("moco", "knn", **BFLOAT16, provenance=on(forced))) == "bfloat16"
-    off = {**H100, "NVIDIA_TF32_OVERRIDE": "0"}
-    assert precision_of(result("moco", "knn", **FLOAT32, provenance=on(off))) == "float32"
-    assert precision_of(result("moco", "semisup-1")) == ""
-    assert precision_of(result("moco", "pretrain", settings={"precision": "32-true"})) == "float32"
+@pytest.mark.parametrize(
+    ("stated", "hardware", "name"),
+    [
+        ({"precision": "float32"}, {**H100, "NVIDIA_TF32_OVERRIDE": "1"}, "tf32 by NVIDIA_TF32_OVERRIDE"),
+        ({}, {**H100, "NVIDIA_TF32_OVERRIDE": "1"}, "tf32 by NVIDIA_TF32_OVERRIDE"),
+        ({"precision": "32-true"}, {**H100, "NVIDIA_TF32_OVERRIDE": "1"}, "tf32 by NVIDIA_TF32_OVERRIDE"),
+        ({"precision": "tf32"}, {**H100, "NVIDIA_TF32_OVERRIDE": "0"}, "float32 by NVIDIA_TF32_OVERRIDE"),
+        ({"precision": "bfloat16"}, {**H100, "NVIDIA_TF32_OVERRIDE": "1"}, "bfloat16"),
+        ({"precision": "float32"}, {**H100, "NVIDIA_TF32_OVERRIDE": "0"}, "float32"),
+        ({"precision": "float32"}, {**CPU, "NVIDIA_TF32_OVERRIDE": "1"}, "float32"),
+        ({"precision": "tf32"}, H100, "tf32"),
+        ({"precision": "32-true"}, CPU, "float32"),
+        ({"precision": "bf16-mixed"}, H100, "bfloat16"),
+        ({}, H100, ""),
+    ],
+)
+def test_a_format_is_what_computed_whatever_was_asked_for(
+    stated: dict[str, str], hardware: dict[str, str], name: str
+) -> None:
+    assert precision_of(result("moco", "knn", settings=stated, provenance=on(hardware))) == name
 
 
 def test_one_cpu_leaves_no_word_of_devices(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ FABRICS = {"32-true": "float32", "64-true": "float64", "bf16-mixed": "bfloat16"}
 PROCESSES = "processes"
 """How many computed together, where they were several, each with a GPU or a share of the CPU of its own."""
 
+OVERRULED = {("float32", "1"): "tf32", ("", "1"): "tf32", ("tf32", "0"): "float32"}
+"""What a number format becomes under a value of `FORCED`; a task that states none computes in float32."""
+
 UNSHOWN = frozenset({"CUDA_VISIBLE_DEVICES"})
 """Parts of a machine's record that say where it computed and not on what."""
 
@@ -72,6 +75,5 @@ def precision_of(result: TaskResult) -> str:
     found = str(result.spec.settings.get("precision", result.effective.get("precision", "")))
     stated = FABRICS.get(found, found)
     hardware = result.provenance.hardware
-    if stated == "float32" and kind_of(hardware) == "cuda" and hardware.get(FORCED) == "1":
-        return f"tf32 by {FORCED}"
-    return stated
+    forced = hardware.get(FORCED) if kind_of(hardware) == "cuda" else None
+    return f"{OVERRULED[stated, forced]} by {FORCED}" if (stated, forced) in OVERRULED else stated
