@@ -75,5 +75,5 @@ def precision_of(result: TaskResult) -> str:
     found = str(result.spec.settings.get("precision", result.effective.get("precision", "")))
     stated = FABRICS.get(found, found)
     hardware = result.provenance.hardware
-    forced = hardware.get(FORCED) if kind_of(hardware) == "cuda" else None
+    forced = hardware.get(FORCED, "") if kind_of(hardware) == "cuda" else ""
     return f"{OVERRULED[stated, forced]} by {FORCED}" if (stated, forced) in OVERRULED else stated
