@@ -78,6 +78,10 @@ class Layers(RegressionTask):
             "draw."
         )
 
+    @property
+    def reads_layers(self) -> bool:
+        return True
+
     def unsupported(self, backbone: Backbone) -> str:
         known = layer_names(backbone.module)
         if not known:

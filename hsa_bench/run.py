@@ -94,6 +94,14 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         str, typer.Option(help="cpu, cuda, cuda:1 …; auto: cuda if there is any, else cpu.")
     ] = "auto",
     workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile frozen trunks (torch.compile), for many images. In bfloat16 this is a precision of "
+            "its own, with results of its own.",
+        ),
+    ] = False,
     list_all: Annotated[
         bool, typer.Option("--list", help="List tasks, methods, data sets, formats, presets.")
     ] = False,
@@ -143,7 +151,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         job = make_job(preset, {k: v for k, v in given.items() if v}, settings or [], trust)
         if not preset and job.preset == DEMO:
             typer.echo("nothing to evaluate was named, so this is the demo preset (--preset demo)")
-        ok = _run(job, open_bench(out, data, device, workers), dry, overwrite)
+        ok = _run(job, open_bench(out, data, device, workers, compiled), dry, overwrite)
     raise typer.Exit(0 if ok else 1)
 
 

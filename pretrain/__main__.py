@@ -56,6 +56,10 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     workers: Annotated[
         int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes, for each process.")
     ] = 0,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile networks (torch.compile); it changes rounding alone."),
+    ] = False,
     tensorboard: Annotated[
         Path | None, typer.Option(callback=home, help="Folder for TensorBoard scalars.")
     ] = None,
@@ -98,7 +102,9 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
 
         check_destination(out)
         with _bar() as (progress, say):
-            ctx = Context(data, out.parent, device=device, workers=workers, progress=progress, say=say)
+            ctx = Context(
+                data, out.parent, device=device, workers=workers, compile=compiled, progress=progress, say=say
+            )
             keep_in(out.parent / "cache")
             images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(

@@ -10,10 +10,11 @@ from pydantic.dataclasses import dataclass
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import View
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.features.extract import Features, FeatureSet, Storage, extract, extract_both
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST
-from hsa_bench.core.models.precision import Precision, chosen
+from hsa_bench.core.models.precision import COMPILED, Precision, chosen
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask
 
 
@@ -38,7 +39,18 @@ class FrozenTask(ClassificationTask):
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         task = super().resolved(data, ctx)
-        return replace(task, precision=chosen(self.precision, ctx.device))
+        if self.reads_layers and self.precision == COMPILED:
+            raise UsageError(
+                f"{self.name}.precision={COMPILED}: layers are read without torch.compile; take bfloat16"
+            )
+        return replace(
+            task, precision=chosen(self.precision, ctx.device, ctx.compile and not self.reads_layers)
+        )
+
+    @property
+    def reads_layers(self) -> bool:
+        """Whether it wants more than the trunk's own features, which a compiled network does not give."""
+        return False
 
     @property
     def view(self) -> View:

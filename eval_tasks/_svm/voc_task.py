@@ -102,6 +102,10 @@ class VocSvm(FrozenTask):
         )
         return f"The whole picture, {first}both sides resized to {size} ({self.interpolation})"
 
+    @property
+    def reads_layers(self) -> bool:
+        return bool(self.layers)
+
     def unsupported(self, backbone: Backbone) -> str:
         known = layer_names(backbone.module)
         unknown = [name for name in self.layers if name not in known]

@@ -36,6 +36,8 @@ class Context:
     device: str = "cpu"
     workers: int = 0
     """Loader processes."""
+    compile: bool = False
+    """Whether torch.compile compiles networks; where that moves numbers, a task's precision says so."""
     progress: Callable[[str, int, int], None] = _no_progress
     """Called as (description, done, total)."""
     say: Callable[[str], None] = _no_word

@@ -33,7 +33,7 @@ def at_work(bench: Bench, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) -> Bench:
+def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0, compile: bool = False) -> Bench:
     """Make the run's folder and look at the machine. Nothing of this changes a number.
 
     Args:
@@ -42,6 +42,7 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
         device: "cpu", "cuda", "cuda:1", "mps" …; "auto" takes a GPU that speaks CUDA where there is one, else
             the CPU. Whatever else torch has is taken when it is named, and marked in the report.
         workers: Loader processes.
+        compile: Whether frozen trunks are compiled; in bfloat16 that is a precision of its own.
 
     Raises:
         UsageError: The folder cannot be made or written, or there is no such device.
@@ -62,7 +63,7 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0) ->
     there = join(_device(device))
     return Bench(
         store=Store(out),
-        ctx=Context(data_root=data, cache=out / "cache", device=there, workers=workers),
+        ctx=Context(data_root=data, cache=out / "cache", device=there, workers=workers, compile=compile),
         provenance=provenance(device=there),
     )
 

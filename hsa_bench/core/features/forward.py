@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,13 +15,18 @@ from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView, Normalise
 from hsa_bench.core.features.carry import Arriving, fetched, moved
 from hsa_bench.core.features.decode_ahead import BATCH, decoded
+from hsa_bench.core.models.compiled import CompiledForward
 from hsa_bench.core.models.layers import LAST
-from hsa_bench.core.models.precision import Precision, computing_in
+from hsa_bench.core.models.precision import COMPILED, Precision, computing_in
 
 UNDERWAY = 2
 """Batches whose features may still be computed on a device while the next is given to it."""
 
 NONE: Mapping[str, Tensor] = {}
+
+
+def _unsaid(text: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,12 @@ class FrozenTrunk:
         device: Where it computes.
         precision: Number format; not "auto".
         layers: What `watched` fills at each forward pass; their features come with the trunk's own.
+        compile: Whether torch.compile may serve where it moves features by no more than float32's rounding.
+            Not where layers are read.
+        say: Called with a line where it does not serve.
+
+    Raises:
+        ValueError: Layers of a network that `precision` wants compiled.
     """
 
     def __init__(
@@ -59,6 +70,8 @@ class FrozenTrunk:
         device: str,
         precision: Precision = "float32",
         layers: Mapping[str, Tensor] = NONE,
+        compile: bool = False,
+        say: Callable[[str], None] = _unsaid,
     ) -> None:
         self.module = module.to(device)
         self.normalise = normalise
@@ -68,6 +81,17 @@ class FrozenTrunk:
         self.dtype = next((p.dtype for p in module.parameters()), torch.float32)
         if self.device.type == "cuda":
             _weights_channels_last(module)
+        self.run = self._runner(compile, say)
+
+    def _runner(self, compile: bool, say: Callable[[str], None]) -> Callable[[Tensor], Tensor]:
+        must = self.precision == COMPILED
+        if must and self.layers:
+            raise ValueError(f"layers are read without torch.compile: precision=bfloat16, not {COMPILED}")
+        if compile and self.layers:
+            say("layers are read without torch.compile, the same numbers but for rounding")
+        if not must and (not compile or self.layers or self.precision == "bfloat16"):
+            return self.module
+        return CompiledForward(self.module, BATCH, not must, say)
 
     def __call__(self, pictures: Tensor) -> Pending:
         """Start on a batch, uint8 [B, H, W, 3], and return at once."""
@@ -89,7 +113,7 @@ class FrozenTrunk:
             # Channels last is a third faster on CPU; set here, so that it does not depend on who collated.
             x = pictures.to(self.dtype, memory_format=torch.channels_last)
             for part in x.split(BATCH):  # in bounded memory
-                last = self.module(part)
+                last = self.run(part)
                 parts.append({name: found.float() for name, found in {LAST: last, **self.layers}.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -126,7 +150,7 @@ def frozen_forward(
 
     Args:
         module: Is left in eval mode, on the device.
-        x: Normalised images, [B, 3, H, W]; or uint8 ones, which `normalise` then normalises on the device.
+        x: Normalised images, [B, 3, H, W]; or uint8 [B, H, W, 3], to be normalised on the device.
         device: Where it computes.
         precision: Number format; not "auto".
         normalise: Of the weights' card.
@@ -134,8 +158,7 @@ def frozen_forward(
     Raises:
         ValueError: The module gives NaN or infinite features.
     """
-    pictures = x.permute(0, 2, 3, 1) if x.dtype == torch.uint8 else x
-    found = FrozenTrunk(module, normalise, device, precision).computed(pictures)[LAST]
+    found = FrozenTrunk(module, normalise, device, precision).computed(x)[LAST]
     refuse_nan(found)
     return found
 
@@ -170,7 +193,7 @@ def layered_batches(
 ) -> Iterator[dict[str, Tensor]]:
     """As `batches`, by name: the trunk's own features, and those that `watched` fills `layers` with."""
     with evaluating(module):
-        trunk = FrozenTrunk(module, view.normalise, ctx.device, precision, layers)
+        trunk = FrozenTrunk(module, view.normalise, ctx.device, precision, layers, ctx.compile, ctx.say)
         cuda = trunk.device.type == "cuda"
         underway: deque[Pending] = deque()
         for pictures in decoded(images, rows, view, ctx.workers, cuda, BATCH):

@@ -114,6 +114,7 @@ def _bench(setup: dict[str, Any], events: IO[str]) -> Bench:
             cache=Path(setup["cache"]),
             device=setup["device"],
             workers=setup["workers"],
+            compile=setup["compile"],
             progress=progress,
             say=lambda text: _emit(events, event="say", text=text),
         ),

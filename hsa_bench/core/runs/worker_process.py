@@ -87,6 +87,7 @@ class WorkerProcess:
                 "cache": str(ctx.cache),
                 "device": ctx.device,
                 "workers": ctx.workers,
+                "compile": ctx.compile,
                 "provenance": bench.provenance.model_dump(),
             }
         )

@@ -44,7 +44,7 @@ def in_files(folder: Path, count: int) -> ImageSet:
 
 def plain(module: nn.Module, images: ImageSet, view: CentreView, batch: int = 256) -> Tensor:
     """One picture after the other, normalised by the table, then batches through the module."""
-    x = torch.stack([view(images.picture(i)) for i in range(len(images))])
+    x = torch.stack([view.normalise(view.crop(images.picture(i))) for i in range(len(images))])
     with torch.no_grad():
         return torch.cat(
             [module.eval()(part.to(memory_format=torch.channels_last)) for part in x.split(batch)]
@@ -186,9 +186,9 @@ def test_images_without_numbers_are_counted_and_only_when_features_are_asked_for
 
 
 def test_a_frozen_forward_takes_pixels_or_what_is_normalised(trunk: nn.Module) -> None:
-    pixels = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     normalise = Normalise(CAFFE)
-    ready = torch.stack([normalise(one) for one in pixels])
+    ready = torch.stack([normalise(one) for one in pixels.permute(0, 3, 1, 2)])
     assert torch.equal(
         frozen_forward(trunk, pixels, "cpu", normalise=normalise), frozen_forward(trunk, ready, "cpu")
     )
