@@ -72,7 +72,7 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
 ) -> None:
     out = tmp_path / "killed"
     running = in_background("hsa_bench.run", *arguments(out))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(out.glob("results/random/coco-fpn-1x/*.part")):
         assert running.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.02)

@@ -89,7 +89,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(
 
     child = process(_train_until_killed, settings, tmp_path)
     child.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (tmp_path / "resume").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert child.pid is not None

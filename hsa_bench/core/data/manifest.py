@@ -157,10 +157,11 @@ _kept_in: Path | None = None
 def keep_in(cache: Path) -> None:
     """Keep this process's manifests in a run's cache, and those of its loaders.
 
-    They change no number, so they are no setting; without this call nothing is kept.
+    They change no number, so they are no setting; without this call nothing is kept. The folder stays the same
+    one where the process goes elsewhere.
     """
     global _kept_in  # noqa: PLW0603 (one place a process)
-    _kept_in = cache / "manifests"
+    _kept_in = cache.absolute() / "manifests"
 
 
 def manifest_of(root: Path) -> Manifest:

@@ -35,6 +35,19 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "_kept_in", None)
 
 
+def test_a_process_that_goes_elsewhere_keeps_on_writing_where_it_was_told(
+    tmp_path: Path, images: FileImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    manifest.keep_in(Path("cache"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    images.digest()
+    assert [*(tmp_path / "here/cache/manifests").iterdir()]
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> FileImages:
     folder = tmp_path / "pictures"
