@@ -14,7 +14,8 @@ from torch import Tensor
 
 from eval_tasks._finetune.finetune import Rates
 from eval_tasks._finetune.recipes import settings_of
-from eval_tasks.semisup import Fitted, Semisup
+from eval_tasks._finetune.training import Training
+from eval_tasks.semisup import Semisup
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.errors import DataError
@@ -37,7 +38,7 @@ class SelfTrain(Semisup):
     with other self-training, never with plain fine-tuning.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     most_entropy: float = Field(default=0.145, gt=0, le=1)
     """Largest entropy of a guess that is kept, as a share of ln(classes)."""
@@ -61,7 +62,7 @@ class SelfTrain(Semisup):
 
     def fitted(
         self, backbone: Backbone, train: ImageSet, rows: list[int], rates: Rates, seed: int, ctx: Context
-    ) -> tuple[Fitted, dict[str, Any]]:
+    ) -> tuple[Training, dict[str, Any]]:
         first, _ = super().fitted(backbone, train, rows, rates, seed, ctx)
         others = sorted(set(range(len(train))) - set(rows))
         if not others:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass as plain_dataclass
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -10,14 +10,16 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from eval_tasks._finetune.finetune import Rates, fine_tune, logits, with_head
-from eval_tasks._finetune.rates import best_rates
+from eval_tasks._finetune.finetune import Rates, logits, with_head
+from eval_tasks._finetune.rates import Trial, best_rates
 from eval_tasks._finetune.recipes import recipe_of, settings_of
 from eval_tasks._finetune.settings import SemisupSettings
+from eval_tasks._finetune.training import Training
 from eval_tasks._shared.outcome import score_test_images, training_loss
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.decode_check import check_decoding
 from hsa_bench.core.data.device_views import normalised
+from hsa_bench.core.data.held_images import held
 from hsa_bench.core.data.image_set import (
     Classification,
     ImageSet,
@@ -26,7 +28,7 @@ from hsa_bench.core.data.image_set import (
     listed_subset,
     subset_hash,
 )
-from hsa_bench.core.data.loading import ordered, stream
+from hsa_bench.core.data.loading import Batch, ordered, stream
 from hsa_bench.core.data.views import centre_view, random_view
 from hsa_bench.core.errors import DataError
 from hsa_bench.core.input.user_path import user_path
@@ -50,15 +52,6 @@ TEST_BATCH = 256
 IMAGENET = "imagenet"
 
 
-@plain_dataclass(frozen=True)
-class Fitted:
-    """A fine-tuned network."""
-
-    network: nn.Sequential
-    losses: list[float]
-    """Of each step, nats."""
-
-
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class Semisup(SemisupSettings):
     """Trunk and linear head are trained together on the labelled subset, each at its own rate.
@@ -66,11 +59,12 @@ class Semisup(SemisupSettings):
     Two budgets. On ImageNet the recipe's epochs at the recipe's rates: `_semisup_recipes.py` has the
     numbers and their lines. On other data these epochs are a few dozen steps, so there it is a stated
     number of steps, at the pair of rates, from a few published pairs, that a fifth of the subset's labels
-    chooses: the same pairs and the same labels for every backbone. The seed draws subset, head, order and
-    views. Batch norm is in train mode, and the number is the last step's.
+    chooses: the same pairs and the same labels for every backbone. The worse half of the pairs stops early.
+    The seed draws subset, head, order and views. Batch norm is in train mode, and the number is the last
+    step's.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     main_metric: ClassVar[str] = "top1"
     frozen: ClassVar[bool] = False
 
@@ -122,10 +116,11 @@ class Semisup(SemisupSettings):
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data, rows = self.drawn(data, seed, limit)
-        labelled = data.train.subset(rows)
         check_decoding(self.read_late(data.train, rows), ctx, "training pictures")
+        train = held(data.train, rows, ctx.workers)
+        labelled = train.subset(rows)
         rates, effective = self.choose(backbone, labelled, seed, ctx)
-        fitted, further = self.fitted(backbone, data.train, rows, rates, seed, ctx)
+        training, further = self.fitted(backbone, train, rows, rates, seed, ctx)
         steps, per_epoch = self.length(len(labelled))
         effective |= {
             "recipe": self.recipe,
@@ -135,8 +130,8 @@ class Semisup(SemisupSettings):
             "epochs": round(steps / per_epoch, 2),
             **further,
         }
-        scores = self.scores(fitted.network, data.test, backbone, ctx)
-        return score_test_images(data, scores, effective, (training_loss(fitted.losses, "step"),))
+        scores = self.scores(training.network, data.test, backbone, ctx)
+        return score_test_images(data, scores, effective, (training_loss(training.losses, "step"),))
 
     def read_late(self, train: ImageSet, rows: list[int]) -> ImageSet:
         """Training pictures of which some are first read after a training: to choose rates by."""
@@ -144,7 +139,7 @@ class Semisup(SemisupSettings):
 
     def fitted(
         self, backbone: Backbone, train: ImageSet, rows: list[int], rates: Rates, seed: int, ctx: Context
-    ) -> tuple[Fitted, dict[str, Any]]:
+    ) -> tuple[Training, dict[str, Any]]:
         """The network that is scored on test, and what was decided on the way."""
         return self.fit(backbone, train.subset(rows), rates, seed, ctx), {}
 
@@ -161,33 +156,50 @@ class Semisup(SemisupSettings):
             rates = self.published_rates if self.budget == "published" else pairs[0]
             return rates, {"rates": str(rates)}
 
-        def judged(pair: Rates, rest: ImageSet, judge: ImageSet) -> Tensor:
-            return self.scores(self.fit(backbone, rest, pair, seed, ctx).network, judge, backbone, ctx)
+        trial = Trial(
+            begun=lambda pair, rest: self.begun(backbone, rest, pair, seed, ctx),
+            scored=lambda training, judge: self.scores(training.network, judge, backbone, ctx),
+            steps=self.steps,
+            halving=self.halving_step,
+        )
+        return best_rates(pairs, labelled, self.held_out, seed, trial)
 
-        return best_rates(pairs, labelled, self.held_out, seed, judged)
-
-    def fit(self, backbone: Backbone, labelled: ImageSet, rates: Rates, seed: int, ctx: Context) -> Fitted:
+    def fit(self, backbone: Backbone, labelled: ImageSet, rates: Rates, seed: int, ctx: Context) -> Training:
         """Fine-tune a copy of the backbone under a new head.
 
         Raises:
             Diverged: The loss is not a number any more.
         """
+        training = self.begun(backbone, labelled, rates, seed, ctx)
+        training.go_on(self.length(len(labelled))[0])
+        return training
+
+    def begun(
+        self, backbone: Backbone, labelled: ImageSet, rates: Rates, seed: int, ctx: Context
+    ) -> Training:
+        """A copy of the backbone under a new head, before the first step."""
         steps, per_epoch = self.length(len(labelled))
         by_step = self.budget == "steps"
         batch = min(self.batch, len(labelled))
         view = random_view(self.view, backbone.card, self.smallest, self.flip)
-        loader = stream(labelled, [view], batch, seed, steps, ctx, drop_last=by_step)
-        train = normalised(loader, view.normalise, ctx.device)
+
+        def batches(first: int, until: int) -> Iterator[Batch]:
+            these = range(first, until)
+            loader = iter(stream(labelled, [view], batch, seed, these, ctx, drop_last=by_step))
+            train = normalised(loader, view.normalise, ctx.device)
+            return ctx.track(train, f"{self.name} on {backbone.label}, {rates}", until - first)
+
         with forked(seed, "fine-tune"):  # for the head, and for networks that draw, e.g. dropout
             network = with_head(backbone, len(labelled.classes), self.init_std).to(ctx.device)
-            losses = fine_tune(
-                network,
-                ctx.track(train, f"{self.name} on {backbone.label}, {rates}", steps),
-                self.optimiser(network, rates),
-                lambda step: self.fall.factor(step, steps, 1 if by_step else per_epoch),
-                ctx.device,
-            )
-        return Fitted(network, losses)
+            random = torch.get_rng_state()
+        return Training(
+            network,
+            self.optimiser(network, rates),
+            batches,
+            lambda step: self.fall.factor(step, steps, 1 if by_step else per_epoch),
+            ctx.device,
+            random,
+        )
 
     def scores(self, network: nn.Module, images: ImageSet, backbone: Backbone, ctx: Context) -> Tensor:
         """Logits of images through the centre view, [N, C]."""

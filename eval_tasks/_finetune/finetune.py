@@ -15,6 +15,9 @@ from hsa_bench.core.data.loading import Batch
 from hsa_bench.core.errors import Diverged
 from hsa_bench.core.models.backbone import Backbone
 
+LOOK = 25
+"""Steps between two looks at the loss where a look waits for the device."""
+
 
 class Rates(NamedTuple):
     """Initial learning rates."""
@@ -48,47 +51,67 @@ def fine_tune(
     sgd: torch.optim.Optimizer,
     factor: Callable[[int], float],
     device: str,
+    first: int = 0,
 ) -> list[float]:
     """Train in place, batch norm in train mode, and leave the network in eval mode.
 
     Args:
         network: On `device`.
         batches: One a step.
-        sgd: Each parameter group at its initial rate.
+        sgd: Each parameter group at its initial rate, or as an earlier part of the training left it.
         factor: On all rates, of the step counted from 0.
         device: Where the network is.
+        first: Step of the first batch.
 
     Returns:
         Cross-entropy of each step's batch before the step, nats, [steps].
 
     Raises:
-        Diverged: The loss is not a number any more.
+        Diverged: The loss is not a number any more. It is looked at after every step on the CPU, every
+            `LOOK` steps elsewhere; the step that is named is the one at which it came about.
     """
-    rates = [group["lr"] for group in sgd.param_groups]
+    every = steps_between_looks(device)
+    for group in sgd.param_groups:
+        group.setdefault("initial_lr", group["lr"])
     network.train()
-    losses: list[float] = []
-    for step, ((views,), classes, _) in enumerate(batches):
-        for group, rate in zip(sgd.param_groups, rates, strict=True):
-            group["lr"] = rate * factor(step)
+    losses: list[Tensor] = []
+    for step, ((views,), classes, _) in enumerate(batches, start=first):
+        for group in sgd.param_groups:
+            group["lr"] = group["initial_lr"] * factor(step)
         # A lone picture is shown twice, as batch norm refuses a single value per channel.
         times = 2 if len(views) == 1 else 1
-        x, labels = on(device, views.repeat(times, 1, 1, 1)), classes.repeat(times).to(device)
-        loss = cross_entropy(network(x), labels)
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            raise Diverged(f"the loss is {losses[-1]} at step {step}, with initial rates {rates}; lower them")
+        x = on(device, views if times == 1 else views.repeat(times, 1, 1, 1))
+        loss = cross_entropy(network(x), classes.repeat(times).to(device, non_blocking=True))
+        losses.append(loss.detach())
+        if len(losses) % every == 0:
+            _refuse_divergence(losses, every, step, sgd)
         sgd.zero_grad()
         loss.backward()
         sgd.step()
+    _refuse_divergence(losses, every, first + len(losses) - 1, sgd)
     network.eval()
-    return losses
+    return torch.stack(losses).tolist() if losses else []
+
+
+def steps_between_looks(device: str) -> int:
+    """How often a training looks at its loss: a look costs nothing on the CPU, and elsewhere a wait."""
+    return 1 if device == "cpu" else LOOK
+
+
+def _refuse_divergence(losses: list[Tensor], every: int, step: int, sgd: torch.optim.Optimizer) -> None:
+    """Raise where one of the last losses, up to that of `step`, is infinite or NaN."""
+    last = torch.stack(losses[-every:]).tolist() if losses else []
+    for at, loss in enumerate(last, start=step + 1 - len(last)):
+        if not math.isfinite(loss):
+            rates = [group["initial_lr"] for group in sgd.param_groups]
+            raise Diverged(f"the loss is {loss} at step {at}, with initial rates {rates}; lower them")
 
 
 @torch.no_grad()
 def logits(network: nn.Module, batches: Iterable[Batch], device: str) -> Tensor:
     """Scores of a network in eval mode, in the order of the batches, [N, C]."""
     assert not network.training
-    return torch.cat([network(on(device, x)).cpu() for (x,), _, _ in batches])
+    return torch.cat([network(on(device, x)) for (x,), _, _ in batches]).cpu()
 
 
 def on(device: str, x: Tensor) -> Tensor:

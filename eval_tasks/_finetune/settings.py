@@ -36,6 +36,9 @@ class SemisupSettings(ClassificationTask):
     """Pairs of trunk and head rate to choose from, with budget `steps`; a single pair needs no choice."""
     held_out: float = Field(default=0.2, gt=0, le=0.5)
     """Share of each class of the subset on which the pair is chosen."""
+    halve_after: float = Field(default=0.3, ge=0, lt=1)
+    """Share of the steps after which the worse half of the pairs is given up, by the same labels; 0 for none:
+    then every pair trains to the end."""
     epochs: PositiveInt
     """With budget `published`."""
     trunk_lr: RateOrNone
@@ -121,7 +124,21 @@ class SemisupSettings(ClassificationTask):
             f"{self.steps} steps (ours; the recipe's {self.epochs} epochs would be few steps on small "
             f"data) at the rates, among {pairs}, that score best (of equal ones the first) on a "
             f"class-balanced {self.held_out * 100:g} % of the subset's labels after as many steps on the rest"
+            f"{self._halving_in_words}"
         )
+
+    @property
+    def _halving_in_words(self) -> str:
+        if not self.halve_after:
+            return ""
+        return (
+            f"; after {self.halving_step} of them the pairs that score worse than the better half there stop"
+        )
+
+    @property
+    def halving_step(self) -> int:
+        """Steps after which the worse half of the pairs is given up; 0 for never."""
+        return max(1, round(self.halve_after * self.steps)) if self.halve_after else 0
 
     def length(self, images: int) -> tuple[int, int]:
         """Steps in all, and in an epoch, on so many labelled images."""

@@ -60,29 +60,29 @@ def shuffled(
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), epoch after epoch, each in its own order, until there are `steps`.
+    """Batches of (epoch, index), epoch after epoch, each in its own order, of so many steps or of a range.
 
     Several processes get their own share of each batch (`processes.own_range`), or its first image where the
     batch has too few for all of them.
     """
 
-    def __init__(self, count: int, batch: int, seed: int, steps: int, drop_last: bool) -> None:
+    def __init__(self, count: int, batch: int, seed: int, steps: int | range, drop_last: bool) -> None:
         assert count >= batch or not drop_last, "an epoch shorter than a batch would have none"
         self.count = count
         self.batch = batch
         self.seed = seed
-        self.steps = steps
+        self.steps = range(steps) if isinstance(steps, int) else steps
         self.drop_last = drop_last
 
     def __len__(self) -> int:
-        return self.steps
+        return len(self.steps)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         whole = self.count - self.count % self.batch if self.drop_last else self.count
         starts = range(0, whole, self.batch)
-        for step in range(self.steps):
+        for step in self.steps:
             epoch, place = divmod(step, len(starts))
-            if place == 0:
+            if place == 0 or step == self.steps.start:
                 visits = [(epoch, index) for index in order(self.count, self.seed, epoch)]
             batch = visits[starts[place] : starts[place] + self.batch]
             share = own_range(len(batch))
@@ -94,11 +94,14 @@ def stream(
     transforms: Sequence[Transform],
     batch: int,
     seed: int,
-    steps: int,
+    steps: int | range,
     ctx: Context,
     drop_last: bool = False,
 ) -> DataLoader[Batch]:
-    """`steps` batches: those of `shuffled` for epoch 0, 1, …, from one loader whose workers start once."""
+    """`steps` batches: those of `shuffled` for epoch 0, 1, …, from one loader whose workers start once.
+
+    Or those of a range of steps, where another loader gives the rest.
+    """
     views = SeededEpochs(images, transforms, derive(seed, "views"))
     return DataLoader(
         cast(Dataset[Batch], views),

@@ -1,0 +1,47 @@
+"""A fine-tuning that can pause, so that several can be compared before all of them have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from eval_tasks._finetune.finetune import fine_tune
+from hsa_bench.core.data.loading import Batch
+from hsa_bench.core.seed import forked
+
+
+@dataclass
+class Training:
+    """A network on its way; where it pauses changes no number."""
+
+    network: nn.Sequential
+    optimiser: torch.optim.Optimizer
+    batches: Callable[[int, int], Iterator[Batch]]
+    """Those of the steps from the first number up to the second, for the steps counted from 0."""
+    factor: Callable[[int], float]
+    """On all rates, of the step."""
+    device: str
+    random: Tensor
+    """State of torch's generator, for networks that draw, e.g. dropout."""
+    losses: list[float] = field(default_factory=list)
+    """Of each step so far, nats."""
+
+    def go_on(self, until: int) -> None:
+        """Train until so many steps are done in all; the network is left in eval mode.
+
+        Raises:
+            Diverged: The loss is not a number any more.
+        """
+        done = len(self.losses)
+        if until <= done:
+            return
+        with forked(0, "fine-tune"):
+            batches = self.batches(done, until)  # a loader draws when it begins
+            torch.set_rng_state(self.random)
+            self.losses += fine_tune(
+                self.network, batches, self.optimiser, self.factor, self.device, first=done
+            )
+            self.random = torch.get_rng_state()
