@@ -25,30 +25,55 @@ def moved(x: Tensor, device: torch.device) -> Tensor:
     return there
 
 
+def brought(x: Tensor, device: torch.device) -> Tensor:
+    """As `moved`, from ordinary memory or a file mapped from disk, by way of page-locked memory."""
+    if device.type != "cuda" or x.device.type == "cuda":
+        return moved(x, device)
+    return moved(torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x), device)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a device's work."""
+
+    there: torch.cuda.Event | None
+
+    def wait(self) -> None:
+        """Wait until the device has come there."""
+        if self.there is not None:
+            self.there.synchronize()
+
+
+def mark(device: torch.device) -> Mark:
+    """Mark what a CUDA device has been given so far; other devices are there already."""
+    if device.type != "cuda":
+        return Mark(None)
+    there = torch.cuda.Event(blocking=True)  # a thread that waits leaves its core to those that decode
+    there.record(torch.cuda.current_stream(device))
+    return Mark(there)
+
+
 @dataclass(frozen=True)
 class Arriving:
     """A tensor on its way to the CPU."""
 
     place: Tensor
-    there: torch.cuda.Event | None
-    """When all of it is in its place; None if it is now."""
+    there: Mark
+    """When all of it is in its place."""
 
     def tensor(self) -> Tensor:
         """Wait for it."""
-        if self.there is not None:
-            self.there.synchronize()
+        self.there.wait()
         return self.place
 
 
 def fetched(x: Tensor) -> Arriving:
     """Start to copy a tensor to the CPU; from CUDA into page-locked memory, without waiting."""
     if x.device.type != "cuda":
-        return Arriving(x.cpu(), None)
+        return Arriving(x.cpu(), Mark(None))
     place = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
     place.copy_(x, non_blocking=True)
-    there = torch.cuda.Event(blocking=True)  # a thread that waits leaves its core to those that decode
-    there.record(torch.cuda.current_stream(x.device))
-    return Arriving(place, there)
+    return Arriving(place, mark(x.device))
 
 
 @cache

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from hsa_bench.core.features.carry import Mark, brought, mark
+from hsa_bench.core.models.precision import computing_in
 
 ROWS = 2**16
 """Queries compared at once."""
 
 BLOCK = 2**25
 """Numbers held of the bank at once: 128 MiB in float32, also where the bank is kept in half precision on
-disk. On a GPU, of the similarities."""
+disk. On a GPU, of the similarities too."""
+
+UNDERWAY = 2
+"""Blocks of the bank that a GPU may still be comparing while the next is brought."""
 
 
 @dataclass(frozen=True)
@@ -34,30 +44,46 @@ class Neighbours:
 def search(query: Tensor, bank: Tensor, k: int, scale: Tensor | None = None) -> Neighbours:
     """Find the k most similar bank entries by comparing with all of them, block by block.
 
-    By faiss on the CPU, by torch on a GPU.
+    By faiss on the CPU where it is installed, else by torch. Products are in float32, on a GPU too.
 
     Args:
         query: Features, [Q, D], unit length; where the search runs.
         bank: Features to search, [N, D], unit length unless `scale` says otherwise. It may be in half
-            precision and mapped from disk: a block at a time is read.
+            precision, on the CPU and mapped from disk: a block at a time is read, once, and brought to a GPU
+            while the blocks before it are compared.
         k: Neighbours wanted; the whole bank if it is smaller.
         scale: What each bank entry is multiplied by, [N].
     """
     k = min(k, len(bank))
-    block = max(k, BLOCK // max(1, bank.shape[1]))
+    size = max(k, BLOCK // max(1, bank.shape[1]))
     best: list[Neighbours] = []
-    for low in range(0, len(bank), block):
-        part = bank[low : low + block].to(query.device, torch.float32)
-        if scale is not None:
-            part = part * scale[low : low + block, None].to(part)
-        for place, rows in enumerate(query.split(ROWS)):
-            found = best_of(rows, part, min(k, len(part)))
-            found = Neighbours(found.similarity, found.index + low)
-            if low == 0:
-                best.append(found)
-            else:
-                best[place] = _better(best[place], found, k)
+    with computing_in("float32", query.device):
+        for low, part in _blocks(bank, size, query.device, scale):
+            for place, rows in enumerate(query.split(ROWS)):
+                found = best_of(rows, part, min(k, len(part)))
+                found = Neighbours(found.similarity, found.index + low)
+                if low == 0:
+                    best.append(found)
+                else:
+                    best[place] = _better(best[place], found, k)
     return Neighbours(*(torch.cat([getattr(b, name) for b in best]) for name in ("similarity", "index")))
+
+
+def _blocks(
+    bank: Tensor, size: int, device: torch.device, scale: Tensor | None
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield consecutive rows in float32 on a device, scaled, with the first one's number.
+
+    On a GPU at most `UNDERWAY` + 1 blocks are there at once, of those whose comparison is still going on too.
+    """
+    scale = None if scale is None else scale.to(device, torch.float32)
+    going_on: deque[Mark] = deque()
+    for low in range(0, len(bank), size):
+        if len(going_on) == UNDERWAY:
+            going_on.popleft().wait()
+        part = brought(bank[low : low + size], device).float()
+        yield low, part if scale is None else part * scale[low : low + size, None]
+        going_on.append(mark(device))
 
 
 def best_of(query: Tensor, bank: Tensor, k: int, by_torch: bool = False) -> Neighbours:
@@ -70,9 +96,8 @@ def best_of(query: Tensor, bank: Tensor, k: int, by_torch: bool = False) -> Neig
         by_torch: As on a GPU, also on the CPU, where faiss is almost twice as fast.
     """
     short = max(0, k - len(bank))
-    if query.device.type == "cpu" and not by_torch:
-        import faiss
-
+    faiss = None if by_torch or query.device.type != "cpu" else _faiss()
+    if faiss is not None:
         found, where = faiss.knn(
             query.contiguous().numpy(),
             bank.contiguous().numpy(),
@@ -85,6 +110,16 @@ def best_of(query: Tensor, bank: Tensor, k: int, by_torch: bool = False) -> Neig
         parts = [(part @ bank.T).topk(k - short, dim=1) for part in query.split(rows)]
         similarity, index = (torch.cat([part[i] for part in parts]) for i in (0, 1))
     return Neighbours(pad(similarity, (0, short), value=-torch.inf), pad(index, (0, short), value=-1))
+
+
+@cache
+def _faiss() -> Any:
+    """The library, or None where it is not installed or does not load: torch finds the same neighbours."""
+    try:
+        import faiss
+    except (ImportError, OSError):
+        return None
+    return faiss
 
 
 def _better(one: Neighbours, other: Neighbours, k: int) -> Neighbours:

@@ -1,4 +1,5 @@
 import math
+import sys
 
 import pytest
 import torch
@@ -55,6 +56,36 @@ def test_torchs_search_which_gpus_use_finds_what_faiss_finds(monkeypatch: pytest
     short = best_of(query, bank[:4], 6, by_torch=True)
     assert torch.equal(short.index[:, 4:], torch.full((31, 2), -1))
     assert torch.isinf(short.similarity[:, 4:]).all()
+
+
+def test_where_faiss_is_not_installed_torch_finds_the_same_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    query, bank = unit(40, 16, 0), unit(700, 16, 1)
+    bank[300:310] = bank[:10]  # copies tie
+    with_faiss = search(query, bank, 12)
+    neighbours._faiss.cache_clear()
+    monkeypatch.setitem(sys.modules, "faiss", None)  # what an import finds where it is not installed
+    try:
+        for block in (2**25, 16 * 90):
+            monkeypatch.setattr(neighbours, "BLOCK", block)
+            found = search(query, bank, 12)
+            assert torch.allclose(found.similarity, with_faiss.similarity, atol=1e-6)
+            one, other = (bank[f.index] for f in (found, with_faiss))  # of copies, either
+            assert torch.equal(one, other)
+        assert neighbours._faiss() is None
+    finally:
+        neighbours._faiss.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_banks_of_any_number_format_are_compared_in_float32(dtype: torch.dtype) -> None:
+    query, bank = unit(9, 8, 0), unit(60, 8, 1).to(dtype)
+    found = search(query, bank, 4)
+    assert found.similarity.dtype == torch.float32
+    assert torch.equal(found.index, search(query, bank.float(), 4).index)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(search(query, bank, 4).similarity, found.similarity)
 
 
 def test_the_vote_equals_the_equation() -> None:
