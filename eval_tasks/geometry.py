@@ -21,6 +21,7 @@ from hsa_bench.core.data.views import random_view, views_of
 from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.features.geometry import alignment, effective_rank, rankme, singular_values, uniformity
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.curve import Curve
 from hsa_bench.core.results.metric import Metric, number
@@ -91,6 +92,9 @@ class Geometry(FrozenTask):
             f"clusters of unit features (best of {self.starts} starts, scikit-learn). {CAVEAT} No random "
             "draw."
         )
+
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit))
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context

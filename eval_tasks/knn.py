@@ -21,6 +21,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import FeatureSet
 from hsa_bench.core.features.neighbours import Neighbours, cast_votes, vote
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.curve import Sweep
 from hsa_bench.core.results.metric import percent
@@ -88,6 +89,9 @@ class KNN(FrozenTask):
             f"{self.choosers:,} training "
             "images by their neighbours other than themselves."
         )
+
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit))
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context

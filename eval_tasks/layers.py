@@ -18,6 +18,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import Features
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import layer_names
 from hsa_bench.core.results.metric import Metric, top1
@@ -89,11 +90,14 @@ class Layers(RegressionTask):
         unknown = [name for name in self.layers if name not in known]
         return f"it has no layer {unknown[0]!r}; there are {', '.join(known)}" if unknown else ""
 
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit), *self._measured_layers(backbone))
+
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
-        names = [n for n in layer_names(backbone.module) if not self.layers or n in self.layers]
+        names = self._measured_layers(backbone)
         found: dict[str, _Measured] = {}
         for name in names:
             what = f"{name} of {backbone.label}"
@@ -114,6 +118,9 @@ class Layers(RegressionTask):
                 *(metric.at_layer(name) for name, one in found.items() for metric in one.metrics),
             ),
         )
+
+    def _measured_layers(self, backbone: Backbone) -> list[str]:
+        return [n for n in layer_names(backbone.module) if not self.layers or n in self.layers]
 
     def _measured(self, features: Features, ctx: Context, what: str) -> _Measured:
         train, test = features.train, features.test

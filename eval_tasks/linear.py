@@ -16,10 +16,11 @@ from eval_tasks._linear.recipes import RECIPES
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.device_views import on_device
-from hsa_bench.core.data.image_set import Classification
+from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.loading import stream
 from hsa_bench.core.data.views import random_view
 from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.input.bounds import Decay, Rate
 from hsa_bench.core.input.settings import departures
 from hsa_bench.core.models.backbone import Backbone
@@ -117,15 +118,20 @@ class Linear(GridTask):
             f"held-out and test images. Source: {recipe.source}.{ours}{changed}"
         )
 
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        data = data.limited(limit)
+        judge = self._judge(data)
+        return tuple(self.wanted_of(images) for images in (data.test, judge) if len(images))
+
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context
     ) -> Outcome:
         data = data.limited(limit)
         train, size = data.train, len(data.train)
-        rows = held_out_rows(train.labels, self.held_out).nonzero()[:, 0].tolist()
         test = self.features_of(backbone, data.test, ctx)
         none = replace(test, features=test.features[:0], labels=test.labels[:0])
-        judge = self.features_of(backbone, train.subset(rows), ctx) if rows else none
+        held_out = self._judge(data)
+        judge = self.features_of(backbone, held_out, ctx) if len(held_out) else none
         grid = self.grid(train.labels, judge.features.shape[1], judge, seed, ctx.device)
 
         per_epoch = -(-size // self.batch)
@@ -165,6 +171,11 @@ class Linear(GridTask):
             name="published_top1", title="published top-1", unit="%", values=tuple(curve), along="epoch"
         )
         return replace(outcome, curves=(*outcome.curves, published))
+
+    def _judge(self, data: Classification) -> ImageSet:
+        """The held-out training images, which choose the setting."""
+        rows = held_out_rows(data.train.labels, self.held_out).nonzero()[:, 0]
+        return data.train.subset(rows.tolist())
 
     def _effective(self, per_epoch: int, limit: int | None) -> dict[str, Any]:
         return {

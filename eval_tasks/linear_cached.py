@@ -15,6 +15,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import order
 from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.input.bounds import Decay, Rate
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, Outcome
@@ -51,6 +52,9 @@ class LinearCached(GridTask):
             "augmentation, so it usually lies a little below `linear`: 74.5 against 75.3 for DINO's "
             "ResNet-50 on ImageNet (facebookresearch/dino#141)."
         )
+
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit))
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context

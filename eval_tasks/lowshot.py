@@ -20,6 +20,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, Labels
 from hsa_bench.core.features.accuracy import topk
 from hsa_bench.core.features.extract import FeatureSet
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.metric import Metric, percent
 from hsa_bench.core.runs.task import SETTINGS, Outcome
@@ -81,6 +82,9 @@ class LowShot(FrozenTask):
             f"are means over all these numbers of images. Main metric: {self.main_metric}. Its noise is that "
             "of the draws, on the same test images."
         )
+
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit))
 
     def run(
         self, backbone: Backbone, data: Classification, seed: int, limit: int | None, ctx: Context

@@ -17,6 +17,7 @@ from reports.run_folder.collected import PRETRAINING, Collected
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table, pretrainings
 from reports.sections.checks import Evidence, checks_table
 from reports.sections.devices import any_unlike
+from reports.sections.features_shared import features_shared_table
 from reports.sections.glossary import glossary, other_scales, scale
 from reports.sections.notes import notes
 from reports.sections.provenance import commit, hardware, provenance_table
@@ -48,6 +49,7 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
         "pretraining budget": budget_table(grid, evidence.controls),
         "pretrained in this run": pretraining_table(collected),
         "cost": cost_table(grid),
+        "features shared": features_shared_table(grid, collected.out),
         "anchors": anchor_table(evidence.anchors),
         "beside published": beside_table(grid),
         "provenance": provenance_table(collected.results),
@@ -123,6 +125,7 @@ def render(
         ),
         curves=own.get("pretraining", ""),
         costs=text.get("cost", ""),
+        features_shared=text.get("features shared", ""),
         on_gpu=any(result.peak_device_memory_mb for result in collected.results),
         beside=text.get("beside published", ""),
         anchors=text.get("anchors", ""),

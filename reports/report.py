@@ -36,6 +36,7 @@ CAPTIONS = {
     KNN: "Transfer to other data sets by a kNN vote on frozen features, percent.",
     "statistics": "Differences in percentage points with 95 % intervals, unadjusted, and tests.",
     "cost": "Wall time, peak memory and speed.",
+    "features shared": "Extractions that backbones shared, in no run's time above.",
     "pretraining budget": "What each pretraining cost.",
 }
 

@@ -15,7 +15,10 @@ from eval_tasks._logistic.fit import Regression
 from eval_tasks._shared.frozen import FrozenTask
 from eval_tasks._shared.protocol_text import listed
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.features.extract import Features
+from hsa_bench.core.features.wanted import Wanted
+from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS
 
 
@@ -53,6 +56,9 @@ class RegressionTask(FrozenTask):
             f"{self.iterations} iterations); C among "
             f"{listed(self.cs)} by {self.folds}-fold cross-validation on train, classes balanced"
         )
+
+    def wants(self, backbone: Backbone, data: Classification, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit))
 
     def regressed(self, features: Features, ctx: Context, what: str) -> Regressed:
         """Choose C by cross-validation on train, fit all of train, score test.

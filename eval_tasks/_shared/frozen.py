@@ -11,7 +11,8 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import View
 from hsa_bench.core.errors import UsageError
-from hsa_bench.core.features.extract import Features, FeatureSet, Storage, extract, extract_both
+from hsa_bench.core.features.extract import Features, FeatureSet, extract_wanted
+from hsa_bench.core.features.wanted import Storage, Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST
 from hsa_bench.core.models.precision import COMPILED, Precision, chosen
@@ -56,10 +57,18 @@ class FrozenTask(ClassificationTask):
     def view(self) -> View:
         return replace(super().view, interpolation=self.interpolation)
 
+    def wanted_of(self, images: ImageSet, *layers: str) -> Wanted:
+        """What `features_of` asks of the cache, of the trunk itself or of some layers."""
+        return Wanted(images, self.view, self.precision, self.storage, layers or (LAST,))
+
+    def wanted_of_both(self, data: Classification, *layers: str) -> tuple[Wanted, ...]:
+        """What `features` asks of the cache; a task that calls it returns this from `wants`."""
+        return tuple(self.wanted_of(images, *layers) for images in (data.train, data.test))
+
     def features(self, backbone: Backbone, data: Classification, ctx: Context, *layers: str) -> Features:
         """Centre-crop features of both splits, of the trunk itself or of the first layer; see `extract`."""
-        return extract_both(backbone, data, self.view, ctx, self.precision, self.storage, layers or (LAST,))
+        return Features(*(extract_wanted(backbone, one, ctx) for one in self.wanted_of_both(data, *layers)))
 
     def features_of(self, backbone: Backbone, images: ImageSet, ctx: Context) -> FeatureSet:
         """Centre-crop features of some images."""
-        return extract(backbone, images, self.view, ctx, self.precision, self.storage)
+        return extract_wanted(backbone, self.wanted_of(images), ctx)

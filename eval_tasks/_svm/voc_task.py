@@ -18,6 +18,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.voc_labels import ABSENT, IGNORED, VocLabels, open_voc_labels
 from hsa_bench.core.data.image_set import Labels
 from hsa_bench.core.data.views import View
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST, layer_names
 from hsa_bench.core.processes import gathered_lists, own_range, together
@@ -116,6 +117,9 @@ class VocSvm(FrozenTask):
         """Open its own data; those of the run have one class an image."""
         root = Path(self.root).expanduser() if self.root else ctx.data_root / "VOCdevkit"
         return open_voc_labels(root)
+
+    def wants(self, backbone: Backbone, data: VocLabels, limit: int | None) -> tuple[Wanted, ...]:
+        return self.wanted_of_both(data.limited(limit), *self.layers)
 
     def solved(
         self,

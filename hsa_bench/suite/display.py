@@ -24,6 +24,7 @@ from rich.text import Text
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.printable import printable
 from hsa_bench.core.results.result import PlannedRun, TaskResult
+from hsa_bench.core.runs.feature_pass import FeaturePass
 from hsa_bench.core.runs.plan import Run
 
 
@@ -71,9 +72,10 @@ class Display:
         """This many runs are going to run now."""
         self.total, self.done = runs, 0
 
-    def watch(self, run: Run, description: str, done: int, total: int) -> None:
-        """Move the bar of the running run."""
-        text = escape(printable(f"{run.label} {run.spec.task}: {description}"))
+    def watch(self, run: Run | FeaturePass, description: str, done: int, total: int) -> None:
+        """Move the bar of the running run, or of the feature pass before it."""
+        name = run.data if isinstance(run, FeaturePass) else f"{run.label} {run.spec.task}"
+        text = escape(printable(f"{name}: {description}"))
         if self.bar is None:
             self.bar = self.bars.add_task(text, total=total)
         self.bars.update(self.bar, description=text, completed=done, total=total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hsa_bench.core.runs.execute import Bench
+from hsa_bench.core.runs.feature_pass import plan_passes
 from hsa_bench.core.runs.plan import Run
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
@@ -27,8 +28,12 @@ def dry_run(job: Job, bench: Bench, display: Display, overwrite: bool = False) -
         if result is None:
             rows += [(later, "to run, after its pretraining") for later in prepared.awaited(run.label)]
     display.plan(rows)
-    todo = [run for run in (*prepared.pretraining, *plan.runs) if on_file(run, bench) is None]
-    if said := older_results(todo, bench.store):
+    first, then = (
+        [run for run in runs if on_file(run, bench) is None] for runs in (prepared.pretraining, plan.runs)
+    )
+    for one in plan_passes(plan.runs if overwrite else then, plan.backbones, bench.ctx, display.say):
+        display.say(f"{one.title}: {one.state}")
+    if said := older_results([*first, *then], bench.store):
         display.say(said)
 
 

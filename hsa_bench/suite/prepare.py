@@ -64,7 +64,11 @@ class Prepared:
         seeds, limit = self.job.seeds, self.job.limit
         plan = plan_runs(self.tasks, [*pretrained, *self.checkpoints], seeds, limit)
         beside = plan_runs(control_tasks(self.job, self.tasks), self.controls, seeds, limit)
-        return Plan((*plan.runs, *beside.runs), (*plan.blocked, *beside.blocked))
+        return Plan(
+            (*plan.runs, *beside.runs),
+            (*plan.blocked, *beside.blocked),
+            (*plan.backbones, *beside.backbones),
+        )
 
     def awaited(self, label: str, blocked: str = "") -> list[PlannedRun]:
         """Return the evaluations of a backbone that is not there yet, or never will be."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hsa_bench.core.errors import Unwritable
@@ -10,7 +10,8 @@ from hsa_bench.core.files import READ_ONLY, check_writable
 from hsa_bench.core.processes import from_first, rank, world
 from hsa_bench.core.results.result import PlanFile, TaskResult
 from hsa_bench.core.runs.execute import Bench
-from hsa_bench.core.runs.plan import Run
+from hsa_bench.core.runs.feature_pass import in_order, plan_passes
+from hsa_bench.core.runs.plan import Plan, Run
 from hsa_bench.core.runs.runner import run_in_worker, run_together
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
@@ -38,7 +39,7 @@ def run_suite(job: Job, bench: Bench, display: Display, overwrite: bool = False)
     bench = replace(bench, timeout=job.timeout)
     with display.busy("planning"):
         prepared = prepare(job, bench, display)
-    first = _do(prepared.pretraining, bench, display, overwrite)
+    first = _do(Plan(prepared.pretraining), bench, display, overwrite)
     with display.busy("planning"):
         plan = prepared.plan(prepared.pretrained(first.results, display))
     lost = [
@@ -51,7 +52,7 @@ def run_suite(job: Job, bench: Bench, display: Display, overwrite: bool = False)
     left = rank() > 0 or _leave_plan(prepared.plan_file(planned), bench, display)
     for task, why in {run.task: run.blocked for run in plan.blocked}.items():
         display.say(f"{task} is blocked for all backbones: {why}")
-    then = _do(plan.runs, bench, display, overwrite)
+    then = _do(plan, bench, display, overwrite)
     if not first.done + then.done and not plan.blocked and not lost:
         display.say("nothing to do: every run is on file")
     return left and not (plan.blocked or lost or first.failed or then.failed)
@@ -79,12 +80,13 @@ class _Done:
     """How many of these have no number now; there may be one of before."""
 
 
-def _do(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) -> _Done:
-    """Take the results on file, and do the other runs.
+def _do(plan: Plan, bench: Bench, display: Display, overwrite: bool) -> _Done:
+    """Take the results on file, and do the other runs; first what these share.
 
     Raises:
         Unwritable: There is something to do, and no place for its results.
     """
+    runs = plan.runs
     found = from_first([None if overwrite else on_file(run, bench) for run in runs])
     todo = [run for run, result in zip(runs, found, strict=True) if result is None]
     todo.sort(key=lambda run: not run.task().broad)
@@ -97,9 +99,8 @@ def _do(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) ->
     if said := older_results([run for run in todo if not overwrite], bench.store):
         display.say(said)
     display.expect(len(todo))
-    runner = run_in_worker if world() == 1 else run_together
     now = {}
-    for result in runner(todo, bench, display.watch, display.say):
+    for result in _results(todo, plan, bench, display):
         display.finish(result)
         now[result.label, result.spec.task, result.spec.key] = result
     failed = sum(result.status == "failed" for result in now.values())
@@ -110,3 +111,16 @@ def _do(runs: Sequence[Run], bench: Bench, display: Display, overwrite: bool) ->
             result = on_file(run, bench) or result
         results.append(result)
     return _Done(results, len(todo), failed)
+
+
+def _results(todo: Sequence[Run], plan: Plan, bench: Bench, display: Display) -> Iterator[TaskResult]:
+    """Do runs, with feature passes before those that read them.
+
+    Processes of torchrun share each extraction instead: a pass ends without its numbers where one of them
+    dies, and they end together.
+    """
+    if world() > 1:
+        return run_together(todo, bench, display.watch, display.say)
+    with display.busy("planning"):
+        passes = plan_passes(todo, plan.backbones, bench.ctx, display.say)
+    return run_in_worker(in_order(todo, passes), bench, display.watch, display.say)

@@ -126,5 +126,16 @@ class _Here:
         ctx = replace(self.bench.ctx, progress=lambda *told: watch(run, *told), say=self.say or print)
         return execute(run, replace(self.bench, ctx=ctx))
 
+    def share(self, features: Any, watch: Callable[..., None]) -> None:
+        from hsa_bench.core.runs.runner import in_words
+        from hsa_bench.core.runs.share_features import share_features
+
+        say = self.say or print
+        ctx = replace(self.bench.ctx, progress=lambda *told: watch(features, *told), say=say)
+        try:
+            say(in_words(features, share_features(features, replace(self.bench, ctx=ctx))))
+        except Exception as error:
+            say(f"{features.title}: {type(error).__name__}: {error}; the runs make their features one by one")
+
     def stop(self) -> None:
         """Nothing is left behind."""

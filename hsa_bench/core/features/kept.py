@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,30 @@ class KeptFeatures:
     def usable(self) -> bool:
         """Whether they are there and proven."""
         return not self.missing and not self.fault() and "sha256" in self._read()
+
+    def stated(self) -> bool:
+        """Whether they are there by what their file says, which is not compared with its checksum."""
+        try:
+            said = self._read()
+        except Damaged:
+            return False
+        return not self.missing and "sha256" in said and not differ(self.print, said.get("print", ""))
+
+    def usable_aloud(self, say: Callable[[str], None]) -> bool:
+        """Whether they are there and proven; say so where they are there and are not.
+
+        Features of an older version, without a checksum, get one.
+        """
+        if self.usable():
+            return True
+        if self.missing:
+            return False
+        if fault := self.fault():
+            say(f"features {self.path}: {fault}, computed again")
+            return False
+        self.adopt()
+        say(f"features {self.path}: of an older version, without a checksum; used as they are, with one now")
+        return True
 
     def adopt(self) -> None:
         """Give features of an older version their checksum."""

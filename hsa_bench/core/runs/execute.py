@@ -60,7 +60,7 @@ def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskRes
     start = time.perf_counter()
     try:
         loaded = backbone or open_backbone(run.backbone)
-        _check_network(run, loaded)
+        check_network(run, loaded)
         with counted(loaded.module) as passes, alarm(bench.timeout):
             outcome, further = _measure(run, task, loaded, ctx)
         if task.frozen:
@@ -145,7 +145,7 @@ class _Beside:
     """File name prefix of what helped."""
 
 
-def _check_network(run: Run, backbone: Backbone) -> None:
+def check_network(run: Run, backbone: Backbone) -> None:
     """Refuse a network that is not the planned one.
 
     Raises:

@@ -82,6 +82,8 @@ class Plan:
 
     runs: tuple[Run, ...]
     blocked: tuple[PlannedRun, ...] = field(default=())
+    backbones: tuple[LoadedBackbone, ...] = ()
+    """That the runs measure."""
 
 
 def default_task(module: str, name: str) -> Task:
@@ -202,7 +204,7 @@ def plan_runs(
                         skipped=task.unsupported(backbone.backbone),
                     )
                 )
-    return Plan(tuple(runs), tuple(blocked))
+    return Plan(tuple(runs), tuple(blocked), tuple(backbones))
 
 
 def make_plan(

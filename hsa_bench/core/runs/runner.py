@@ -1,4 +1,4 @@
-"""Do runs one after the other, in a worker process that is replaced when it dies or hangs."""
+"""Do runs and feature passes one by one, in a worker process that is replaced when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.network_print import differ
 from hsa_bench.core.processes import alone, from_first, rank
+from hsa_bench.core.results.feature_pass import SharedFeatures
 from hsa_bench.core.results.result import Failure, TaskResult
 from hsa_bench.core.runs.execute import Bench, execute, record
+from hsa_bench.core.runs.feature_pass import FeaturePass
+from hsa_bench.core.runs.order import Order
 from hsa_bench.core.runs.plan import Run
 from hsa_bench.core.runs.time_limit import TimeIsUp, no_end, silent
 from hsa_bench.core.runs.worker_process import WorkerDied, WorkerProcess
 
-Watch = Callable[[Run, str, int, int], None]
-"""Called as (run, description, done, total) while a run goes on."""
+Watch = Callable[[Run | FeaturePass, str, int, int], None]
+"""Called as (run or pass, description, done, total) while it goes on."""
 
 Say = Callable[[str], None]
 """Called with a line for a person."""
@@ -56,17 +60,21 @@ def aside_if_of_another(run: Run, bench: Bench) -> str:
 
 
 def run_in_worker(
-    runs: Iterable[Run], bench: Bench, watch: Watch, say: Say = _ignore
+    orders: Iterable[Run | FeaturePass], bench: Bench, watch: Watch, say: Say = _ignore
 ) -> Iterator[TaskResult]:
-    """Do runs in order, each written to the store before the next begins.
+    """Do runs and feature passes in order; yield each run's result, written to the store, before the next.
 
     A run that raises, whose process dies, or that does not end in the bench's time, is one failed result; the
-    others go on.
+    others go on. A pass that does not come through is a word: the runs after it make their own features, and
+    go on from its pieces. It has the time of as many runs as it has backbones.
     """
     worker = _Worker(bench, say)
     try:
-        for run in runs:
-            yield worker.do(run, watch)
+        for order in orders:
+            if isinstance(order, FeaturePass):
+                worker.share(order, watch)
+            else:
+                yield worker.do(order, watch)
     finally:
         worker.stop()
 
@@ -140,21 +148,43 @@ class _Worker:
         return self.bench.store.settle(record(run, self.bench, "failed", failure=failure))
 
     def _done(self, run: Run, process: WorkerProcess, watch: Watch) -> TaskResult:
-        limit = self.bench.timeout
-        process.say(run.model_dump(mode="json"))
-        for event in process.events(limit, lambda s: self.say(silent(_name(run), s, limit))):
-            if event["event"] == "failed":  # not from the store, where a number may stand
-                return TaskResult.model_validate_json(event["result"])
-            if event["event"] == "done":
-                break
-            if event["event"] == "say":
-                self.say(f"{_name(run)}: {event['text']}")
-                continue
-            watch(run, event["description"], event["done"], event["total"])
+        event = self._last_event(run, process, watch, self.bench.timeout)
+        if event["event"] == "failed":  # not from the store, where a number may stand
+            return TaskResult.model_validate_json(event["result"])
         result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
         if result is None:
             raise WorkerDied("the result was written and is gone; somebody removed it")
         return result
+
+    def share(self, features: FeaturePass, watch: Watch) -> None:
+        """Do a feature pass; say what it took, or why it did not come through."""
+        limit = self.bench.timeout and self.bench.timeout * len(features.labels)
+        try:
+            if self.process is None:
+                self.process = WorkerProcess.start(self.bench)
+            event = self._last_event(features, self.process, watch, limit)
+            if event["event"] == "done":
+                self.say(in_words(features, SharedFeatures.model_validate_json(event["made"])))
+                return
+            fault = event["message"]
+        except (WorkerDied, TimeIsUp) as error:
+            fault = str(error)
+        self.stop()  # a device may be in no state for the next
+        self.say(f"{features.title}: {fault}; the runs make their features one by one")
+
+    def _last_event(
+        self, order: Run | FeaturePass, process: WorkerProcess, watch: Watch, limit: float | None
+    ) -> dict[str, Any]:
+        """Give an order, pass on what is told meanwhile, and return how it ended."""
+        process.say(_order(order).model_dump(mode="json"))
+        for event in process.events(limit, lambda s: self.say(silent(_name(order), s, limit))):
+            if event["event"] == "progress":
+                watch(order, event["description"], event["done"], event["total"])
+            elif event["event"] == "say":
+                self.say(f"{_name(order)}: {event['text']}")
+            else:
+                return event
+        raise WorkerDied("the worker process tells nothing more")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -162,6 +192,19 @@ class _Worker:
             self.process = None
 
 
-def _name(run: Run) -> str:
+def in_words(features: FeaturePass, made: SharedFeatures) -> str:
+    """Say what a feature pass took."""
+    left_out = f", without {', '.join(made.left_out)}" if made.left_out else ""
+    rounds = f" in each of {made.rounds} rounds, as memory allows" if made.rounds > 1 else ""
+    return f"{features.title}{rounds} ({made.seconds:.1f} s){left_out}"
+
+
+def _order(order: Run | FeaturePass) -> Order:
+    return Order(features=order) if isinstance(order, FeaturePass) else Order(run=order)
+
+
+def _name(run: Run | FeaturePass) -> str:
+    if isinstance(run, FeaturePass):
+        return run.title.partition(":")[0]
     seed = f", seed {run.spec.seed}" if run.task().seeded else ""
     return f"{run.label} {run.spec.task}{seed}"

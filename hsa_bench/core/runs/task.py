@@ -17,6 +17,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View, eval_view
 from hsa_bench.core.errors import DataError
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.input.bounds import Side
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.curve import Curve, Sweep
@@ -156,6 +157,18 @@ class Task(ABC):
         """
         there = usual.resolved(data, ctx)._every()
         return tuple(n for n, value in self._every().items() if n not in NEUTRAL and value != there[n])
+
+    def wants(self, backbone: Backbone, data: Any, limit: int | None) -> tuple[Wanted, ...]:
+        """Return the features that `run` will ask of the cache, so that backbones can share the decoding.
+
+        What is left out is extracted by the run itself; what is wanted and never asked for is work in vain.
+
+        Args:
+            backbone: Whose.
+            data: What `data` opened; the task is `resolved` for it.
+            limit: As `run` has it.
+        """
+        return ()
 
     @abstractmethod
     def run(self, backbone: Backbone, data: Any, seed: int, limit: int | None, ctx: Context) -> Outcome:

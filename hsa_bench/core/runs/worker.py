@@ -1,6 +1,6 @@
-"""The process that runs run in: reads runs as lines of JSON, kept alive between them.
+"""The process that runs run in: reads orders as lines of JSON, kept alive between them.
 
-Spoken over standard input (runs) and the original standard output (events); anything a library prints
+Spoken over standard input (orders) and the original standard output (events); anything a library prints
 goes to the log. When the parent goes away, so does the worker, at once.
 """
 
@@ -26,7 +26,10 @@ from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.results.result import Provenance
 from hsa_bench.core.results.store import Store
 from hsa_bench.core.runs.execute import Bench, execute
+from hsa_bench.core.runs.feature_pass import FeaturePass
+from hsa_bench.core.runs.order import Order
 from hsa_bench.core.runs.plan import Run
+from hsa_bench.core.runs.share_features import share_features
 from hsa_bench.core.tf32 import no_tf32
 
 PROGRESS_SECONDS = 0.2
@@ -47,13 +50,30 @@ def main() -> None:
     bench = _bench(json.loads(orders.get()), events)
     _emit(events, event="ready")
     while True:
-        run = Run.model_validate_json(orders.get())
-        result = execute(run, bench, None if run.skipped else _loaded(run.backbone))
-        if result.status == "failed":
-            _emit(events, event="failed", result=result.model_dump_json())
-            _loaded.cache_clear()
-        else:
-            _emit(events, event="done")
+        order = Order.model_validate_json(orders.get())
+        if order.run:
+            _run(order.run, bench, events)
+        if order.features:
+            _share(order.features, bench, events)
+
+
+def _run(run: Run, bench: Bench, events: IO[str]) -> None:
+    result = execute(run, bench, None if run.skipped else _loaded(run.backbone))
+    if result.status == "failed":
+        _emit(events, event="failed", result=result.model_dump_json())
+        _loaded.cache_clear()
+    else:
+        _emit(events, event="done")
+
+
+def _share(features: FeaturePass, bench: Bench, events: IO[str]) -> None:
+    _loaded.cache_clear()  # its memory is for those of the pass
+    try:
+        made = share_features(features, bench)
+    except Exception as error:
+        _emit(events, event="failed", message=f"{type(error).__name__}: {error}")
+    else:
+        _emit(events, event="done", made=made.model_dump_json())
 
 
 def _private_streams() -> tuple[IO[str], IO[str]]:

@@ -9,8 +9,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import extract as features
-from hsa_bench.core.features import forward
+from hsa_bench.core.features import feed, forward
 from hsa_bench.core.features.extract import Storage, extract, extract_both
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged, weights_hash
@@ -136,9 +135,9 @@ def test_interpolation_is_no_difference_where_nothing_is_resized(ctx: Context) -
 
 
 def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(feed, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(features, "PIECE", 8)
+    monkeypatch.setattr(feed, "PIECE", 8)
     whole = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "whole"))
 
     class Dies(Counting):
@@ -159,7 +158,7 @@ def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pyt
 
 def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "small"))
-    monkeypatch.setattr(features, "IN_MEMORY", 30 * 3 * 4 - 1)
+    monkeypatch.setattr(feed, "IN_MEMORY", 30 * 3 * 4 - 1)
     found = extract(backbone(), small_set(30), VIEW, ctx)
     assert found.features.dtype == torch.float16
     assert torch.equal(found.features, exact.features.half())
@@ -170,7 +169,7 @@ def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch
 def test_the_number_format_on_file_can_be_asked_for(
     ctx: Context, monkeypatch: pytest.MonkeyPatch, storage: Storage, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr(features, "IN_MEMORY", 30 * 3 * 4 + (1 if storage == "float16" else -1))
+    monkeypatch.setattr(feed, "IN_MEMORY", 30 * 3 * 4 + (1 if storage == "float16" else -1))
     found = extract(backbone(), small_set(30), VIEW, ctx, storage=storage)
     assert found.features.dtype == dtype
     assert found.key != extract(backbone(), small_set(30), VIEW, ctx).key

@@ -18,8 +18,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import extract as features
-from hsa_bench.core.features import forward
+from hsa_bench.core.features import feed, forward
 from hsa_bench.core.features.extract import FeatureSet, extract
 from hsa_bench.core.features.kept import read_piece, write_piece
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -81,9 +80,9 @@ def listening(ctx: Context, heard: Heard) -> Context:
 
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(feed, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(features, "PIECE", 8)
+    monkeypatch.setattr(feed, "PIECE", 8)
 
 
 def made(ctx: Context, one: Backbone | None = None) -> tuple[FeatureSet, Path]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import torch
 from torch import Tensor, nn
 
@@ -51,3 +54,24 @@ def classifier() -> nn.Module:
 def parallel() -> nn.Module:
     """The network as a training on several GPUs holds it."""
     return nn.DataParallel(build())
+
+
+class Lethal(Net):
+    """Kills its process at a picture that the environment names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x) if x.shape[-1] == 32 else 0
+        if self.seen >= float(os.environ.get("MY_LAB_DIES_AT", "inf")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+
+def lethal() -> nn.Module:
+    """A network that may end the process it is in."""
+    with torch.random.fork_rng():
+        torch.manual_seed(8)
+        return Lethal()
