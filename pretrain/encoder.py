@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import cast
 
@@ -46,6 +46,8 @@ class Encoder(nn.Module):
         self.joined: bool | None = None
         """Whether `each` takes batches of one shape in one pass; None: on devices other than the CPU, where
         it would save nothing. Equal but for rounding."""
+        self.compiled: Callable[[Tensor], list[Tensor]] | None = None
+        """`embed` as torch compiled it, if it did."""
         # A third convolution in a block makes it a bottleneck, in torchvision and in timm.
         block = Bottleneck if any(".conv3." in name for name in trunk.state_dict()) else BasicBlock
         with torch.no_grad():
@@ -67,6 +69,10 @@ class Encoder(nn.Module):
 
         They are never below float32, whatever the layers compute with.
         """
+        return (self.compiled or self.embed)(pictures)
+
+    def embed(self, pictures: Tensor) -> list[Tensor]:
+        """As `forward`, layer by layer."""
         maps = cast(Trunk, self.trunk).stages(pictures)
         inputs = [*(maps[level - 1] for level in self.levels[:-1]), maps[-1].mean((2, 3))]
         embeddings = [head(x) for head, x in zip(self.heads, inputs, strict=True)]

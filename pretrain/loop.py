@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from hsa_bench.core.errors import DamagedResume, PretrainingError
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import average_statistics, gathered_arrays, gathered_lists, rank, world
-from hsa_bench.core.seed import forked
+from hsa_bench.core.seed import forked, seed_device
+from pretrain.compiled import CompiledEncoders
 from pretrain.contrastive import Contrastive, method_class
 from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.batches import ContrastiveViews, OwnParts, batches
@@ -63,6 +64,7 @@ class Training:
     counting: bool = True
     """Count FLOPs, in the first step of each epoch: a warm-up's steps cost less than later ones."""
     method: Contrastive = field(init=False)
+    compiled: CompiledEncoders = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     fabric: Fabric = field(init=False)
     earlier_seconds: float = field(init=False, default=0.0)
@@ -80,6 +82,7 @@ class Training:
             self.method = build(copy.deepcopy(self.backbone.module), settings)
         self.method.train().to(memory_format=torch.channels_last)
         self.stepping, self.optimiser = self.fabric.setup(self.method, optimiser(self.method, settings))
+        self.compiled = CompiledEncoders(self.method, getattr(self.ctx, "compile", False), self.ctx.say)
         self.steps = len(self.images) // settings.batch
 
     @cached_property
@@ -134,18 +137,24 @@ class Training:
         """Step the optimiser once; return the mean of every loss part over what it accumulated."""
         accumulate = self.settings.accumulate
         losses: list[dict[str, Tensor]] = []
-        with count_step(self.progress, enabled=self.counting and step == 0):
+        counting = self.counting and step == 0
+        with self.compiled.left_out(counting), count_step(self.progress, counting):
             for part in range(accumulate):
-                views = next(loader)
+                views, purpose = next(loader), ("step", epoch, step * accumulate + part)
                 with self.fabric.no_backward_sync(self.stepping, enabled=part + 1 < accumulate):
-                    with forked(self.seed, "step", epoch, step * accumulate + part):
-                        parts = self.stepping(views)
-                    self.fabric.backward(parts["loss"] / accumulate)
-                losses.append({name: value.detach() for name, value in parts.items()})
+                    losses.append(self.compiled.trying(partial(self._gradients, purpose, views)))
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.method.after_step()
         return {name: torch.stack([parts[name] for parts in losses]).mean() for name in losses[0]}
+
+    def _gradients(self, purpose: tuple[str, int, int], views: list[Tensor]) -> dict[str, Tensor]:
+        """Add the gradients of one part of a batch; return its loss in parts."""
+        seed_device(self.fabric.device, self.seed, *purpose, rank())
+        with forked(self.seed, *purpose):
+            parts = self.stepping(views)
+        self.fabric.backward(parts["loss"] / self.settings.accumulate)
+        return {name: value.detach() for name, value in parts.items()}
 
     def _go_on(self, resume: Path) -> None:
         """Take up the resume file, if there is one; refuse a place where none could be written."""

@@ -25,6 +25,15 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 
+def seed_device(device: torch.device, seed: int, *purpose: str | int) -> None:
+    """Seed the generator of a device other than the CPU, which layers there draw from, for one purpose."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(derive(seed, *purpose))
+    elif device.type == "mps":
+        torch.mps.manual_seed(derive(seed, *purpose))
+
+
 @contextmanager
 def forked(seed: int, *purpose: str | int) -> Iterator[None]:
     """Run a block with torch's global generator seeded for one purpose, then put it back.

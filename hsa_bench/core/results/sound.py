@@ -53,7 +53,7 @@ def read_json(path: Path, what: str) -> Any:
     return payload
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return what an error says, on one line that is not long."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:300]
