@@ -43,13 +43,12 @@ class CompiledEncoders:
         Args:
             work: Leaves gradients where there are none yet.
         """
-        if not self.wanted or self.worked:
+        if self.worked or not any(encoder.compiled for encoder in self._encoders):
             return work()
         before = copy.deepcopy(self.method.state_dict())  # statistics and queues, that a step changes
         try:
             done = work()
         except Exception as error:  # of torch's compiler, of a C++ compiler, of Triton: anything
-            self.wanted = False
             for encoder in self._encoders:
                 encoder.compiled = None
             self.method.load_state_dict(before)
@@ -62,7 +61,7 @@ class CompiledEncoders:
 
     @contextmanager
     def left_out(self, enabled: bool) -> Iterator[None]:
-        """Compute a block without compiled encoders: operations in them are not seen, or counted, one by one."""
+        """Compute a block without compiled encoders, whose operations nobody could count one by one."""
         if not enabled:
             yield
             return
@@ -82,6 +81,6 @@ class CompiledEncoders:
 
 def _cause(error: BaseException) -> str:
     """Say what failed first; torch's compiler wraps that in words of its own."""
-    while error.__cause__ is not None:
-        error = error.__cause__
+    while (within := getattr(error, "inner_exception", None) or error.__cause__) is not None:
+        error = within
     return f"{type(error).__name__}: {first_line(error)}"

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hsa_bench.core.devices import fault_of
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.tf32 import no_tf32
+from pretrain.precision import refuse_unknown
 from pretrain.settings import Precision
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -26,10 +27,10 @@ def launch_fabric(device: str, precision: Precision) -> Fabric:
 
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps"; with several processes each takes the GPU of its local rank.
-        precision: A name of Fabric's, e.g. "bf16-mixed".
+        precision: A name of Fabric's, e.g. "bf16-mixed", or "tf32".
 
     Raises:
-        PretrainingError: No such device.
+        PretrainingError: No such device, or it does not compute in these numbers.
     """
     no_tf32()
     kind, colon, number = device.partition(":")
@@ -38,9 +39,11 @@ def launch_fabric(device: str, precision: Precision) -> Fabric:
         raise PretrainingError(f"device {device}: wanted is {', '.join(DEVICES)} or cuda:N")
     if fault := fault_of(device, on_node):
         raise PretrainingError(f"device {device}: {fault}")
+    refuse_unknown(precision, device)
+    numbers: Any = "32-true" if precision == "tf32" else precision  # to Fabric; see `computing`
     if on_node * nodes == 1:
         devices: int | list[int] = [int(number)] if number else 1
-        return Fabric(accelerator=kind, devices=devices, precision=precision)
+        return Fabric(accelerator=kind, devices=devices, precision=numbers)
     # Buffers stay each process's own: queues are equal anyway, statistics are averaged once an epoch.
     known = inspect.signature(DistributedDataParallel.__init__).parameters
     sync = (
@@ -50,9 +53,7 @@ def launch_fabric(device: str, precision: Precision) -> Fabric:
     strategy = DDPStrategy(process_group_backend=backend, **cast(Any, {sync: False}))
     # 1x1 convolutions: two names for one layout.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    fabric = Fabric(
-        accelerator=kind, devices=on_node, num_nodes=nodes, precision=precision, strategy=strategy
-    )
+    fabric = Fabric(accelerator=kind, devices=on_node, num_nodes=nodes, precision=numbers, strategy=strategy)
     fabric.launch()
     return fabric
 

@@ -37,6 +37,7 @@ from pretrain.monitor.scalars import Scalars
 from pretrain.optim.optimiser import optimiser
 from pretrain.optim.schedule import rate
 from pretrain.positives import nearest_others
+from pretrain.precision import computing
 from pretrain.preflight import check, warnings
 from pretrain.progress import Progress, Resumable, State, check_writable, read_state
 from pretrain.settings import Settings
@@ -108,7 +109,7 @@ class Training:
         """
         self._go_on(resume)
         progress = self.progress
-        with self._monitor() as monitor:
+        with self._monitor() as monitor, computing(self.settings.precision, self.fabric.device):
             monitor.warn(warnings(self.settings, len(self.images)))
             for epochs in self._periods():
                 self._mine(epochs.start)

@@ -15,6 +15,7 @@ from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
 from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
+from pretrain.precision import refuse_unknown
 from pretrain.preflight import check
 from pretrain.settings import Settings
 
@@ -52,6 +53,7 @@ class Pretrain(Settings, ClassificationTask):
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         check(self.training, len(data.train))
+        refuse_unknown(self.precision, ctx.device)
         return super().resolved(data, ctx)
 
     def unlike(self, usual: Self, data: Classification, ctx: Context) -> tuple[str, ...]:

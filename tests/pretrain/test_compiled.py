@@ -64,7 +64,6 @@ def test_where_a_program_fails_a_step_is_undone_and_done_without(ctx: Context) -
     said: list[str] = []
     expected = state_after(compiled(ctx, said, "", wanted=False))
     work = compiled(ctx, said, "", wanted=False)
-    work.compiled.wanted = True
     for module in work.method.modules():
         if isinstance(module, Encoder):
             module.compiled = partial(_runs_then_fails, module)
@@ -96,8 +95,7 @@ def test_where_compiling_fails_a_step_is_undone_and_done_without(run: int, ctx: 
 
 
 def test_a_fault_of_the_step_itself_is_raised(ctx: Context) -> None:
-    work = compiled(ctx, [], fails_at(0), wanted=False)
-    work.compiled.wanted = True
+    work = compiled(ctx, [], fails_at(0))
 
     def fault(given: list[Tensor]) -> NoReturn:
         raise ValueError("of the method")
@@ -129,4 +127,6 @@ def test_a_compiled_step_is_the_same(ctx: Context) -> None:
 
     assert (said, work.compiled.worked) == ([], True)
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            found[name], tensor, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
+        )

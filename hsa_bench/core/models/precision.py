@@ -33,7 +33,7 @@ def chosen(precision: Precision, device: str, compile: bool = False) -> Precisio
     Raises:
         UsageError: TF32 is asked for where there is none.
     """
-    if precision == "tf32" and not _has_tf32(device):
+    if precision == "tf32" and not has_tf32(device):
         raise UsageError(
             f"precision=tf32: {device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on "
             "(A100, H100, RTX 30) do, so take precision=float32 or bfloat16 here"
@@ -65,7 +65,8 @@ def _has_bfloat16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _has_tf32(device: str) -> bool:
+def has_tf32(device: str) -> bool:
+    """Whether a device computes in TensorFloat-32."""
     if not device.startswith("cuda") or torch.version.cuda is None:
         return False
     return torch.cuda.get_device_capability(device)[0] >= 8

@@ -1,0 +1,48 @@
+"""The numbers that a training computes in, and computing them alike each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from hsa_bench.core.errors import PretrainingError
+from hsa_bench.core.models.precision import has_tf32
+from hsa_bench.core.tf32 import tf32
+from pretrain.settings import Precision
+
+
+def refuse_unknown(precision: Precision, device: str) -> None:
+    """Refuse numbers that a device does not compute in.
+
+    Raises:
+        PretrainingError: With those to take instead.
+    """
+    if precision == "tf32" and not has_tf32(device):
+        raise PretrainingError(
+            f"precision tf32: {device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on "
+            "(A100, H100, RTX 30) do, so take 32-true or bf16-mixed here"
+        )
+    if precision == "64-true" and device == "mps":
+        raise PretrainingError("precision 64-true: mps has no float64; take 32-true here, or device cpu")
+
+
+@contextmanager
+def computing(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute a block with or without TF32, and on a GPU the same numbers from the same ones each time.
+
+    A training that was stopped then goes on bit for bit. The price is that cuDNN takes deterministic kernels
+    and tries none out, so some convolutions are slower.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    try:
+        cudnn.deterministic, cudnn.benchmark = True, False
+        with tf32(precision == "tf32"):
+            yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
