@@ -42,8 +42,8 @@ class Settings:
     """Parts that a batch goes through one after the other, where it does not fit at once. Each part has its
     own batch norm and negatives, so this changes numbers."""
     precision: Precision = "32-true"
-    """Lightning Fabric's name for the numbers that layers compute with; losses are never below float32. "tf32"
-    is 32-true whose products and convolutions round to 10 bits, on NVIDIA's GPUs from Ampere on."""
+    """Lightning Fabric's name for the numbers that layers compute with; losses are never below float32.
+    "tf32" is 32-true whose products and convolutions round to 10 bits, on NVIDIA's GPUs from Ampere on."""
     optimiser: Literal["sgd", "lars"] = "sgd"
     """LARS leaves batch norm and biases without decay and without adaptation (SimCLR's model_util.py:95)."""
     lr: Rate = 0.03

@@ -15,6 +15,7 @@ from eval_tasks._detection.engine import Detections, Detector, Size
 from eval_tasks._detection.samples import TestImages, resized_size
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.detection_data import DetectionSplit
+from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.processes import gathered_lists, own_range
 
 BATCH = 8
@@ -49,12 +50,15 @@ def detect(detector: Detector, images: TestImages, ctx: Context) -> list[StoredD
         batch_sampler=own,
         num_workers=ctx.workers,
         collate_fn=list,
+        pin_memory=pinned(ctx.device),
     )
     findings: list[StoredDetections] = []
     with torch.inference_mode():
         for batch, indices in zip(ctx.track(loader, "detector: test images", len(own)), own, strict=True):
             original = [(split.photos[i].height, split.photos[i].width) for i in indices]
-            detections = detector.detect([image.to(ctx.device) for image in batch], original)
+            detections = detector.detect(
+                [image.to(ctx.device, non_blocking=True) for image in batch], original
+            )
             findings += [_packed(i, one) for i, one in zip(indices, detections, strict=True)]
     return sorted(gathered_lists(findings), key=lambda one: one.image)
 

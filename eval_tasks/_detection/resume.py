@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hsa_bench.core.files import set_aside, whole_file
-from hsa_bench.core.processes import from_first, gathered_lists, rank
+from hsa_bench.core.processes import from_first, gathered_lists, mean_of_all, rank
 
 SAVES = 20
 """A checkpoint is written after each such part of the iterations."""
@@ -32,17 +33,39 @@ class Training:
     """Of the processes before this one, as far as their checkpoints reach."""
     began: float = field(default_factory=time.perf_counter)
     """When this process took it up."""
+    waiting: list[dict[str, Tensor]] = field(default_factory=list)
+    """Losses of the latest iterations, still on their device; see `look`."""
 
     @property
     def seconds(self) -> float:
         """Spent so far, by this process and those before."""
         return self.earlier_seconds + time.perf_counter() - self.began
 
-    def note(self, parts: Mapping[str, float]) -> None:
-        """One more iteration is done."""
+    def note(self, parts: Mapping[str, Tensor]) -> None:
+        """One more iteration is done; its loss in parts is not waited for."""
         self.iteration += 1
-        for name, value in {"loss": sum(parts.values()), **parts}.items():
-            self.losses.setdefault(name, []).append(value)
+        self.waiting.append({name: part.detach() for name, part in parts.items()})
+
+    def look(self) -> None:
+        """Wait for the losses of the iterations since the last look, and take their mean over the processes.
+
+        Raises:
+            FloatingPointError: One is NaN or infinite; the message names the iteration.
+        """
+        if not self.waiting:
+            return
+        names = list(self.waiting[0])
+        own = torch.stack([torch.stack([parts[name] for name in names]) for parts in self.waiting])
+        first = self.iteration - len(self.waiting)
+        self.waiting.clear()
+        for iteration, values in enumerate(mean_of_all(own).tolist(), start=first):
+            named = dict(zip(names, values, strict=True))
+            if not math.isfinite(sum(values)):
+                raise FloatingPointError(
+                    f"the loss is not finite in iteration {iteration}: {named}; lower lr or set clip"
+                )
+            for name, value in {"loss": sum(values), **named}.items():
+                self.losses.setdefault(name, []).append(value)
 
     def __str__(self) -> str:
         last = {name.removeprefix("loss_"): values[-1] for name, values in self.losses.items()}

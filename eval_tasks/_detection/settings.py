@@ -18,6 +18,7 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.input.bounds import Decay, Depth, Many, Rate, Shown, Width
 from hsa_bench.core.models.architectures import has_bottlenecks
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.models.precision import chosen as usable
 from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.runs.task import SETTINGS, Task
 
@@ -38,6 +39,7 @@ class DetectionTask(Task):
 
     frozen: ClassVar[bool] = False
     together: ClassVar[bool] = True
+    later: ClassVar[frozenset[str]] = frozenset({"precision"})
     pyramid_variant: ClassVar[str]
     """The variant for backbones that C4 does not take."""
 
@@ -48,6 +50,10 @@ class DetectionTask(Task):
     masks: bool = True
     """Mask R-CNN; else Faster R-CNN, boxes only."""
 
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """What layers compute with in training: `bfloat16` by autocast, as Detectron2 trains in mixed precision.
+    Weights, boxes and losses are never below float32, nor are statistics taken anew and the test.
+    """
     published: Published = "2x"
     """The schedule that `batch` scales: 24k, 90k (1x) or 180k (2x) iterations of 16 images."""
     batch: Many = 16
@@ -159,6 +165,7 @@ class DetectionTask(Task):
                 f"{self.name}: Detectron2 is not installed (docs/detection.md says how); or set "
                 f"{self.name}.engine=torchvision"
             )
+        usable(self.precision, ctx.device)
         solver = self.solver
         return replace(
             self,

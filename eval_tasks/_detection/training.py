@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +21,14 @@ from eval_tasks._detection.samples import Sample, TrainingSamples, with_objects
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks._detection.solver import rate
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.errors import DataError
-from hsa_bench.core.processes import average_gradients, mean_of_all, rank, together
-from hsa_bench.core.seed import derive, forked
+from hsa_bench.core.models.precision import computing_in
+from hsa_bench.core.processes import alone, average_gradients, rank, together
+from hsa_bench.core.seed import derive, forked, seed_device
+
+LOOK_EVERY = 20
+"""Iterations between looks at the loss on a device that would be waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class FineTuning:
     task: DetectionTask
     seed: int
     ctx: Context
+    look_every: int = 0
+    """Iterations between looks at the loss, for which a GPU is waited for; 0: each one on a CPU, else 20."""
 
     def run(self) -> Training:
         """Fine-tune in place, from the checkpoint in the cell's folder if there is one.
@@ -75,30 +81,39 @@ class FineTuning:
             with together():
                 batch = next(loader)
             optimiser.zero_grad()
-            training.note(self._step(i, batch))
+            try:
+                training.note(self._step(i, batch))
+            except Exception:
+                with alone():  # others may not have failed; one of the losses not looked at yet may say why
+                    training.look()
+                raise
             optimiser.step()
-            if due(i + 1, iterations):
+            done = due(i + 1, iterations)
+            if done or i == start or (i + 1) % self._looks == 0:
+                training.look()
+            if done:
                 save(checkpoint, training, self.detector, optimiser)
             speed = (i + 1 - start) / (time.perf_counter() - training.began)
             left = timedelta(seconds=round((iterations - i - 1) / speed))
             self.ctx.progress(f"detector: {training}, {speed:.2g} it/s, {left} left", i + 1, iterations)
         return training
 
-    def _step(self, iteration: int, batch: list[Sample]) -> dict[str, float]:
+    @property
+    def _looks(self) -> int:
+        return self.look_every or (1 if self.ctx.device == "cpu" else LOOK_EVERY)
+
+    def _step(self, iteration: int, batch: list[Sample]) -> dict[str, Tensor]:
         """Leave the gradient of a batch, and return its loss in parts."""
-        with self._seeded("iteration", iteration):
+        with (
+            self._seeded("iteration", iteration),
+            computing_in(self.task.precision, self.ctx.device),
+        ):
             parts = self.detector.losses(*_on(self.ctx.device, batch))
-        values = mean_of_all(torch.stack([part.detach() for part in parts.values()])).tolist()
-        named = dict(zip(parts, values, strict=True))
-        if not math.isfinite(sum(values)):
-            raise FloatingPointError(
-                f"the loss is not finite in iteration {iteration}: {named}; lower lr or set clip"
-            )
         torch.stack(list(parts.values())).sum().backward()
         average_gradients(self.detector.parameters())
         if self.task.clip:
             nn.utils.clip_grad_norm_(self.detector.parameters(), self.task.clip)
-        return named
+        return parts
 
     def _take_statistics(self) -> None:
         loader = self._loader("precise", self.task.precise_batches, 0)
@@ -112,8 +127,7 @@ class FineTuning:
     def _seeded(self, purpose: str, number: int) -> Iterator[None]:
         """Anchors and regions are drawn from the global generators, of the CPU and of the device."""
         with forked(self.seed, purpose, number, rank()):
-            if self.ctx.device.startswith("cuda"):
-                torch.cuda.manual_seed(derive(self.seed, purpose, number, rank()))
+            seed_device(torch.device(self.ctx.device), self.seed, purpose, number, rank())
             yield
 
     def _loader(self, purpose: str, iterations: int, start: int) -> DataLoader[list[Sample]]:
@@ -122,12 +136,22 @@ class FineTuning:
         seed = derive(self.seed, purpose)
         batches = Batches(rows, wide, self.task.batch, self.task.alike, iterations, seed, start)
         samples = cast("Dataset[list[Sample]]", self.samples)  # drawn by (epoch, index), a list a batch
-        return DataLoader(samples, batch_sampler=batches, num_workers=self.ctx.workers, collate_fn=list)
+        return DataLoader(
+            samples,
+            batch_sampler=batches,
+            num_workers=self.ctx.workers,
+            collate_fn=list,
+            pin_memory=pinned(self.ctx.device),
+        )
 
 
 def _on(device: str, batch: list[Sample]) -> tuple[list[Tensor], list[Target]]:
-    images = [image.to(device) for image, _ in batch]
-    return images, [{name: value.to(device) for name, value in target.items()} for _, target in batch]
+    """Carry samples to the device, from page-locked memory beside its other work."""
+    images = [image.to(device, non_blocking=True) for image, _ in batch]
+    targets = [
+        {name: value.to(device, non_blocking=True) for name, value in target.items()} for _, target in batch
+    ]
+    return images, targets
 
 
 def optimiser_of(network: nn.Module, task: DetectionTask) -> torch.optim.Optimizer:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 import torch
 
@@ -20,14 +22,14 @@ def test_a_gpu_repeats_its_numbers_and_rounds_products_only_where_asked(
 ) -> None:
     before = flags()
 
-    class Stopped(Exception):
-        """In the middle of a training."""
-
-    with pytest.raises(Stopped), computing(precision, torch.device("cuda")):
+    def stop() -> NoReturn:
         assert torch.backends.cudnn.deterministic
         assert not torch.backends.cudnn.benchmark
         assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == rounds
-        raise Stopped
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), computing(precision, torch.device("cuda")):
+        stop()
     assert flags() == before
 
 

@@ -16,6 +16,22 @@ OBJECT_IOU, BACKGROUND_IOU, NMS = 0.7, 0.3, 0.7
 """Overlap from which an anchor is an object, below which background, and that proposals may have."""
 
 
+class PreciseHead(RPNHead):
+    """torchvision's head, whose logits and offsets are never below float32.
+
+    Eight bits of an offset or of an anchor would move a box by pixels; Detectron2 decodes in float32 too.
+    """
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        logits, offsets = super().forward(x)
+        return [*map(precise, logits)], [*map(precise, offsets)]
+
+
+def precise(x: Tensor) -> Tensor:
+    """The same numbers in float32, if they have fewer bits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Proposals(RegionProposalNetwork):
     """torchvision's network; plain L1 on boxes, and both losses over the anchors that could be drawn."""
 
@@ -25,7 +41,7 @@ class Proposals(RegionProposalNetwork):
         anchors = Anchors(every, task.anchor_ratios, strides)
         super().__init__(
             anchors,
-            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            PreciseHead(channels, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=OBJECT_IOU,
             bg_iou_thresh=BACKGROUND_IOU,
             batch_size_per_image=task.rpn_batch,

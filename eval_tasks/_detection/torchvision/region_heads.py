@@ -12,6 +12,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 
 from eval_tasks._detection.engine import Size, Target
 from eval_tasks._detection.settings import DetectionTask
+from eval_tasks._detection.torchvision.proposals import precise
 from eval_tasks._detection.torchvision.region_masks import mask_loss
 
 OBJECT_IOU = 0.5
@@ -59,7 +60,7 @@ class RegionHeads(RoIHeads):
         """The parts of the loss; labels of the targets count from 1."""
         boxes, matched, labels, wanted = self.select_training_samples(proposals, targets)
         regions = self.box_roi_pool(maps, boxes)
-        logits, offsets = self.box_predictor(self.box_head(regions))
+        logits, offsets = map(precise, self.box_predictor(self.box_head(regions)))
         label = torch.cat(labels)
         positive = torch.nonzero(label > 0)[:, 0]
         own = offsets.view(len(label), -1, 4)[positive, label[positive]]
@@ -74,7 +75,8 @@ class RegionHeads(RoIHeads):
             objects = [one[i] for one, i in zip(matched, inside, strict=True)]
             cut = regions[positive] if self.mask_roi_pool is None else self.mask_roi_pool(maps, found)
             masks = [target["masks"] for target in targets]
-            losses["loss_mask"] = mask_loss(self.mask_head(cut), found, masks, objects, label[positive] - 1)
+            logits = precise(self.mask_head(cut))
+            losses["loss_mask"] = mask_loss(logits, found, masks, objects, label[positive] - 1)
         return losses
 
     def detect(self, maps: Maps, proposals: list[Tensor], sizes: list[Size]) -> list[ResizedDetections]:
