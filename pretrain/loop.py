@@ -83,7 +83,7 @@ class Training:
             self.method = build(copy.deepcopy(self.backbone.module), settings)
         self.method.train().to(memory_format=torch.channels_last)
         self.stepping, self.optimiser = self.fabric.setup(self.method, optimiser(self.method, settings))
-        self.compiled = CompiledEncoders(self.method, getattr(self.ctx, "compile", False), self.ctx.say)
+        self.compiled = CompiledEncoders(self.method, self.ctx.compile, self.ctx.say)
         self.steps = len(self.images) // settings.batch
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -26,6 +26,7 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.models.precision import computing_in
 from hsa_bench.core.processes import alone, average_gradients, rank, together
 from hsa_bench.core.seed import derive, forked, seed_device
+from hsa_bench.core.tf32 import tf32
 
 LOOK_EVERY = 20
 """Iterations between looks at the loss on a device that would be waited for."""
@@ -61,7 +62,9 @@ class FineTuning:
         self.detector.to(self.ctx.device).to(
             memory_format=torch.channels_last
         ).train()  # a tenth faster on CPU
-        training = self._iterate()
+        rounded = tf32(self.task.precision == "tf32") if self.ctx.device.startswith("cuda") else nullcontext()
+        with rounded:  # gradients too, which are computed outside of autocast
+            training = self._iterate()
         if self.task.precise_batches and self.task.norm == "batch":
             self._take_statistics()
         return training
