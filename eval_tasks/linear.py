@@ -15,7 +15,7 @@ from eval_tasks._linear.grid_task import GridTask
 from eval_tasks._linear.recipes import RECIPES
 from eval_tasks._shared.protocol_text import centre_crop, departures_in_words, random_crop, trunk
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.device_views import on_device
+from hsa_bench.core.data.device_views import AugmentOn, DeviceViews
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.loading import stream
 from hsa_bench.core.data.views import random_view
@@ -53,6 +53,7 @@ class Linear(GridTask):
     """
 
     version: ClassVar[int] = 2
+    later: ClassVar[frozenset[str]] = frozenset({"augment_on"})
 
     name: str = "linear"
     lr: Rate
@@ -69,6 +70,9 @@ class Linear(GridTask):
     """Whether mirrored pictures mean the same; not so for digits."""
     train_interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """Of the training crops."""
+    augment_on: AugmentOn = "cpu"
+    """Who makes the training crops: Pillow in loader processes, or the device that computes, from the same
+    draws and within a grey level or two of Pillow's pixels."""
 
     @property
     def recipe(self) -> str:
@@ -108,11 +112,12 @@ class Linear(GridTask):
         nesterov = ", Nesterov" if self.nesterov else ""
         ours = f" Ours differs: {recipe.deviations}." if recipe.deviations else ""
         changed = departures_in_words(self.departures())
+        made = "" if self.augment_on == "cpu" else ", pixels by the device within two grey levels of Pillow's"
         return (
             f"Linear softmax classifier on {trunk(self)}, recipe {self.recipe}: {self.epochs} epochs of "
             f"{rule} (rate {self.published.lr:g}, {scaled}; weight decay {self.weight_decay:g}, momentum "
             f"{self.momentum:g}{nesterov}, batch {self.batch}, {self.fall.words}) on augmented views: "
-            f"{random_crop(self.smallest, self.flip, self.train_interpolation)}. {self.grid_in_words} "
+            f"{random_crop(self.smallest, self.flip, self.train_interpolation)}{made}. {self.grid_in_words} "
             f"published_last and published_best are the A head's at {self.published}, after the last epoch "
             f"and after the best one on test; the paper prints {recipe.prints}. {centre_crop(self)} for "
             f"held-out and test images. Source: {recipe.source}.{ours}{changed}"
@@ -142,15 +147,16 @@ class Linear(GridTask):
             self.smallest,
             self.flip,
         )
-        loader = stream(train, [view], self.batch, seed, steps, ctx)
+        there = DeviceViews(train, backbone.card, torch.device(ctx.device), self.augment_on)
+        loader = stream(train, [there.carried(view)], self.batch, seed, steps, ctx)
         curve: list[float] = []
         batches = ctx.track(loader, f"{self.name} on {backbone.label}", steps)
         for step in range(steps):
             whole = min(self.batch, size - step % per_epoch * self.batch)
             mine = len(own_range(whole))
             with together():
-                (pixels,), _, index = next(batches)
-                x = on_device(pixels, view.normalise, ctx.device)
+                (carried,), _, index = next(batches)
+                x = there.finished(view, carried, index)
                 seen = frozen_forward(backbone.module, x, ctx.device, self.precision)[:mine]
             grid.step(
                 gathered_shares(seen, whole),

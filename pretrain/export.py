@@ -21,7 +21,7 @@ from hsa_bench.core.results.device import computed_on
 from hsa_bench.core.results.result import Budget
 from hsa_bench.core.runs.hardware import hardware
 from pretrain.loop import Training
-from pretrain.settings import Settings
+from pretrain.settings import Settings, as_now
 
 
 def finish(training: Training, dataset: str, path: Path, resume: Path) -> Budget | None:
@@ -75,6 +75,7 @@ def holds_training(training: Training, path: Path) -> bool:
         return False
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
+        held["settings"] = as_now(held["settings"])
         same = all(held[name] == value for name, value in _about(training).items())
         if same and held["budget"]["seed"] == training.seed:
             return True

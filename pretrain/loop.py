@@ -14,11 +14,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.device_views import on_device
+from hsa_bench.core.data.device_views import DeviceViews
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.data.reads import Reads, noted_beside
-from hsa_bench.core.data.views import CentreView, Normalise, View, centre_view
+from hsa_bench.core.data.views import CentreView, View, centre_view
 from hsa_bench.core.errors import DamagedResume, PretrainingError
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.backbone import Backbone
@@ -30,7 +30,7 @@ from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.batches import ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
 from pretrain.launch import launch_fabric
-from pretrain.monitor.flops import count_step, mining_flops
+from pretrain.monitor.flops import count_step, mining_flops, uncounted
 from pretrain.monitor.meter import Meter
 from pretrain.monitor.monitor import Monitor
 from pretrain.monitor.scalars import Scalars
@@ -219,17 +219,22 @@ class Training:
         """Load and augment the images of these epochs, each process its own parts of every batch."""
         settings, size, device = self.settings, self.view.size, self.fabric.device
         augment = AUGMENTATIONS[settings.augment]
+        plain, crops = augment(size, 1.0), [augment(crop, crop / size) for crop in self.method.crops]
+        neighbours, there = self.progress.neighbours, self._device_views
         views = ContrastiveViews(
-            self.images,
-            augment(size, 1.0),
-            self.progress.neighbours,
-            tuple(augment(crop, crop / size) for crop in self.method.crops),
-            self.seed,
+            self.images, there.carried(plain), neighbours, tuple(map(there.carried, crops)), self.seed
         )
+        kinds = [*[plain] * (2 if neighbours is None else 4), *crops]
         places = OwnParts(len(self.images), settings.batch, settings.accumulate, self.seed, epochs)
-        normalise = Normalise(self.backbone.card)
-        for sent in batches(views, places, self.ctx.workers, pinned(device)):
-            yield [on_device(view, normalise, device) for view in sent]
+        for carried, shown in batches(views, places, self.ctx.workers, pinned(device)):
+            with uncounted():
+                made = [there.finished(*view) for view in zip(kinds, carried, shown, strict=True)]
+            yield made
+
+    @cached_property
+    def _device_views(self) -> DeviceViews:
+        """One for all epochs, as it may hold all pictures."""
+        return DeviceViews(self.images, self.backbone.card, self.fabric.device, self.settings.augment_on)
 
     @property
     def _plain(self) -> CentreView:

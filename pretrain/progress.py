@@ -15,6 +15,7 @@ from hsa_bench.core.errors import DamagedResume, PretrainingError, Unwritable
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.results.sound import first_line
 from pretrain.positives import Neighbours
+from pretrain.settings import as_now
 
 
 @dataclass
@@ -85,7 +86,8 @@ def read_state(path: Path, device: str) -> State:
     try:
         table = state["neighbours"]
         progress = Progress(**state["progress"], neighbours=None if table is None else table.cpu().numpy())
-        return State(dict(state["identity"]), state["method"], state["optimiser"], progress)
+        identity = {**state["identity"], "settings": as_now(state["identity"]["settings"])}
+        return State(identity, state["method"], state["optimiser"], progress)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PretrainingError(
             f"{path}: is no resume file of this version ({first_line(error)}); remove it to start anew"

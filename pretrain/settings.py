@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import field, fields
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
+from hsa_bench.core.data.device_views import AugmentOn
 from hsa_bench.core.input.bounds import Decay, Many, Rate, Shown, Width
 from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.runs.task import SETTINGS
@@ -25,6 +27,9 @@ from pretrain.data.augment import Augmentation
 from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
+
+LATER = frozenset({"augment_on"})
+"""Settings added since files name them; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
 
@@ -56,6 +61,9 @@ class Settings:
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: Decay = 1e-4
     augment: Augmentation = "moco-v2"
+    augment_on: AugmentOn = "cpu"
+    """Who makes the views: Pillow in loader processes, or the device of the training, from the same draws and
+    within a grey level or two of Pillow's pixels."""
     dim: Width = 128
     """Width of the embedding."""
     head_layers: int = Field(default=2, ge=1, le=1000)
@@ -147,3 +155,8 @@ class Settings:
         """The rate in force after the warm-up."""
         factor = {"fixed": 1.0, "linear": self.batch / 256, "sqrt": math.sqrt(self.batch)}
         return self.lr * factor[self.lr_rule]
+
+
+def as_now(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a file states, with the defaults of those added since it was written."""
+    return {**{f.name: f.default for f in fields(Settings) if f.name in LATER}, **stated}

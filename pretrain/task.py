@@ -17,7 +17,7 @@ from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
 from pretrain.precision import refuse_unknown
 from pretrain.preflight import check
-from pretrain.settings import Settings
+from pretrain.settings import LATER, Settings
 
 NAMES = ("pretrain",)
 
@@ -29,15 +29,17 @@ class Pretrain(Settings, ClassificationTask):
     version: ClassVar[int] = 2
     main_metric: ClassVar[str] = "loss"
     frozen: ClassVar[bool] = False
+    later: ClassVar[frozenset[str]] = LATER
 
     name: str = "pretrain"
 
     @property
     def protocol(self) -> str:
+        made = "" if self.augment_on == "cpu" else " (pixels on the device)"
         return (
             f"Pretraining by {self.method} on the training images, without their labels: {self.epochs} "
             f"epochs of {self.optimiser.upper()} (rate {self.peak_lr:g}, cosine, momentum {self.momentum:g}, "
-            f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}."
+            f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}{made}."
         )
 
     def unsupported(self, backbone: Backbone) -> str:

@@ -34,6 +34,7 @@ FILES = (
     "eval_tasks/test_voc_draws.py",
     "eval_tasks/test_voc_score.py",
     "pretrain/test_augment.py",
+    "pretrain/test_device_augment.py",
     "pretrain/test_losses.py",
     "pretrain/test_optimiser.py",
     "pretrain/test_positives.py",

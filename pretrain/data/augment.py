@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from hsa_bench.core.data.device_resize import resized
 from hsa_bench.core.data.drawn_view import DrawnView, Numbers
+from pretrain.data.device_photometric import relit
 from pretrain.data.photometric import Blur, ColourJitter, Flip, Grey, RandomViews, Step
 
 Augmentation = Literal["moco-v2", "moco-v2-cifar", "simclr", "simclr-cifar", "digits"]
@@ -93,6 +96,12 @@ class Digits(DrawnView):
         x = saturation * x + (1 - saturation) * grey[..., None]
         x = contrast * x + (1 - contrast) * grey.mean()
         return np.rint(x.clip(0, 255)).astype(np.uint8)
+
+    def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
+        return resized(pictures, numbers[:, :4], self.side, "bilinear", beyond=True)
+
+    def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
+        return relit(cuts, numbers[:, 4:])
 
     def _box(self, size: tuple[int, int], draw: list[float]) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of a crop, px."""

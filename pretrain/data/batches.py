@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,10 +17,16 @@ from hsa_bench.core.processes import rank, world
 from hsa_bench.core.seed import derive, generator
 from pretrain.positives import Neighbours
 
+Item = tuple[list[Any], list[int]]
+Carried = tuple[list[Any], list[Tensor]]
+"""What the transform of each view gives, collated; and the pictures that each shows, indices [N]."""
+
 
 @dataclass(frozen=True)
-class ContrastiveViews(Dataset[list[Tensor]]):
+class ContrastiveViews(Dataset[Item]):
     """Item (epoch, i): two views of picture i, two of a neighbour drawn from its table, and small crops.
+
+    With each view comes the index of the picture that it shows.
 
     What is drawn depends on (seed, epoch, i) alone, so neither loader processes nor resuming nor the number
     of processes change a pixel.
@@ -32,16 +38,18 @@ class ContrastiveViews(Dataset[list[Tensor]]):
     crops: tuple[Transform, ...]
     seed: int
 
-    def __getitem__(self, place: tuple[int, int]) -> list[Tensor]:
+    def __getitem__(self, place: tuple[int, int]) -> Item:
         epoch, index = place
         seed, both = derive(self.seed, "views"), [self.transform] * 2
         own = views_of(self.images, [*both, *self.crops], seed, epoch, index)[0]
         if self.neighbours is None:
-            return own
+            return own, [index] * len(own)
         draw = generator(seed, "neighbour", epoch, index)
         other = int(self.neighbours[index][torch.randint(self.neighbours.shape[1], (), generator=draw)])
         its_seed = derive(seed, "views of the neighbour of", index)
-        return [*own[:2], *views_of(self.images, both, its_seed, epoch, other)[0], *own[2:]]
+        theirs = views_of(self.images, both, its_seed, epoch, other)[0]
+        shown = [index, index, other, other, *[index] * len(self.crops)]
+        return [*own[:2], *theirs, *own[2:]], shown
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,10 @@ class OwnParts(Sampler[list[tuple[int, int]]]):
                 yield visits[first : first + own]
 
 
-def batches(views: ContrastiveViews, places: OwnParts, workers: int, pin: bool) -> DataLoader[list[Tensor]]:
-    """Lists of views, each uint8 [N, S, S, 3], from one loader whose processes start once."""
+def batches(views: ContrastiveViews, places: OwnParts, workers: int, pin: bool) -> DataLoader[Carried]:
+    """Views as they are carried, and what each shows, from one loader whose processes start once."""
     return DataLoader(
-        cast(Dataset[list[Tensor]], views),
+        cast(Dataset[Carried], views),
         batch_sampler=places,
         num_workers=workers,
         pin_memory=pin,

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from torch import Tensor
 
+from hsa_bench.core.data.device_resize import resized, where
 from hsa_bench.core.data.drawn_view import DrawnView, Numbers, cropped, happens, random_box, uniform
+from pretrain.data.device_photometric import LARGEST_RADIUS, blurred, jittered, luma
 
 
 class Step(ABC):
@@ -32,6 +35,10 @@ class Step(ABC):
     @abstractmethod
     def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
         """Change a view by PIL."""
+
+    @abstractmethod
+    def on_batch(self, views: Tensor, numbers: Tensor) -> Tensor:
+        """Change views on a device, float32 [B, 3, S, S], each by its own numbers, [B, count]."""
 
 
 class RandomViews(DrawnView):
@@ -65,6 +72,14 @@ class RandomViews(DrawnView):
             cut = step.pixels(cut, numbers[place])
         return np.array(cut)
 
+    def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
+        return resized(pictures, numbers[:, :4], self.side, "bilinear")
+
+    def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
+        for step, place in zip(self.steps, self.places, strict=True):
+            cuts = step.on_batch(cuts, numbers[:, place])
+        return cuts
+
 
 class Flip(Step):
     """Mirrored, in one of two views."""
@@ -76,6 +91,9 @@ class Flip(Step):
 
     def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
         return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if numbers[0] else view
+
+    def on_batch(self, views: Tensor, numbers: Tensor) -> Tensor:
+        return where(numbers[:, 0], views.flip(-1), views)
 
 
 class Grey(Step):
@@ -89,6 +107,9 @@ class Grey(Step):
     def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
         return view.convert("L").convert("RGB") if numbers[0] else view
 
+    def on_batch(self, views: Tensor, numbers: Tensor) -> Tensor:
+        return where(numbers[:, 0], luma(views).expand_as(views), views)
+
 
 class Blur(Step):
     """Blurred by PIL with a radius from 0.1 to 2 px, in one of two views (moco/loader.py @132aea9)."""
@@ -97,10 +118,13 @@ class Blur(Step):
 
     def draw(self) -> Numbers:
         """Draw the radius, px; 0 for none."""
-        return [uniform(0.1, 2.0) if happens(0.5) else 0.0]
+        return [uniform(0.1, LARGEST_RADIUS) if happens(0.5) else 0.0]
 
     def pixels(self, view: Image.Image, numbers: Numbers) -> Image.Image:
         return view.filter(ImageFilter.GaussianBlur(numbers[0])) if numbers[0] else view
+
+    def on_batch(self, views: Tensor, numbers: Tensor) -> Tensor:
+        return blurred(views, numbers[:, 0])
 
 
 class ColourJitter(Step):
@@ -136,6 +160,9 @@ class ColourJitter(Step):
             if which >= 0:
                 view = CHANGES[which](view, numbers[4 + which])
         return view
+
+    def on_batch(self, views: Tensor, numbers: Tensor) -> Tensor:
+        return jittered(views, numbers)
 
 
 def _brightness(view: Image.Image, factor: float) -> Image.Image:

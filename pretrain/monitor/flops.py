@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.flop_counter import FlopCounterMode
 
 from hsa_bench.core.processes import world
@@ -39,3 +40,10 @@ def count_step(progress: Progress, enabled: bool) -> Iterator[None]:
     with FlopCounterMode(display=False) as counter:
         yield
     progress.step_flops = float(counter.get_total_flops() * world())
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Leave a block out of what is counted around it: views made on the device are no part of a step."""
+    with _disable_current_modes():
+        yield

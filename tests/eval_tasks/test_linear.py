@@ -11,6 +11,7 @@ from eval_tasks import linear
 from eval_tasks._linear.recipes import RECIPES
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.device_views import normalised
+from hsa_bench.core.data.drawn_view import DrawnView
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.loading import ordered, shuffled
 from hsa_bench.core.data.views import View, centre_view, random_view
@@ -223,3 +224,28 @@ def test_the_protocol_states_the_values_in_force(colours: Classification, ctx: C
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(linear.TASKS[0], **wrong)
+
+
+def test_crops_made_by_the_device_are_no_other_recipe_and_change_little(
+    tiny: Backbone, colours: Classification, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = replace(TASK, augment_on="device", epochs=2)
+    cpu = run(replace(there, augment_on="cpu"), tiny, colours, ctx)
+    monkeypatch.delattr(DrawnView, "pixels")  # Pillow's way
+    device = run(there, tiny, colours, ctx)
+    assert torch.isfinite(torch.tensor(device.courses["train_loss"].values)).all()
+    assert device.courses["train_loss"].values == pytest.approx(cpu.courses["train_loss"].values, rel=0.05)
+    assert replace(MOCO, augment_on="device").departures() == {}
+    assert replace(MOCO, augment_on="device").resolved(colours, ctx).unlike(MOCO, colours, ctx) == ()
+    assert "pixels by the device within two grey levels of Pillow's" in there.protocol
+    assert "augment_on" not in MOCO.settings()
+    assert there.settings()["augment_on"] == "device"
+
+
+def test_with_crops_made_by_the_device_workers_change_no_number(
+    tiny: Backbone, colours: Classification, ctx: Context
+) -> None:
+    task = replace(TASK, augment_on="device", epochs=1)
+    alone, together = (run(task, tiny, colours, replace(ctx, workers=workers)) for workers in (0, 2))
+    assert alone.metrics == together.metrics
+    assert alone.curves == together.curves

@@ -71,7 +71,7 @@ def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Conte
     views = ContrastiveViews(images, AUGMENTATIONS["digits"](32, 1.0), None, (), 3)
     loader = batches(views, OwnParts(80, 16, 1, 3, range(epochs)), 0, False)
     losses = []
-    for step, pixels in enumerate(loader):
+    for step, (pixels, _) in enumerate(loader):
         x_q, x_k = (Normalise(backbone.card).batch(view) for view in pixels)
         q = f_q.on_devices(x_q.double(), 4)
         with torch.no_grad(), forked(3, "step", step // 5, step % 5):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import weights_hash
+from pretrain.export import budget, export, holds_training
 from pretrain.loop import Training
-from pretrain.settings import Settings
+from pretrain.settings import LATER, Settings
 
 SETTINGS = Settings(
     method="hsa", epochs=2, batch=16, queue=32, augment="digits", head_bn="hidden", k=3, refresh=2
@@ -35,17 +36,17 @@ PROGRESS = {
 }
 
 
-def training(ctx: Context) -> Training:
+def training(ctx: Context, settings: Settings = SETTINGS) -> Training:
     backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w16"))
     images = open_dataset("digits", Path()).limited(64).train
-    return Training(SETTINGS, backbone, images, View(32, 32), 0, ctx)
+    return Training(settings, backbone, images, View(32, 32), 0, ctx)
 
 
 def by_hand(work: Training) -> dict[str, object]:
     """A file as version 0.1 wrote it, before the first epoch."""
     return {
         "identity": {
-            "settings": asdict(SETTINGS),
+            "settings": {name: value for name, value in asdict(SETTINGS).items() if name not in LATER},
             "weights": work.backbone.weights,
             "data": work.images.fingerprint(),
             "view": {"size": 32, "resize": 32, "interpolation": "bilinear", "squash": False},
@@ -85,3 +86,22 @@ def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path:
         PretrainingError, match=r"other: is no resume file of this version .*; remove it to start anew"
     ):
         work.run(tmp_path / "other")
+
+
+def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(ctx: Context, tmp_path: Path) -> None:
+    work = training(ctx, replace(SETTINGS, augment_on="device"))
+    torch.save(by_hand(work), tmp_path / "old")
+    with pytest.raises(PretrainingError, match=r"other augment_on \(cpu, now device\); remove it"):
+        work.run(tmp_path / "old")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_known_as_this_training(ctx: Context, tmp_path: Path) -> None:
+    done, file = training(ctx), tmp_path / "out.pth"
+    export(done, file, budget(done, "digits"))
+    held = torch.load(file, weights_only=True)
+    for name in LATER:
+        del held["settings"][name]
+    torch.save(held, file)
+    assert holds_training(done, file)
+    with pytest.raises(PretrainingError, match="holds another pretraining"):
+        holds_training(training(ctx, replace(SETTINGS, augment_on="device")), file)

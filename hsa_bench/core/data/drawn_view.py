@@ -26,6 +26,22 @@ class DrawnView(ABC):
         """Draw for a picture of this width and height, px; as many numbers for every picture."""
 
     @abstractmethod
+    def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
+        """Crop and resize on the device that the tensors are on.
+
+        Args:
+            pictures: uint8 [B, H, W, 3].
+            numbers: What was drawn for each, [B, count].
+
+        Returns:
+            float32 [B, 3, S, S], whole numbers from 0 to 255.
+        """
+
+    @abstractmethod
+    def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
+        """Do all that follows the crop on a device: of what `cut_batch` returns, the same kind."""
+
+    @abstractmethod
     def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
         """Crop and resize to the square."""
 

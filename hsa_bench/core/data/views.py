@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from hsa_bench.core.data.device_resize import resized, where
 from hsa_bench.core.data.drawn_view import DrawnView, Numbers, cropped, happens, random_box
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.models.preprocess import Preprocess
@@ -146,6 +147,12 @@ class RandomView(DrawnView):
 
     def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
         return np.array(cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if numbers[4] else cut)
+
+    def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
+        return resized(pictures, numbers[:, :4], self.side, self.interpolation)
+
+    def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
+        return where(numbers[:, 4], cuts.flip(-1), cuts)
 
 
 def centre_view(view: View, card: Preprocess) -> CentreView:

@@ -28,7 +28,7 @@ SETTINGS = ConfigDict(extra="forbid", validate_default=True)
 """Config of every settings dataclass: an unknown field is refused."""
 
 
-NEUTRAL = frozenset({"root", "engine", "precision", "storage"})
+NEUTRAL = frozenset({"root", "engine", "precision", "storage", "augment_on"})
 """Settings that make no other recipe."""
 
 
