@@ -66,6 +66,7 @@ def test_every_method_moves_the_trunk_and_says_what_it_cost(
     spent = budget(done, "digits")
     assert (spent.images, spent.views) == (3 * 64, {"moco": 2, "simclr": 2, "hsa": 5}[method])
     assert {"batch 16 (256)", "epochs 3 (200)"} <= set(spent.notes)
+    assert spent.device.startswith("cpu ")
 
     export(done, tmp_path / "file.pth", spent)
     backbone = open_backbone(BackboneRequest(label="x", path=str(tmp_path / "file.pth")))

@@ -33,10 +33,12 @@ class Wanted:
     storage: Storage = "auto"
     layers: tuple[str, ...] = (LAST,)
     """Whose features: one of `layer_names`, or the trunk's own; then those that will be asked for."""
+    device: str = "cpu"
+    """Kind of device that computes them, so that a number of a GPU is never of features of the CPU."""
 
     def on(self, device: str) -> Self:
-        """The same with the precision that "auto" means on a device."""
-        return replace(self, precision=chosen(self.precision, device))
+        """The same computed on a device, with the precision that "auto" means there."""
+        return replace(self, precision=chosen(self.precision, device), device=device.partition(":")[0])
 
     def with_layers(self, layers: tuple[str, ...]) -> Self:
         """The same of other layers."""
@@ -79,6 +81,7 @@ class Wanted:
             "precision": self.precision,
             "storage": self.storage,
             "layer": layer,
+            **({} if self.device == "cpu" else {"device": self.device}),  # names of the CPU's files stay
         }
 
     def _seen(self) -> list[int | str]:

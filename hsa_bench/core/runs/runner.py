@@ -150,6 +150,8 @@ class _Worker:
     def _done(self, run: Run, process: WorkerProcess, watch: Watch) -> TaskResult:
         event = self._last_event(run, process, watch, self.bench.timeout)
         if event["event"] == "failed":  # not from the store, where a number may stand
+            if not self.bench.ctx.device.startswith("cpu"):
+                self.stop()  # after a fault on a GPU a process can compute nothing there any more
             return TaskResult.model_validate_json(event["result"])
         result = self.bench.store.get(run.label, run.spec.task, run.spec.key)
         if result is None:

@@ -165,6 +165,7 @@ def test_the_users_word_goes_over_an_arch_that_is_none(tmp_path: Path) -> None:
         ("budget", {"method": "m" * 1000}),
         ("budget", {"dataset": "a\0b"}),
         ("budget", {"method": ["moco"]}),
+        ("budget", {"device": "a\nb"}),
     ],
 )
 def test_a_field_that_is_amiss_is_named_with_its_file(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hsa_bench.core.data.views import View
 from hsa_bench.core.features import feed, forward
 from hsa_bench.core.features.extract import Storage, extract, extract_both
 from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged, weights_hash
+from hsa_bench.core.models.layers import LAST
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.result import Source
 
@@ -89,6 +92,17 @@ def test_whatever_changes_a_feature_changes_the_key(ctx: Context) -> None:
         extract(backbone(), small_set(8), VIEW, ctx, "bfloat16"),
     ]
     assert len({f.key for f in made}) == len(made)
+
+
+def test_features_of_a_gpu_are_files_of_their_own_whichever_its_number(tmp_path: Path) -> None:
+    plain = Wanted(small_set(8), VIEW)
+
+    def file(device: str) -> Path:
+        return plain.on(device).files(backbone(), tmp_path)[LAST].path
+
+    assert file("cpu") == file("cpu:0") == plain.files(backbone(), tmp_path)[LAST].path
+    assert file("cuda") == file("cuda:1")
+    assert len({file("cpu"), file("cuda"), file("mps")}) == 3
 
 
 def test_workers_change_no_feature(ctx: Context) -> None:

@@ -13,6 +13,7 @@ from hsa_bench.core.runs import execute
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Run, default_task, make_plan
 from hsa_bench.core.runs.runner import finished, run_in_worker
+from hsa_bench.core.runs.worker_process import WorkerProcess
 from tests.support.command import runs_done_here
 
 PLUGIN = "my_lab.my_eval"
@@ -80,6 +81,22 @@ def test_a_run_that_fails_again_leaves_the_number_on_file_and_says_so(bench: Ben
     assert [r.status for r in results] == ["failed", "failed"]
     assert all(r.failure and r.failure.message.endswith("; the number on file stays") for r in results)
     assert [finished(one, bench) for one in planned] == good
+
+
+@pytest.mark.long
+def test_a_failure_on_a_gpu_takes_its_process_with_it(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    start = WorkerProcess.start
+    monkeypatch.setattr(WorkerProcess, "start", lambda there: started.append(start(there)) or started[-1])
+    flag = tmp_path / "flag"
+    flag.touch()
+    planned = cells(bench, ["norm", "raises", "norm"], flag, seeds=(0,))
+    on_gpu = replace(bench, ctx=replace(bench.ctx, device="cuda"))  # which this evaluator leaves alone
+
+    assert [r.status for r in run(planned, on_gpu)] == ["ok", "failed", "ok"]
+    assert len(started) == 2
 
 
 @pytest.mark.parametrize(("together", "said"), [(1, {}), (4, {"processes": "4"})])
