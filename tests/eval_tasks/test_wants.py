@@ -17,8 +17,9 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.voc_labels import ABSENT, PRESENT, VocLabels
 from hsa_bench.core.data.image_set import Classification, ImageSet
-from hsa_bench.core.features import feed as feeding
-from hsa_bench.core.features.feed import Extraction, feed
+from hsa_bench.core.features import course
+from hsa_bench.core.features.extraction import Extraction
+from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.kept import KeptFeatures
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import Task
@@ -120,7 +121,7 @@ def test_a_run_asks_for_what_its_task_wants_and_decodes_nothing_more(
         return usable(kept)
 
     monkeypatch.setattr(KeptFeatures, "usable", noted)
-    monkeypatch.setattr(feeding, "decoded", lambda *_: pytest.fail("it extracts what it did not want"))
+    monkeypatch.setattr(course, "decoded", lambda *_: pytest.fail("it extracts what it did not want"))
     held = [images.images for images in (data.train, data.test)]
     for images in held:
         images.decoded = 0

@@ -13,8 +13,9 @@ from torch import Tensor
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import feed as feeding
-from hsa_bench.core.features.feed import Extraction, feed
+from hsa_bench.core.features import extraction
+from hsa_bench.core.features.extraction import Extraction
+from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.lock import held
 from hsa_bench.core.features.wanted import Storage, Wanted
 from hsa_bench.core.models.backbone import Backbone
@@ -103,7 +104,7 @@ def extract_wanted(backbone: Backbone, wanted: Wanted, ctx: Context) -> FeatureS
             )
             if missing:
                 _make(Extraction(backbone, wanted, {name: kept[name] for name in missing}), ctx)
-    large = first.path.stat().st_size > feeding.IN_MEMORY // 2
+    large = first.path.stat().st_size > extraction.IN_MEMORY // 2
     return FeatureSet(
         features=torch.from_numpy(np.load(first.path, mmap_mode="c" if large else None)),
         labels=torch.from_numpy(images.labels),

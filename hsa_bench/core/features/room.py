@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hsa_bench.core.features.feed import PIECE
+from hsa_bench.core.features.extraction import PIECE
 from hsa_bench.core.models.layers import LAST
 
 SHARE = 0.5

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.data.manifest import keep_in
-from hsa_bench.core.features.feed import Extraction, feed
+from hsa_bench.core.features.extraction import Extraction
+from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.lock import held
 from hsa_bench.core.features.room import bytes_of, room
 from hsa_bench.core.features.wanted import Wanted

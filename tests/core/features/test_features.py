@@ -10,7 +10,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import feed, forward
+from hsa_bench.core.features import extraction, forward
 from hsa_bench.core.features.extract import Storage, extract, extract_both
 from hsa_bench.core.features.forward import frozen_forward
 from hsa_bench.core.features.wanted import Wanted
@@ -149,9 +149,9 @@ def test_interpolation_is_no_difference_where_nothing_is_resized(ctx: Context) -
 
 
 def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "BATCH", 4)
+    monkeypatch.setattr(extraction, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(feed, "PIECE", 8)
+    monkeypatch.setattr(extraction, "PIECE", 8)
     whole = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "whole"))
 
     class Dies(Counting):
@@ -172,7 +172,7 @@ def test_a_killed_extraction_goes_on_where_it_was(ctx: Context, monkeypatch: pyt
 
 def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = extract(backbone(), small_set(30), VIEW, replace(ctx, cache=ctx.cache / "small"))
-    monkeypatch.setattr(feed, "IN_MEMORY", 30 * 3 * 4 - 1)
+    monkeypatch.setattr(extraction, "IN_MEMORY", 30 * 3 * 4 - 1)
     found = extract(backbone(), small_set(30), VIEW, ctx)
     assert found.features.dtype == torch.float16
     assert torch.equal(found.features, exact.features.half())
@@ -183,7 +183,7 @@ def test_large_sets_are_kept_on_disk_in_half_precision(ctx: Context, monkeypatch
 def test_the_number_format_on_file_can_be_asked_for(
     ctx: Context, monkeypatch: pytest.MonkeyPatch, storage: Storage, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr(feed, "IN_MEMORY", 30 * 3 * 4 + (1 if storage == "float16" else -1))
+    monkeypatch.setattr(extraction, "IN_MEMORY", 30 * 3 * 4 + (1 if storage == "float16" else -1))
     found = extract(backbone(), small_set(30), VIEW, ctx, storage=storage)
     assert found.features.dtype == dtype
     assert found.key != extract(backbone(), small_set(30), VIEW, ctx).key

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import feed as feeding
-from hsa_bench.core.features import forward
+from hsa_bench.core.features import extraction, forward
 from hsa_bench.core.features.extract import extract_wanted
-from hsa_bench.core.features.feed import Extraction, feed
+from hsa_bench.core.features.extraction import Extraction
+from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -31,9 +31,9 @@ SIDE = 16
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "BATCH", 4)
+    monkeypatch.setattr(extraction, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(feeding, "PIECE", 8)
+    monkeypatch.setattr(extraction, "PIECE", 8)
 
 
 class Counted:

@@ -18,7 +18,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features import feed, forward
+from hsa_bench.core.features import extraction, forward
 from hsa_bench.core.features.extract import FeatureSet, extract
 from hsa_bench.core.features.kept import read_piece, write_piece
 from hsa_bench.core.models.backbone import Backbone, weights_hash
@@ -80,9 +80,9 @@ def listening(ctx: Context, heard: Heard) -> Context:
 
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "BATCH", 4)
+    monkeypatch.setattr(extraction, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(feed, "PIECE", 8)
+    monkeypatch.setattr(extraction, "PIECE", 8)
 
 
 def made(ctx: Context, one: Backbone | None = None) -> tuple[FeatureSet, Path]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hsa_bench.core.features import room as measured
-from hsa_bench.core.features.feed import PIECE
+from hsa_bench.core.features.extraction import PIECE
 from hsa_bench.core.features.room import bytes_of, room
 
 

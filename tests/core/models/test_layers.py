@@ -127,11 +127,11 @@ def test_layers_that_are_wanted_later_leave_what_there_is(small: Backbone, ctx: 
 
 
 def test_layers_killed_half_way_go_on(small: Backbone, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hsa_bench.core.features import feed, forward
+    from hsa_bench.core.features import extraction, forward
 
-    monkeypatch.setattr(feed, "BATCH", 4)
+    monkeypatch.setattr(extraction, "BATCH", 4)
     monkeypatch.setattr(forward, "BATCH", 4)
-    monkeypatch.setattr(feed, "PIECE", 8)
+    monkeypatch.setattr(extraction, "PIECE", 8)
     whole = extract(small, pictures(30), VIEW, replace(ctx, cache=ctx.cache / "whole"), layers=("stage1",))
 
     calls = 0
