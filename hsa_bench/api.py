@@ -13,6 +13,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification, DatasetSpec, ImageSet
 from hsa_bench.core.data.images import ArrayImages, FileImages
 from hsa_bench.core.errors import DataError, HsaBenchError, PretrainingError, UsageError
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.preprocess import Preprocess
 from hsa_bench.core.results.curve import Curve
@@ -51,6 +52,7 @@ __all__ = [
     "PretrainingSettings",
     "Task",
     "UsageError",
+    "Wanted",
     "generator",
     "has",
     "number",

@@ -32,8 +32,11 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.images import decoded
 from hsa_bench.core.data.loading import order
 from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.features.extract import FeatureSet, extract_both
+from hsa_bench.core.features.extract import FeatureSet, extract_both, extract_wanted
+from hsa_bench.core.features.extraction import Extraction
+from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.neighbours import cast_votes, search
+from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.precision import chosen
 from tests.benchmarks.ratios import ratios
 
@@ -239,3 +242,38 @@ def test_the_chosen_head_is_as_good_as_scikit_learns_logistic_regression(
     theirs = 100 * peer.fit(x.numpy() / scale, y.numpy()).score(test_x.numpy() / scale, test_y.numpy())
     print(f"ours {ours:.2f} %, scikit-learn {theirs:.2f} % in {time.perf_counter() - start:.0f} s")
     assert abs(ours - theirs) <= 0.2 or ours > theirs
+
+
+def test_four_backbones_share_one_decode(
+    benchmark: BenchmarkFixture, photographs: Classification, ctx: Context
+) -> None:
+    """Peer: one backbone's extraction from JPEG files at 224 px; and four, one after the other."""
+    view = knn.TASKS[0].resolved(photographs, ctx).view
+    wanted = Wanted(photographs.test, view, chosen("auto", "cpu"))
+    backbones = [open_backbone(BackboneRequest(label=f"{i}", arch="resnet18", init=i)) for i in range(4)]
+    assert all(one.print for one in backbones)  # computed beforehand
+    turn = iter(range(100))
+
+    def fresh() -> Context:
+        return replace(ctx, cache=ctx.cache / str(next(turn)))
+
+    def one_by_one(count: int) -> Callable[[], object]:
+        def run() -> None:
+            there = fresh()
+            for one in backbones[:count]:
+                extract_wanted(one, wanted, there)
+
+        return run
+
+    def together() -> None:
+        there = fresh()
+        works = [Extraction(one, wanted, wanted.files(one, there.cache)) for one in backbones]
+        for work in works:
+            work.begin()
+        feed(works, there, "features", lambda one, error: pytest.fail(f"{one.label}: {error}"))
+        for work in works:
+            work.join()
+
+    runs = {"one": one_by_one(1), "four, one by one": one_by_one(4), "four together": together}
+    found = ratios(benchmark, runs, rounds=3)
+    assert found["four together"] < found["four, one by one"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,10 @@ class ImageSet:
 
     def fingerprint(self) -> str:
         """Hash over pictures, labels, names and the rows chosen."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         return digest(
             self.images.digest(),
             np.ascontiguousarray(self.labels).tobytes(),

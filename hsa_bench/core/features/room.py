@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -32,6 +33,7 @@ def bytes_of(module: nn.Module, layers: Collection[str], dim: int) -> int:
 def room(device: str) -> int:
     """Bytes that trunks may take on a device now."""
     if torch.device(device).type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()  # what torch keeps for itself would count as taken
         return int(torch.cuda.mem_get_info(device)[0] * SHARE)
     return int(min(_available(), *_limits()) * SHARE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from hsa_bench.core.digest import digest
+from hsa_bench.core.digest import digest_of
 from hsa_bench.core.errors import UnreadableResult
 from hsa_bench.core.files import write_text
 from hsa_bench.core.input.label import folder_fault
@@ -69,4 +69,4 @@ def shared_features(out: Path) -> tuple[list[SharedFeatures], list[str]]:
 
 def pass_key(*parts: str) -> str:
     """16 hex digits for what a pass is of."""
-    return digest(*parts)
+    return digest_of(parts)

@@ -196,6 +196,8 @@ class _Worker:
 
 def in_words(features: FeaturePass, made: SharedFeatures) -> str:
     """Say what a feature pass took."""
+    if not (made.images or made.left_out):
+        return f"{features.title}: found on file"
     left_out = f", without {', '.join(made.left_out)}" if made.left_out else ""
     rounds = f" in each of {made.rounds} rounds, as memory allows" if made.rounds > 1 else ""
     return f"{features.title}{rounds} ({made.seconds:.1f} s){left_out}"

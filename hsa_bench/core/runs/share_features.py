@@ -36,8 +36,9 @@ def share_features(order: FeaturePass, bench: Bench) -> SharedFeatures:
     keep_in(bench.ctx.cache)
     started, began = datetime.now(UTC), time.perf_counter()
     work = _Pass(order, bench, deque(_by_backbone(order.runs).items()))
-    while ready := work.next_group():
-        work.make(ready)
+    while group := work.next_group():
+        work.make(group)
+        group.clear()  # their memory is for the next
     if work.left_out and not work.made:
         raise RuntimeError(f"none of {len(work.left_out)} backbones came through")
     record = SharedFeatures(
