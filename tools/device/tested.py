@@ -35,7 +35,8 @@ def test(call: Call, kept: Kept) -> list[str]:
 
     watch = Watch(call, kept)
     with _told(HSA_BENCH_DEVICE=call.device, HSA_BENCH_TINY="1" if call.tiny else ""):
-        options = ["-q", "-W", "default", "-p", "no:cacheprovider", "--no-header", "--no-summary", "-rN"]
+        own = ["-o", "addopts=--import-mode=importlib", "-W", "default", "-p", "no:cacheprovider"]
+        options = [*own, "-q", "--no-header", "--no-summary", "-rN"]
         code = pytest.main([*options, f"--rootdir={ROOT}", str(ROOT / TESTS)], plugins=[watch])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, COLLECTED_NOTHING):
         kept.put("collection", [], 0.0, f"pytest ended with {code!s}; run it on {TESTS} to see why")
