@@ -22,8 +22,13 @@ def training(task: DetectionTask) -> str:
     tuned = "nothing is frozen" if task.norm == "batch" else "all but batch norm is trained"
     return (
         f"{network} {ENGINES[task.engine]}, {_body(task)}; the whole network is fine-tuned, {tuned}. "
-        f"{_norm(task)} {_solver(task)} {_sizes(task)}"
+        f"{_norm(task)} {_solver(task)} {_sizes(task)}{_numbers(task)}"
     )
+
+
+def _numbers(task: DetectionTask) -> str:
+    rounded = f" Trained in {task.precision}, with weights, boxes and losses in float32; tested in float32."
+    return "" if task.precision == "float32" else rounded
 
 
 def _body(task: DetectionTask) -> str:

@@ -127,3 +127,10 @@ def test_a_gpu_is_asked_seldom_and_a_cpu_each_time(data: DetectionData, ctx: Con
     made, taken = detector(TASK), samples(data.train)
     assert FineTuning(made, taken, TASK, 0, ctx)._looks == 1
     assert FineTuning(made, taken, TASK, 0, replace(ctx, device="cuda:1"))._looks == 20
+
+
+def test_the_protocol_says_what_is_not_float32() -> None:
+    assert replace(TASK, precision="bfloat16").protocol == TASK.protocol.replace(
+        " Box and mask AP",
+        " Trained in bfloat16, with weights, boxes and losses in float32; tested in float32. Box and mask AP",
+    )
