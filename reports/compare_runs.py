@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hsa_bench.core.results.device import NOT_STATED
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import Collected
 from reports.run_folder.devices import devices, precisions, unlike
@@ -116,7 +115,7 @@ def _rounding(one: Cell, other: Cell) -> list[str]:
     """Name unlike devices and number formats, and what follows of them."""
     named = {"device": (devices(one), devices(other)), PRECISION: (precisions(one), precisions(other))}
     found = [
-        f"{name} {plain(', '.join(a)) or NOT_STATED} → {plain(', '.join(b)) or NOT_STATED}"
+        f"{name} {plain(', '.join(a))} → {plain(', '.join(b))}"
         for name, (a, b) in named.items()
         if set(a) != set(b)
     ]

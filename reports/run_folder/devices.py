@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hsa_bench.core.results.device import device_of, differ, precision_of
+from hsa_bench.core.results.device import USUAL, device_of, differ, precision_of
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.grid import Cell, Grid
 
@@ -23,19 +23,18 @@ def devices(cell: Cell) -> list[str]:
 
 
 def precisions(cell: Cell) -> list[str]:
-    """Name the number formats of a cell's numbers, each once; none where no run states one."""
-    return [name for name in dict.fromkeys(map(precision_of, cell.runs)) if name]
+    """Name the number formats of a cell's numbers, each once."""
+    return list(dict.fromkeys(precision_of(run) or USUAL for run in cell.runs))
 
 
 def unlike(one: Cell, other: Cell) -> str:
     """Say what two cells do not share: "other device", "other precision" or both; empty where they do.
 
-    What is not on file counts as alike.
+    A device that is not on file counts as alike.
     """
     pairs = [(a.provenance.hardware, b.provenance.hardware) for a in one.runs for b in other.runs]
     moved = set(devices(one)) != set(devices(other)) and any(differ(a, b) for a, b in pairs)
-    formats = set(precisions(one)), set(precisions(other))
-    rounded = all(formats) and formats[0] != formats[1]
+    rounded = set(precisions(one)) != set(precisions(other))
     what = [name for name, apart in (("device", moved), ("precision", rounded)) if apart]
     return f"other {' and '.join(what)}" if what else ""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hsa_bench.core.digest import digest
+from hsa_bench.core.results.device import USUAL
 from hsa_bench.core.results.metric import Metric
 from hsa_bench.core.results.pretrainings import told_apart
 from hsa_bench.core.results.result import PlannedRun, TaskResult
@@ -200,7 +201,7 @@ def _column_variant(result: TaskResult) -> tuple[str, ...]:
     limit = "all images" if spec.limit is None else f"limit {spec.limit}"
     rest = _digest((spec.data.fingerprint, sorted(spec.settings.items())))
     engine = str(spec.settings.get("engine", ""))
-    precision = str(spec.settings.get("precision", "precision not stated"))
+    precision = str(spec.settings.get("precision", USUAL))
     return f"v{spec.version}", engine, precision, spec.data.name, limit, result.main_metric, rest
 
 

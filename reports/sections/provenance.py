@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from hsa_bench.core.results.device import UNSHOWN, computed_on, kind_of, precision_of
+from hsa_bench.core.results.device import UNSHOWN, USUAL, computed_on, kind_of, precision_of
 from hsa_bench.core.results.result import Provenance, TaskResult
 from reports.run_folder.devices import device
 from reports.sections.devices import by_task
@@ -38,7 +38,7 @@ def _devices(results: list[TaskResult]) -> dict[str, str]:
     found = {}
     if len(devices) > 1 or any(kind_of(result.provenance.hardware) != "cpu" for result in results):
         found["device"] = by_task(results, lambda result: computed_on(result.provenance.hardware))
-    if precisions - {"float32"}:
+    if precisions - {USUAL}:
         found["precision"] = by_task(results, precision_of)
     return found
 

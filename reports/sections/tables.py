@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hsa_bench.core.results.device import USUAL
 from hsa_bench.core.results.result import TaskResult
 from reports.run_folder.collected import result_file
 from reports.run_folder.devices import devices, precisions, unlike
@@ -12,9 +13,6 @@ from reports.statistics.comparison import Comparison
 from reports.statistics.difference import BySeed, Difference, Significance
 from reports.statistics.significance import Interval
 from reports.writing.table import MISSING, Table, bold, decimals, duration, link, plain, pvalue, signed, slug
-
-USUAL = "float32"
-"""The number format that a column need not name."""
 
 MEASURED = "measured on"
 """Heads the column of unlike devices."""

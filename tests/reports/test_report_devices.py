@@ -14,8 +14,9 @@ from hsa_bench.core.results.store import Store
 from reports.compare_runs import across_table
 from reports.report import write_report
 from reports.run_folder.collected import Collected, collect
+from reports.run_folder.devices import unlike
 from reports.run_folder.frame import tidy
-from reports.run_folder.grid import Grid, lay_out
+from reports.run_folder.grid import Cell, Grid, lay_out
 from reports.run_folder.merge import merge
 from reports.sections.backbones import budget_table, pretraining_table
 from reports.sections.devices import any_unlike, several_devices, several_precisions, untested
@@ -236,6 +237,14 @@ def test_number_formats_are_columns_apart_that_say_so() -> None:
     assert grid.columns == ("knn (bfloat16)", "knn (float32)")
     assert not comparison.differences
     assert provenance_rows(*runs)["precision"] == "bfloat16: knn (1 result)<br>float32: knn (1 result)"
+
+
+def test_a_task_that_states_no_number_format_computes_in_float32() -> None:
+    """As a detector does at its default, which is left out of its settings."""
+    runs = [result("hsa", "coco", settings={"precision": "bfloat16"}), result("moco", "coco", settings={})]
+
+    assert compared(Path(), *runs)[0].columns == ("coco (bfloat16)", "coco (float32)")
+    assert unlike(*(Cell(r.label, "coco", (r,)) for r in runs)) == "other precision"
 
 
 @pytest.mark.parametrize(("stated", "head"), [(BFLOAT16, "knn<br>top1 (bfloat16)"), (FLOAT32, "knn<br>top1")])

@@ -11,6 +11,9 @@ TESTED = frozenset({"cpu", "cuda"})
 
 NOT_STATED = "not stated"
 
+USUAL = "float32"
+"""The number format of a task that states none, and one that a report need not name."""
+
 FORCED = "NVIDIA_TF32_OVERRIDE"
 """Variable of the environment that gives NVIDIA's libraries TF32 whatever a program asks for; recorded where
 it is set."""
