@@ -1,10 +1,10 @@
 """Pillow's crop and resize as products with matrices, a box for each picture of a batch, on any device.
 
 Weights are whole multiples of 2^-15, so that every sum is exact: neither the device nor the rest of a batch
-changes a pixel. Against Pillow, whose weights are multiples of 2^-22, bilinear differs by at most one grey level
-of 255, in the mean by less than 0.1. So does bicubic, by at most two, where it overshoots neither black nor
-white: what is beyond is cut off after each direction, and Pillow begins with the cheaper one, this with the
-horizontal.
+changes a pixel. Against Pillow, whose weights are multiples of 2^-22, bilinear differs by at most one grey
+level of 255, in the mean by less than 0.1. So does bicubic, by at most two, where it overshoots neither black
+nor white: what is beyond is cut off after each direction, and Pillow begins with the cheaper one, this with
+the horizontal.
 """
 
 from __future__ import annotations

@@ -157,8 +157,8 @@ _kept_in: Path | None = None
 def keep_in(cache: Path) -> None:
     """Keep this process's manifests in a run's cache, and those of its loaders.
 
-    They change no number, so they are no setting; without this call nothing is kept. The folder stays that one
-    where the process goes elsewhere.
+    They change no number, so they are no setting; without this call nothing is kept. The folder stays
+    that one where the process goes elsewhere.
     """
     global _kept_in  # noqa: PLW0603 (one place a process)
     _kept_in = cache.absolute() / "manifests"
