@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.results.sound import first_line
+
+NETWORKS = 64
+"""Networks of one class that a process compiles."""
 
 
 class CompiledForward:
@@ -77,11 +81,26 @@ class CompiledForward:
         if len(x) < self.batch:
             rest = x.new_zeros((self.batch - len(x), *x.shape[1:])).to(memory_format=torch.channels_last)
             full = torch.cat([x, rest])
-        if self._fast is not None:
-            return self._fast(full)[: len(x)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler's, e.g. that TF32 would be faster
-            fast = torch.compile(self._plain, dynamic=False, backend=self.backend)
-            found = fast(full)[: len(x)]
+        with _many_networks(fail=not self.fall_back):
+            if self._fast is not None:
+                return self._fast(full)[: len(x)]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the compiler's, e.g. that TF32 would be faster
+                fast = torch.compile(self._plain, dynamic=False, backend=self.backend)
+                found = fast(full)[: len(x)]
         self._fast = fast
         return found
+
+
+def _many_networks(fail: bool) -> AbstractContextManager[None]:
+    """Let torch compile more networks of one class than 8, beyond which it would compute without a word.
+
+    Args:
+        fail: Whether it raises beyond `NETWORKS`.
+    """
+    import torch._dynamo.config as dynamo  # seconds, where nothing is compiled
+
+    settings: dict[str, int | bool] = {"recompile_limit": NETWORKS, "fail_on_recompile_limit_hit": fail}
+    if not hasattr(dynamo, "recompile_limit"):  # torch 2.4 and 2.5
+        settings = {"cache_size_limit": NETWORKS, "fail_on_cache_limit_hit": fail}
+    return dynamo.patch({name: value for name, value in settings.items() if hasattr(dynamo, name)})

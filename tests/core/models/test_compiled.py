@@ -17,7 +17,7 @@ from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import Normalise
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.features.forward import FrozenTrunk
-from hsa_bench.core.models import precision
+from hsa_bench.core.models import compiled, precision
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.compiled import CompiledForward
 from hsa_bench.core.models.layers import LAST, watched
@@ -30,12 +30,12 @@ from hsa_bench.suite.open_bench import open_bench
 
 
 class Small(nn.Module):
-    """[B, 3, H, W] to [B, 4]."""
+    """[B, 3, H, W] to [B, D]."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 4) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.fc = nn.Linear(3, 4)
+        self.fc = nn.Linear(3, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(x.mean((2, 3))).relu()
@@ -92,6 +92,27 @@ def test_where_compiling_fails_it_is_said_once_and_the_features_are_those_withou
     with pytest.raises(ValueError, match="run without --compile"):
         CompiledForward(module, 4, False, say_nothing, backend)(x)
     assert "forward" not in module.__dict__
+
+
+def test_more_networks_of_one_class_are_compiled_than_torch_would_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[object] = []
+
+    def counting(graph: Callable[..., object], _: object) -> Callable[..., object]:
+        made.append(graph)
+        return graph
+
+    def compute(outputs: int) -> None:
+        with torch.no_grad():
+            CompiledForward(Small(outputs), 2, False, say_nothing, counting)(torch.randn(2, 3, 4, 4))
+
+    for outputs in range(4, 16):
+        compute(outputs)
+    assert len(made) == 12  # torch's own limit is 8
+    monkeypatch.setattr(compiled, "NETWORKS", 12)
+    with pytest.raises(ValueError, match="torch.compile fails"):
+        compute(99)
 
 
 def test_what_the_network_itself_raises_is_raised_as_it_is() -> None:
