@@ -19,7 +19,7 @@ from hsa_bench.core.data.device_views import AugmentOn, DeviceViews
 from hsa_bench.core.data.image_set import Classification, ImageSet
 from hsa_bench.core.data.loading import stream
 from hsa_bench.core.data.views import random_view
-from hsa_bench.core.features.forward import frozen_forward
+from hsa_bench.core.features.forward import FrozenTrunk
 from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.input.bounds import Decay, Rate
 from hsa_bench.core.input.settings import departures
@@ -148,6 +148,9 @@ class Linear(GridTask):
             self.flip,
         )
         there = DeviceViews(train, backbone.card, torch.device(ctx.device), self.augment_on)
+        frozen_trunk = FrozenTrunk(
+            backbone.module, None, ctx.device, self.precision, compile=ctx.compile, say=ctx.say
+        )
         loader = stream(train, [there.carried(view)], self.batch, seed, steps, ctx)
         curve: list[float] = []
         batches = ctx.track(loader, f"{self.name} on {backbone.label}", steps)
@@ -157,7 +160,7 @@ class Linear(GridTask):
             with together():
                 (carried,), _, index = next(batches)
                 x = there.finished(view, carried, index)
-                seen = frozen_forward(backbone.module, x, ctx.device, self.precision)[:mine]
+                seen = frozen_trunk.checked(x)[:mine]
             grid.step(
                 gathered_shares(seen, whole),
                 gathered_shares(index[:mine].to(seen.device), whole).cpu(),

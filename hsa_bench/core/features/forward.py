@@ -117,6 +117,16 @@ class FrozenTrunk:
                 parts.append({name: found.float() for name, found in {LAST: last, **self.layers}.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
+    def checked(self, x: Tensor) -> Tensor:
+        """The trunk's own features of a batch as `computed` takes it, [B, D], float32 on the device.
+
+        Raises:
+            ValueError: Some are NaN or infinite; to know, it waits for the device.
+        """
+        found = self.computed(x)[LAST]
+        refuse_nan(found)
+        return found
+
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
@@ -158,9 +168,7 @@ def frozen_forward(
     Raises:
         ValueError: The module gives NaN or infinite features.
     """
-    found = FrozenTrunk(module, normalise, device, precision).computed(x)[LAST]
-    refuse_nan(found)
-    return found
+    return FrozenTrunk(module, normalise, device, precision).checked(x)
 
 
 def batches(

@@ -111,7 +111,7 @@ def test_more_networks_of_one_class_are_compiled_than_torch_would_by_itself(
         compute(outputs)
     assert len(made) == 12  # torch's own limit is 8
     monkeypatch.setattr(compiled, "NETWORKS", 12)
-    with pytest.raises(ValueError, match="torch.compile fails"):
+    with pytest.raises(ValueError, match=r"torch\.compile fails"):
         compute(99)
 
 
