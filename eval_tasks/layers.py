@@ -48,7 +48,7 @@ class Layers(RegressionTask):
     and augmentation; here a logistic regression finds the best there is on features extracted once.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     seeded: ClassVar[bool] = False
     broad: ClassVar[bool] = True
 

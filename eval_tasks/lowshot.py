@@ -45,7 +45,7 @@ class LowShot(FrozenTask):
     The draws are the same for all backbones, and smaller ones lie within larger ones.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     seeded: ClassVar[bool] = False
 
     name: str = "lowshot"

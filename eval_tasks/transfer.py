@@ -62,7 +62,7 @@ class Transfer(RegressionTask):
     field's for that data set; of both classifiers both metrics are given.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     seeded: ClassVar[bool] = False
     own_data: ClassVar[bool] = True
 

@@ -25,6 +25,8 @@ class Choice:
     """Fits that did not converge."""
     edges: tuple[float, float]
     """The smallest and the largest C there was to choose."""
+    near: Fit | None = None
+    """Mean of the folds' classifiers at the best C: where the fit of all images may start."""
 
     @property
     def c(self) -> float:
@@ -40,7 +42,7 @@ class Choice:
 def choose_c(
     regression: Regression, cs: Sequence[float], count: int, tolerance: float, ctx: Context, what: str
 ) -> Choice:
-    """Try each C by cross-validation, smallest first, each fit from the end of the last.
+    """Try each C by cross-validation, smallest first, the folds side by side, each from its last C's end.
 
     The search ends after two values without a gain, as large C take longest.
 
@@ -62,21 +64,29 @@ def choose_c(
     fold = folds(labels.numpy(), count)
     rows = [torch.from_numpy(np.flatnonzero(fold != held)) for held in range(count)]
     judged = [torch.from_numpy(np.flatnonzero(fold == held)) for held in range(count)]
-    fits: list[Fit | None] = [None] * count
+    fits: Sequence[Fit | None] = [None] * count
     top1: dict[float, float] = {}
+    ends: dict[float, list[Fit]] = {}
     unfinished = 0
     for c in ctx.track(cs, what, len(cs)):
+        fits = found = regression.fits(c, tolerance, rows, fits)
         accuracy = 0.0
-        for held in range(count):
-            found = regression.fit(c, tolerance, rows[held], fits[held])
-            scores = found.scores(regression.features[judged[held].to(regression.features.device)])
-            accuracy += topk(scores.cpu(), labels[judged[held]], 1) / count
-            fits[held] = found
-            unfinished += not found.converged
+        for fit, own in zip(found, judged, strict=True):
+            scores = fit.scores(regression.features[own.to(regression.features.device)])
+            accuracy += topk(scores.cpu(), labels[own], 1) / count
+        unfinished += sum(not fit.converged for fit in found)
         top1[c] = accuracy
+        ends[c] = found
         if len(top1) > 2 and max(list(top1.values())[-2:]) <= max(list(top1.values())[:-2]):
             break
-    return Choice(top1, unfinished, edges)
+    best = max(top1, key=lambda c: top1[c])
+    return Choice(top1, unfinished, edges, mean_of(ends[best]))
+
+
+def mean_of(fits: Sequence[Fit]) -> Fit:
+    """Mean of some classifiers."""
+    weight, bias = (torch.stack([getattr(fit, name) for fit in fits]).mean(0) for name in ("weight", "bias"))
+    return Fit(weight, bias, converged=False)
 
 
 def folds(labels: Labels, count: int) -> Labels:

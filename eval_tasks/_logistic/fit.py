@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from eval_tasks._logistic.curvature import Covariance, Largest, covariance
+from eval_tasks._logistic.descent import HISTORY, descend
+
 BLOCK = 2**24
 """Numbers held at once, of the features and of the scores."""
+
+CENTRED = 2**30
+"""Bytes up to which centred features are kept beside the features."""
+
+REMEMBERED = 2**27
+"""Numbers that the steps of fits side by side may take: 1 GiB. More fits follow one after the other."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Fit:
 
     def scores(self, features: Tensor) -> Tensor:
         """[N, C] on the classifier's device, a block at a time."""
-        parts = [part @ self.weight.T + self.bias for _, part in _blocks(features, None, self.weight)]
+        parts = [part @ self.weight.T + self.bias for _, part in _blocks(features, self.weight)]
         return torch.cat(parts)
 
 
@@ -45,22 +54,47 @@ class Regression:
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Mean of each feature and of its square, [D] each, in double precision."""
-        total, squares = (torch.zeros(self.features.shape[1], dtype=torch.float64) for _ in range(2))
-        for _, part in _blocks(self.features, None, torch.empty(0, device=self.device)):
-            total += part.double().sum(0).cpu()
-            squares += part.double().square().sum(0).cpu()
+        total, squares = (
+            torch.zeros(self.features.shape[1], dtype=torch.float64, device=self.device) for _ in range(2)
+        )
+        for _, part in _blocks(self.features, torch.empty(0, device=self.device)):
+            total += part.double().sum(0)
+            squares += part.double().square().sum(0)
         return total / len(self.features), squares / len(self.features)
 
     @property
+    def _variances(self) -> Tensor:
+        mean, power = self._moments
+        return (power - mean.square()).clamp_min(0)
+
+    @cached_property
     def unit(self) -> float:
         """Root mean squared length of a feature: C is for features divided by it."""
         return float(self._moments[1].sum().sqrt()) or 1.0
 
-    def fit(self, c: float, tolerance: float, rows: Tensor | None = None, start: Fit | None = None) -> Fit:
-        """Minimise it.
+    @cached_property
+    def _centred(self) -> Tensor | None:
+        """Features less their mean, float32, where they are computed on; none where they are too many."""
+        if self.features.numel() * 4 > CENTRED:
+            return None
+        whole = torch.empty(self.features.shape, dtype=torch.float32, device=self.device)
+        for rows, part in _blocks(self.features, torch.empty(0, device=self.device)):
+            torch.sub(part, self._moments[0].float(), out=whole[rows])
+        return whole
 
-        The solver sees centred features and weights stretched by the root of their curvature, which changes
-        its path and not its end.
+    @cached_property
+    def _own(self) -> Tensor:
+        return self.labels.to(self.device)
+
+    @cached_property
+    def _covariance(self) -> Covariance | Largest:
+        def blocks() -> Iterator[Tensor]:
+            return (part for _, part in self._parts(1))
+
+        return covariance(blocks, self._variances, len(self.features))
+
+    def fit(self, c: float, tolerance: float, rows: Tensor | None = None, start: Fit | None = None) -> Fit:
+        """Minimise it; see `fits`.
 
         Args:
             c: Inverse strength of the penalty.
@@ -68,61 +102,147 @@ class Regression:
             rows: Which images to learn from; None for all.
             start: Where to start, e.g. the fit with the next smaller C; None for zero.
         """
-        mean, power = self._moments
-        count = len(self.labels) if rows is None else len(rows)
-        penalty = self.unit**2 / (c * count)  # of the mean loss, per weight of the features as they are
-        certainty = (1 / self.classes) * (1 - 1 / self.classes)  # curvature of the cross-entropy at the start
-        curvature = certainty * (power - mean.square()).clamp_min(0) + penalty
-        stretch, centre = curvature.sqrt().to(self.device), mean.to(self.device)  # [D]
+        return self.fits(c, tolerance, [rows], [start])[0]
 
-        # In double precision, as line searches compare losses that differ little; products are in single.
-        inner = torch.zeros(self.classes, len(centre) + 1, dtype=torch.float64, device=self.device)
-        if start is not None:
-            inner[:, :-1], inner[:, -1] = start.weight * stretch, start.bias + start.weight.double() @ centre
-        solver = torch.optim.LBFGS(
-            [inner],
-            max_iter=self.iterations,
-            max_eval=2 * self.iterations,
-            tolerance_grad=tolerance,
-            tolerance_change=0.0,
-            history_size=20,
-            line_search_fn="strong_wolfe",
-        )
+    def fits(
+        self, c: float, tolerance: float, parts: Sequence[Tensor | None], starts: Sequence[Fit | None]
+    ) -> list[Fit]:
+        """Minimise it on several parts of the images side by side, in passes over all of them.
 
-        @torch.no_grad()
-        def loss_and_gradient() -> Tensor:
-            weight = inner[:, :-1] / stretch
-            loss, slope, shift = self._sums(weight, inner[:, -1], centre, rows)
-            slope = slope / count + penalty * weight
-            inner.grad = torch.cat([slope / stretch, shift[:, None] / count], dim=1)
-            return loss / count + penalty * weight.square().sum() / 2
+        The solver sees centred features in coordinates in which the loss is about as curved in every
+        direction, which changes its path and not its end. The tolerance is for weights stretched by the root
+        of their own curvature alone.
 
-        solver.step(loss_and_gradient)
-        loss_and_gradient()
-        assert inner.grad is not None
-        weight = inner[:, :-1] / stretch
-        converged = float(inner.grad.abs().max()) <= tolerance
-        return Fit(weight.float(), (inner[:, -1] - weight @ centre).float(), converged)
+        Args:
+            c: Inverse strength of the penalty.
+            tolerance: Largest entry of the mean loss's gradient at which a fit has converged.
+            parts: Rows of the images that each learns from; None for all.
+            starts: Where each starts; None for zero.
+        """
+        numbers = self.classes * (self.features.shape[1] + 1) * 2 * HISTORY
+        at_once = max(1, REMEMBERED // numbers)
+        found = []
+        for low in range(0, len(parts), at_once):
+            group = slice(low, low + at_once)
+            found += self._fits(c, tolerance, parts[group], starts[group])
+        return found
 
-    def _sums(
-        self, weight: Tensor, bias: Tensor, centre: Tensor, rows: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Summed cross-entropy on centred features, its gradient to weight and bias, in double precision."""
-        slope, shift, loss = torch.zeros_like(weight), torch.zeros_like(bias), bias.new_zeros(())
-        weight, bias, centre = weight.float(), bias.float(), centre.float()
-        for index, block in _blocks(self.features, rows, weight):
-            part, own = block - centre, self.labels[index].to(self.device)[:, None]
-            log_p = torch.addmm(bias, part, weight.T).log_softmax(dim=1)
-            loss -= log_p.gather(1, own).sum(dtype=torch.float64)
-            delta = log_p.exp_().scatter_add_(1, own, log_p.new_full(own.shape, -1))
-            slope += delta.T @ part
-            shift += delta.sum(0, dtype=torch.float64)
-        return loss, slope, shift
+    def _fits(
+        self, c: float, tolerance: float, parts: Sequence[Tensor | None], starts: Sequence[Fit | None]
+    ) -> list[Fit]:
+        mean = self._moments[0]
+        begins = [self._centred_weights(start) for start in starts]
+        seen = _Seen.of(parts, len(self.labels), self.unit**2 / c, self.device)
+        penalty = float(seen.penalties.mean())
+        share = self._share(begins, seen) if any(starts) else 1 / self.classes
+        stretch = self._covariance.stretch(share, penalty)
+        certainty = (1 / self.classes) * (1 - 1 / self.classes)  # curvature of the cross-entropy at zero
+        alone = (certainty * self._variances + seen.penalties[:, None]).sqrt()  # [K, D]
+
+        def looks(which: Sequence[int], places: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+            return self._looked(torch.stack(list(places)), seen.of_some(which))
+
+        def steepness(gradients: Tensor, which: Sequence[int]) -> Tensor:
+            to_weight = (gradients[:, :, :-1] / alone[list(which), None]).abs().amax((1, 2))
+            return torch.maximum(to_weight, gradients[:, :, -1].abs().amax(1))
+
+        def along(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            return lambda x: torch.cat([change(x[:, :-1]), x[:, -1:] * share**-0.5], dim=1)
+
+        ends = descend(
+            begins, looks, along(stretch.inward), along(stretch.outward), steepness,
+            (tolerance, self.iterations),
+        )  # fmt: skip
+        return [
+            Fit(
+                end.place[:, :-1].float(),
+                (end.place[:, -1] - end.place[:, :-1] @ mean).float(),
+                end.converged,
+            )
+            for end in ends
+        ]
+
+    def _centred_weights(self, start: Fit | None) -> Tensor:
+        """Weights and biases for centred features, [C, D+1], in double precision.
+
+        As line searches compare losses that differ little; products are in single.
+        """
+        mean = self._moments[0]
+        if start is None:
+            return torch.zeros(self.classes, len(mean) + 1, dtype=torch.float64, device=self.device)
+        weight = start.weight.double()
+        return torch.cat([weight, (start.bias + weight @ mean)[:, None]], dim=1)
+
+    def _share(self, begins: Sequence[Tensor], seen: _Seen) -> float:
+        """Curvature of the cross-entropy at the start as a share of the covariance, averaged over images."""
+        total = seen.keep.new_zeros((), dtype=torch.float64)
+        flat = torch.cat(list(begins)).float()
+        for rows, part in self._parts(len(flat)):
+            p = torch.addmm(flat[:, -1], part, flat[:, :-1].T).view(len(part), len(begins), -1).softmax(2)
+            total += ((1 - p.square().sum(2)) * seen.keep[rows]).sum(dtype=torch.float64)
+        return max(float(total / seen.counts.sum()) / (self.classes - 1), 1e-4 / self.classes)
+
+    def _looked(self, places: Tensor, seen: _Seen) -> tuple[Tensor, Tensor]:
+        """Mean losses [K], and gradients [K, C, D+1], of several fits on centred features."""
+        fits, classes = places.shape[:2]
+        flat = places.flatten(0, 1).float()
+        gradients, losses = torch.zeros_like(places.flatten(0, 1)), places.new_zeros(fits)
+        for rows, part in self._parts(len(flat)):
+            keep, own = seen.keep[rows], self._own[rows][:, None, None].expand(-1, fits, 1)  # [B, K, 1]
+            logits = torch.addmm(flat[:, -1], part, flat[:, :-1].T).view(len(part), fits, classes)
+            log_p = logits.log_softmax(dim=2)
+            losses -= (log_p.gather(2, own)[:, :, 0] * keep).sum(0, dtype=torch.float64)
+            delta = log_p.exp_().scatter_add_(2, own, log_p.new_full(own.shape, -1)).mul_(keep[:, :, None])
+            delta = delta.flatten(1)  # [B, K x C]
+            gradients[:, :-1] += delta.T @ part
+            gradients[:, -1] += delta.sum(0, dtype=torch.float64)
+        gradients = gradients.view_as(places) / seen.counts[:, None, None]
+        weights, penalties = places[:, :, :-1], seen.penalties
+        gradients[:, :, :-1] += penalties[:, None, None] * weights
+        return losses / seen.counts + penalties * weights.square().sum((1, 2)) / 2, gradients
+
+    def _parts(self, outputs: int) -> Iterator[tuple[slice, Tensor]]:
+        """Centred features, float32 [B, D], where they are computed on, a block at a time."""
+        if self._centred is not None:
+            most = max(1, BLOCK // max(self.features.shape[1], outputs))
+            for low in range(0, len(self.features), most):
+                yield slice(low, low + most), self._centred[low : low + most]
+            return
+        mean = self._moments[0].float()
+        for rows, part in _blocks(self.features, torch.empty(outputs, device=self.device)):
+            yield rows, part - mean
 
 
-def _blocks(features: Tensor, rows: Tensor | None, like: Tensor) -> Iterator[tuple[Tensor | slice, Tensor]]:
+@dataclass(frozen=True)
+class _Seen:
+    """What each of several fits learns from."""
+
+    keep: Tensor
+    """Whether it sees an image, 1 or 0, float32 [N, K]."""
+    counts: Tensor
+    """Images that it sees, [K], double precision."""
+    penalties: Tensor
+    """Of its mean loss, per squared weight of the features as they are, [K]."""
+
+    @classmethod
+    def of(cls, parts: Sequence[Tensor | None], count: int, strength: float, device: torch.device) -> _Seen:
+        keep = torch.zeros(count, len(parts))
+        for k, rows in enumerate(parts):
+            keep[slice(None) if rows is None else rows, k] = 1
+        keep = keep.to(device)
+        counts = keep.sum(0, dtype=torch.float64)
+        return cls(keep, counts, strength / counts)
+
+    def of_some(self, which: Sequence[int]) -> _Seen:
+        if len(which) == len(self.counts):
+            return self
+        chosen = list(which)
+        return _Seen(self.keep[:, chosen], self.counts[chosen], self.penalties[chosen])
+
+
+def _blocks(features: Tensor, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Rows of the features in float32 where they are computed on: which, and they themselves."""
     most = max(1, BLOCK // max(features.shape[1], len(like)))
-    for low in range(0, len(features) if rows is None else len(rows), most):
-        index = slice(low, low + most) if rows is None else rows[low : low + most]
-        yield index, features[index].to(like.device, torch.float32)
+    for low in range(0, len(features), most):
+        rows = slice(low, low + most)
+        yield rows, features[rows].to(like.device, torch.float32)

@@ -72,7 +72,7 @@ class RegressionTask(FrozenTask):
         bank = train.features if device.type == "cpu" else train.features.to(device)
         regression = Regression(bank, train.labels, train.classes, device, self.iterations)
         choice = choose_c(regression, self.cs, self.folds, self.tolerance_to_choose, ctx, what)
-        last = regression.fit(choice.c, self.tolerance)
+        last = regression.fit(choice.c, self.tolerance, start=choice.near)
         effective = {
             "C": choice.c,
             "validated_top1": {f"{c:g}": round(value, 4) for c, value in choice.top1.items()},
