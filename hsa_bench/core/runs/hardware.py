@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hsa_bench.core.processes import world
 from hsa_bench.core.results.device import FORCED, PROCESSES
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -28,6 +27,8 @@ def hardware(device: str) -> dict[str, str]:
     Args:
         device: Where tensors live, e.g. "cpu" or "cuda:1"; "cuda" is the card that this process has chosen.
     """
+    from hsa_bench.core.processes import world  # only now: it loads torch
+
     found = {"cpu": _cpu(), "cores": str(_cores()), "device": device}
     found[PROCESSES] = str(world()) if world() > 1 else ""
     found["system"] = f"{platform.system()} {platform.machine()}"
@@ -65,6 +66,8 @@ def _accelerator(device: str) -> dict[str, str]:
 def _card(device: str) -> dict[str, str]:
     """Describe an NVIDIA card, or AMD's, which torch calls cuda as well."""
     import torch
+
+    from hsa_bench.core.processes import world
 
     number = torch.device(device).index
     own = torch.cuda.current_device() if number is None else number

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hsa_bench.core import devices
+from hsa_bench.core import devices, processes
 from hsa_bench.core.devices import fault_of
 from hsa_bench.core.results.device import computed_on, device_of, kind_of
 from hsa_bench.core.runs import hardware as machine
@@ -58,7 +58,7 @@ def test_cuda_without_a_number_is_the_card_that_the_process_has_chosen(two_cards
 def test_several_processes_name_all_cards_of_their_machine(
     two_cards: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "world", lambda: 8)
+    monkeypatch.setattr(processes, "world", lambda: 8)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     found = hardware("cuda:0")
     assert found["gpu"] == f"{H100} and {A100}"
