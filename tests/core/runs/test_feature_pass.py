@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from my_lab.counted_digits import LOG
@@ -15,15 +16,19 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.features.extract import extract_wanted
 from hsa_bench.core.models.network_print import network_print
 from hsa_bench.core.results.feature_pass import shared_features
+from hsa_bench.core.runs import runner
 from hsa_bench.core.runs import share_features as sharing
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.feature_pass import FeaturePass, in_order, plan_passes
 from hsa_bench.core.runs.order import Order
 from hsa_bench.core.runs.plan import ChosenTask, LoadedBackbone, Plan, default_task, make_plan
 from hsa_bench.core.runs.share_features import share_features
+from hsa_bench.core.runs.time_limit import TimeIsUp
 
 DATA = "my_lab.counted_digits"
 ARCH = "resnet18-w8-cifar"
+LIMIT = 40
+"""Images of each split."""
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def planned(
 ) -> Plan:
     modules = [f"eval_tasks.{name.partition('-instdisc')[0].replace('-', '_')}" for name in names]
     tasks = [ChosenTask(m, default_task(m, n)) for m, n in zip(modules, names, strict=True)]
-    return make_plan(tasks, backbones, DATA, seeds, None, bench.ctx)
+    return make_plan(tasks, backbones, DATA, seeds, LIMIT, bench.ctx)
 
 
 def passes_of(plan: Plan, bench: Bench) -> tuple[FeaturePass, ...]:
@@ -74,14 +79,14 @@ def test_tasks_that_see_the_same_share_a_pass_with_the_union_of_their_layers(
 
     [one] = passes_of(plan, bench)
 
-    assert one.title == "feature pass: 3 backbones, counted-digits at 32 px, 300 images decoded once"
+    assert one.title == "feature pass: 3 backbones, counted-digits at 32 px, 80 images decoded once"
     assert one.state == "to do"
     assert [run.spec.task for run in one.runs] == ["knn"] * 3 + ["layers"] * 3 + ["linear"] * 3
     again = Order.model_validate_json(json.dumps(Order(features=one).model_dump(mode="json"))).features
     assert again is not None and again.model_dump(mode="json") == one.model_dump(mode="json")
     made = share_features(one, bench)
-    assert made.images == 300 and made.backbones == ("random 0", "random 1", "random 2")
-    assert sorted(map(int, decoded.read_text().split())) == [*range(200), *range(1297, 1397)]
+    assert made.images == 80 and made.backbones == ("random 0", "random 1", "random 2")
+    assert len(rows := decoded.read_text().split()) == len(set(rows)) == 80
     # Of each backbone train and test, six layers each with its own, and what `linear` holds out.
     assert len(list((bench.ctx.cache / "features").glob("*.npy"))) == 3 * (2 * 6 + 1)
     assert passes_of(plan, bench)[0].state == "done"
@@ -135,7 +140,7 @@ def test_it_makes_what_the_runs_would_and_only_what_is_missing(
     task = plan.runs[0].task()
     data = task.data(DATA, bench.ctx)
     for one in loaded:
-        for want in task.wants(one.backbone, data, None):
+        for want in task.wants(one.backbone, data, LIMIT):
             extract_wanted(one.backbone, want, alone.ctx)
             if one is loaded[0]:
                 extract_wanted(one.backbone, want, bench.ctx)
@@ -165,7 +170,7 @@ def test_where_not_all_fit_at_once_they_come_in_rounds(
 
     made = share_features(one, bench)
 
-    assert made.rounds == 2 and made.images == 2 * 300
+    assert made.rounds == 2 and made.images == 2 * 80
     assert made.backbones == ("random 0", "random 1", "random 2")
     assert len(opened) == 3  # the one that did not fit is not opened twice
 
@@ -209,6 +214,55 @@ def test_one_that_moves_its_weights_leaves_no_features(
     assert network_print(trunk) == before
     assert made.left_out == ("random 1",)
     assert len(list((bench.ctx.cache / "features").glob("*.npy"))) == 4
+
+
+def test_a_task_that_cannot_tell_what_it_wants_shares_nothing_and_says_so(
+    bench: Bench, loaded: list[LoadedBackbone], decoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(["knn", "linear-cached"], loaded[:2], bench)
+
+    def wants(*_: object) -> None:
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(type(default_task("eval_tasks.knn", "knn")), "wants", wants)
+    said: list[str] = []
+
+    [one] = plan_passes(plan.runs, plan.backbones, bench.ctx, said.append)
+
+    assert {run.spec.task for run in one.runs} == {"linear-cached"}
+    assert said == [f"random {i} knn: shares no features, as KeyError: 'no such thing'" for i in range(2)]
+
+
+class Slow:
+    """Stands for a worker process that never ends its pass."""
+
+    limits: ClassVar[list[float | None]] = []
+    stopped = False
+
+    def say(self, order: dict[str, Any]) -> None:
+        assert order["features"] and not order["run"]
+
+    def events(self, limit: float | None, quiet: object) -> Iterator[dict[str, Any]]:
+        self.limits.append(limit)
+        yield {"event": "progress", "description": "features", "done": 0, "total": 2}
+        raise TimeIsUp("no end")
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_a_pass_has_the_time_of_its_backbones_and_costs_no_run_where_that_is_over(
+    bench: Bench, loaded: list[LoadedBackbone], decoded: Path
+) -> None:
+    [one] = passes_of(planned(["knn"], loaded, bench), bench)
+    said, seen, slow = list[str](), list[object](), Slow()
+    worker = runner._Worker(replace(bench, timeout=10.0), said.append, slow)  # type: ignore[arg-type]
+
+    worker.share(one, lambda order, *told: seen.append((order, *told)))
+
+    assert slow.limits == [30.0] and slow.stopped and worker.process is None
+    assert seen == [(one, "features", 0, 2)]
+    assert said == [f"{one.title}: no end; the runs make their features one by one"]
 
 
 def test_a_picture_that_cannot_be_decoded_ends_the_pass(
