@@ -163,7 +163,7 @@ class Linear(GridTask):
                 seen = frozen_trunk.checked(x)[:mine]
             grid.step(
                 gathered_shares(seen, whole),
-                gathered_shares(index[:mine].to(seen.device), whole).cpu(),
+                gathered_shares(index[:mine].to(seen.device), whole),
                 self.fall.factor(step, steps, per_epoch),
             )
             if (step + 1) % per_epoch == 0:

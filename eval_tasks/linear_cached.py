@@ -69,10 +69,10 @@ class LinearCached(GridTask):
         steps = self.epochs * per_epoch
         bank = train.features if ctx.device == "cpu" else train.features.to(ctx.device)
         for epoch in ctx.track(range(self.epochs), f"linear-cached on {backbone.label}", self.epochs):
-            batches = torch.tensor(order(len(train.labels), seed, epoch)).split(self.batch)
-            for step, index in enumerate(batches, start=epoch * per_epoch):
+            visits = torch.tensor(order(len(train.labels), seed, epoch)).to(bank.device)
+            for step, index in enumerate(visits.split(self.batch), start=epoch * per_epoch):
                 factor = self.fall.factor(step, steps, per_epoch)
-                grid.step(bank[index.to(bank.device)].float(), index, factor)
+                grid.step(bank[index].float(), index, factor)
             grid.end_epoch(per_epoch)
         return grid.outcome(data, features.test)
 

@@ -62,9 +62,9 @@ class Grid:
     heads: Heads
     """[2G]: the A of every setting, then the B of every setting."""
     labels: Tensor
-    """Of the training images, [N]."""
+    """Of the training images, [N], where the heads are."""
     held_out: Tensor
-    """Which training images the B heads never learn from, bool [N]."""
+    """Which training images the B heads never learn from, bool [N], where the heads are."""
     judge: FeatureSet
     """Centre-crop features of the held-out images, on which the setting is chosen."""
     losses: list[Tensor] = field(default_factory=list)
@@ -72,31 +72,32 @@ class Grid:
     _summed: Tensor | None = None
 
     def step(self, features: Tensor, index: Tensor, factor: float) -> None:
-        """One step of all heads on features [B, D] of the training images `index`, [B]."""
-        device = self.heads.weight.device
+        """One step of all heads on features [B, D] of the training images `index`, [B], without a wait."""
+        index = index.to(self.labels.device, non_blocking=True)
         seen_by_b = ~self.held_out[index]
-        kinds = torch.stack([torch.ones_like(seen_by_b), seen_by_b], dim=1).to(device)  # [B, 2]
+        kinds = torch.stack([torch.ones_like(seen_by_b), seen_by_b], dim=1)  # [B, 2]
         keep = kinds.repeat_interleave(len(self.points), dim=1)
-        loss = self.heads.step(features, self.labels[index].to(device), keep, factor)[: len(self.points)]
+        loss = self.heads.step(features, self.labels[index], keep, factor)[: len(self.points)]
         self._summed = loss if self._summed is None else self._summed + loss
 
     def end_epoch(self, steps: int) -> None:
         """Close an epoch of so many steps."""
         assert self._summed is not None
-        self.losses.append(self._summed.cpu() / steps)
+        self.losses.append(self._summed / steps)
         self._summed = None
 
     def judged(self, images: FeatureSet, heads: slice) -> Judged:
         """Accuracy and loss of some heads."""
-        right, loss = torch.zeros(()), torch.zeros(())
+        right, loss = (torch.zeros((), device=self.heads.weight.device) for _ in range(2))
         for part, logits in self.heads.logits_in_parts(images.features, heads):
             scores, labels = logits.transpose(0, 1), images.labels[part].to(logits.device)  # [G, B, C]
             bad = ~torch.isfinite(scores).all(2).all(1)
             hits = torch.stack([(ranks(one, labels) < 1).double().sum() for one in scores])
-            right = right + hits.masked_fill(bad, torch.nan).cpu()
+            right = right + hits.masked_fill(bad, torch.nan)
             summed = [cross_entropy(one.double(), labels, reduction="sum") for one in scores]
-            loss = loss + torch.stack(summed).cpu()
-        return Judged(right / len(images.labels) * 100, loss / len(images.labels))
+            loss = loss + torch.stack(summed)
+        count = len(images.labels)
+        return Judged((right / count * 100).cpu(), (loss / count).cpu())
 
     def choose(self) -> Choice:
         """The setting whose B head is right most often on the held-out images; ties go to the lower loss.
@@ -129,6 +130,10 @@ class Grid:
         )
         return Choice(best, effective, (_sweep(judged_points, self.points[best]),) if images else ())
 
+    def _course(self, head: int) -> list[float]:
+        """Mean loss of an A head over each epoch."""
+        return torch.stack(self.losses)[:, head].tolist() if self.losses else []
+
     def outcome(
         self,
         data: Classification,
@@ -146,13 +151,13 @@ class Grid:
         """
         choice = self.choose()
         chosen = slice(choice.head, choice.head + 1)
-        logits = torch.cat([x[:, 0].cpu() for _, x in self.heads.logits_in_parts(features.features, chosen)])
+        logits = torch.cat([x[:, 0] for _, x in self.heads.logits_in_parts(features.features, chosen)])
         every = self.judged(features, slice(len(self.points))).top1
         return score_test_images(
             data,
             logits,
             {**choice.effective, **(effective or {})},
-            (training_loss([float(loss[choice.head]) for loss in self.losses], "epoch"),),
+            (training_loss(self._course(choice.head), "epoch"),),
             (*further, percent("oracle", float(every[torch.isfinite(every)].max()), "oracle top-1")),
             choice.sweeps,
         )

@@ -95,7 +95,8 @@ class GridTask(FrozenTask):
             trust=self.trust_coefficient,
         )
         labels = np.asarray(train)
-        return Grid(points, heads, torch.from_numpy(labels), held_out_rows(labels, self.held_out), judge)
+        held_out = held_out_rows(labels, self.held_out).to(device)
+        return Grid(points, heads, torch.from_numpy(labels).to(device), held_out, judge)
 
     @property
     def trust_coefficient(self) -> float:

@@ -1,8 +1,11 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eval_tasks._linear.grid import Grid, Point, held_out_rows
 from eval_tasks.linear_cached import TASKS, LinearCached
@@ -135,3 +138,34 @@ def test_oracle_is_the_best_a_head_on_test_whatever_was_chosen() -> None:
     assert float(judged.top1[1]) < 10
     expected = (test.features.sum(1) > 0).long() == test.labels
     assert float(judged.top1[0]) == pytest.approx(float(expected.double().mean() * 100))
+
+
+class Waits(TorchDispatchMode):
+    """Operations that would wait for a device: numbers read, and sizes that depend on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if any(name in str(func) for name in ("_local_scalar_dense", "nonzero", "masked_select", "unique")):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def waits(work: Callable[[], object]) -> list[str]:
+    with Waits() as found:
+        work()
+    return found.seen
+
+
+def test_a_step_of_the_grid_waits_for_nothing() -> None:
+    train = features()
+    grid = grid_of(train)
+    index = torch.arange(20)
+    assert waits(lambda: float(train.features.sum())) != []  # what is looked for is seen
+    assert waits(lambda: grid.step(train.features[index], index, 1.0)) == []
+    assert waits(lambda: grid.end_epoch(1)) == []
+    assert waits(lambda: grid.judged(train, slice(0, 2))) == []
