@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from eval_tasks._detection.build import build_detector
+from eval_tasks._detection.engine import Detector
 from eval_tasks._detection.settings import DetectionTask
 from eval_tasks.coco import TASKS
 from hsa_bench.core.models.architectures import build
+from hsa_bench.core.models.precision import Precision, computing_in
 from hsa_bench.core.seed import forked
 from tests.support.small_detector import PARTS
 
@@ -52,6 +54,20 @@ def drawn_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "randperm", randperm)
 
 
+def losses(detector: Detector, where: str, precision: Precision, tiny: bool) -> dict[str, float]:
+    """Of one batch, with gradients."""
+    moved = copy.deepcopy(detector).to(where)
+    images, targets = pictures(tiny)
+    with forked(0, "step"), computing_in(precision, where):
+        parts = moved.losses(
+            [x.to(where) for x in images], [{k: v.to(where) for k, v in one.items()} for one in targets]
+        )
+        total = torch.stack(list(parts.values())).sum()
+    total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in moved.parameters() if p.grad is not None)
+    return {part: float(value.detach()) for part, value in parts.items()}
+
+
 @pytest.mark.usefixtures("drawn_on_the_cpu")
 @pytest.mark.parametrize("name", ["coco-fpn-1x", "coco"])
 @pytest.mark.parametrize("engine", ["torchvision", "detectron2"])
@@ -61,18 +77,10 @@ def test_the_losses_are_the_cpus(engine: str, name: str, tiny: bool, device: str
     arch = "resnet18-w8" if tiny else ("resnet50" if name == "coco" else "resnet18")
     with forked(0, "detector"):
         detector = build_detector(build(arch), 5, task(engine, name, tiny)).train()
-    images, targets = pictures(tiny)
-    found = {}
-    for where in dict.fromkeys(("cpu", "device")):
-        moved = copy.deepcopy(detector).to("cpu" if where == "cpu" else device)
-        kind = next(moved.parameters()).device
-        with forked(0, "step"):
-            parts = moved.losses(
-                [x.to(kind) for x in images], [{k: v.to(kind) for k, v in t.items()} for t in targets]
-            )
-        torch.stack(list(parts.values())).sum().backward()
-        assert all(torch.isfinite(p.grad).all() for p in moved.parameters() if p.grad is not None)
-        found[where] = {part: float(value.detach()) for part, value in parts.items()}
-    for part, value in found["cpu"].items():
-        far = abs(found["device"][part] - value) / max(abs(value), 1e-6)
+    expected, found = (losses(detector, where, "float32", tiny) for where in ("cpu", device))
+    for part, value in expected.items():
+        far = abs(found[part] - value) / max(abs(value), 1e-6)
         figure(f"{part}: difference over the loss", far, at_most=1e-2)
+    half = losses(detector, device, "bfloat16", tiny)
+    far = abs(sum(half.values()) - sum(expected.values())) / sum(expected.values())
+    figure("in bfloat16, all parts together: difference over the loss", far, at_most=0.2)

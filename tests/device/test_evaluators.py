@@ -21,6 +21,12 @@ GRID: dict[str, Any] = {"lrs": (0.01, 0.1, 1.0), "weight_decays": (0.0,)}
 CASES: dict[str, tuple[ClassificationTask, dict[str, Any], dict[str, Any], float]] = {
     "knn": (knn.TASKS[0], {}, {}, 1.0),
     "linear": (linear.TASKS[0], {"epochs": 10, "batch": 64, **GRID}, {"epochs": 1, "batch": 12}, 3.0),
+    "linear, views on the device": (
+        linear.TASKS[0],
+        {"epochs": 10, "batch": 64, "augment_on": "device", **GRID},
+        {"epochs": 1, "batch": 12},
+        3.0,
+    ),
     "linear-cached": (linear_cached.TASKS[0], {"epochs": 30, **GRID}, {"epochs": 2, "batch": 12}, 2.0),
     "logistic": (logistic.TASKS[0], {"cs": (1.0, 100.0)}, {"cs": (1.0,)}, 1.0),
     "layers": (layers.TASKS[0], {"cs": (1.0, 100.0)}, {"cs": (1.0,), "layers": ("stage4",)}, 1.0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.device_views import AugmentOn
+from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
 from pretrain.loop import Training
 from pretrain.settings import Settings
@@ -18,27 +19,41 @@ from tools.device.measured import Bench, Measurement
 from tools.device.row import Row
 from tools.device.speed.photographs import as_files, in_memory
 
+Case = tuple[AugmentOn, int]
+"""Where pixels are made, and how many loader processes there are."""
+
 
 def views(bench: Bench, side: int, files: bool) -> list[Row]:
-    """Two views of each picture as MoCo v2 has them, with no loader processes and with one for each core."""
+    """Two views of each picture as MoCo v2 has them, by Pillow in loader processes and by the device."""
     batch, side = bench.size(256, 4), bench.size(side, 16)
-    count, steps = 17 * batch, bench.size(12, 1)
-    images = as_files(bench.scratch, count).train if files else in_memory(count, side)
+    images = as_files(bench.scratch, 17 * batch).train if files else in_memory(17 * batch, side)
+    cores = bench.size(os.cpu_count() or 1, 0)
+    cases: list[Case] = [("cpu", 0), ("cpu", cores), ("device", 0), ("device", cores)]
+    speeds = {case: _speed(images, side, batch, case, bench) for case in dict.fromkeys(cases)}
+    words = {"cpu": "by Pillow", "device": "by the device"}
+    rows = [
+        Row(f"{words[where]}, {workers} loader processes", speed, "images/s")
+        for (where, workers), speed in speeds.items()
+    ]
+    best = {where: max(speed for case, speed in speeds.items() if case[0] == where) for where in words}
+    return [*rows, Row("the best by the device over the best by Pillow", best["device"] / best["cpu"])]
+
+
+def _speed(images: ImageSet, side: int, batch: int, case: Case, bench: Bench) -> float:
+    where, workers = case
+    settings = Settings(
+        method="moco", batch=batch, queue=16 * batch, epochs=10, knn_every=0, augment_on=where
+    )
     backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-s2"))
-    settings = Settings(method="moco", batch=batch, queue=16 * batch, epochs=10, knn_every=0)
-    ctx = Context(data_root=Path(), cache=bench.scratch, device=bench.device)
-    rows = []
-    for workers in dict.fromkeys((0, bench.size(os.cpu_count() or 1, 0))):
-        work = Training(settings, backbone, images, View(side, side), 0, replace(ctx, workers=workers))
-        loader = work._batches(range(2))
+    ctx = Context(data_root=Path(), cache=bench.scratch, device=bench.device, workers=workers)
+    loader = Training(settings, backbone, images, View(side, side), 0, ctx)._batches(range(2))
+    steps = bench.size(12, 1)
 
-        def several() -> None:
-            for _ in islice(loader, steps):  # noqa: B023 (called before the next one is made)
-                pass
+    def several() -> None:
+        for _ in islice(loader, steps):
+            pass
 
-        speed = steps * batch / bench.seconds(several, 1)
-        rows.append(Row(f"{workers} loader processes", speed, "images/s"))
-    return rows
+    return steps * batch / bench.seconds(several, 1)
 
 
 MEASUREMENTS = (
