@@ -18,7 +18,7 @@ COMPILED: Literal["bfloat16-compiled"] = "bfloat16-compiled"
 Precision = Literal["auto", "bfloat16", "float32", "tf32", "bfloat16-compiled"]
 """float32 is float32 on a GPU too; "tf32" rounds what products and convolutions take to 10 bits, on NVIDIA's
 GPUs from Ampere on. "bfloat16-compiled" is bfloat16 through torch.compile, which rounds at fewer places:
-features move by 4e-3 of their norm, as much as bfloat16 itself moves them. In float32 they move by 3e-7, so
+features move by 4e-3 of their norm, as much as bfloat16 itself moves them. In float32 they move by 8e-7, so
 that there it does not matter to a result whether the network was compiled."""
 
 
