@@ -58,7 +58,12 @@ def passes(method: nn.Module) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("case", CASES)
+SAMPLE = ("simclr", "hsa", "hsa without neighbours")
+
+
+@pytest.mark.parametrize(
+    "case", [*SAMPLE, *(pytest.param(case, marks=pytest.mark.long) for case in CASES if case not in SAMPLE)]
+)
 def test_two_steps_have_the_same_losses_gradients_and_statistics(case: str) -> None:
     apart, joined = made(False, **CASES[case]), made(True, **CASES[case])
     separate, together = passes(apart), passes(joined)
