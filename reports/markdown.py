@@ -49,7 +49,7 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
         "pretraining budget": budget_table(grid, evidence.controls),
         "pretrained in this run": pretraining_table(collected),
         "cost": cost_table(grid),
-        "features shared": features_shared_table(grid, collected.out),
+        "features shared": features_shared_table(grid, collected.passes),
         "anchors": anchor_table(evidence.anchors),
         "beside published": beside_table(grid),
         "provenance": provenance_table(collected.results),

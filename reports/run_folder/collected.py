@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hsa_bench.core.errors import UnreadableResult, UsageError
 from hsa_bench.core.input.label import folder_fault
+from hsa_bench.core.results.feature_pass import SharedFeatures, shared_features
 from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
 from hsa_bench.core.results.store import Store
 
@@ -28,6 +29,8 @@ class Collected:
     """Why a file was left out; each names the file."""
     unplanned: int = 0
     """Readable results that the plan does not ask for."""
+    passes: tuple[SharedFeatures, ...] = ()
+    """Feature passes of the folder, by when they started."""
 
     def folder(self, result: TaskResult) -> Path:
         """Where the files beside a result stand."""
@@ -69,13 +72,15 @@ def collect(out: Path, whole: bool = False) -> Collected:
             read[path] = store.read(path)
         except UnreadableResult as error:
             unreadable.append(str(error))
+    passes, faults = shared_features(out)
+    unreadable += faults
     try:
         plan = store.read_plan()
     except UnreadableResult as error:
         plan = None
         unreadable.append(f"{error}; the report is of all results in the folder")
     if plan is None or whole:
-        return Collected(out, plan, tuple(read.values()), (), tuple(unreadable))
+        return Collected(out, plan, tuple(read.values()), (), tuple(unreadable), passes=tuple(passes))
     places = {
         cell: store.path(cell.label, cell.task, cell.key)
         for cell in plan.runs
@@ -89,4 +94,5 @@ def collect(out: Path, whole: bool = False) -> Collected:
         absent=tuple(cell for cell in plan.runs if places.get(cell) not in wanted),
         unreadable=tuple(unreadable),
         unplanned=len(read) - len(wanted),
+        passes=tuple(passes),
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from hsa_bench.core.results.feature_pass import shared_features
+from hsa_bench.core.results.feature_pass import SharedFeatures
 from reports.run_folder.grid import Grid
 from reports.writing.table import Table, plain
 
 HEADER = ("data", "seen", "backbones", "images decoded", "seconds", "seconds a backbone", "device")
 
 
-def features_shared_table(grid: Grid, out: Path) -> Table:
+def features_shared_table(grid: Grid, passes: Sequence[SharedFeatures]) -> Table:
     """Tell what each pass took that made features of backbones in the report, in the order of work."""
     labels = set(grid.row_labels.values())
     rows = tuple(
@@ -24,7 +24,7 @@ def features_shared_table(grid: Grid, out: Path) -> Table:
             f"{one.seconds / len(one.backbones):.1f}",
             plain(one.device),
         )
-        for one in shared_features(out)[0]
+        for one in passes
         if labels & set(one.backbones)
     )
     return Table(HEADER, rows, frozenset({"seen", "device"}))

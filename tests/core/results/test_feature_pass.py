@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from hsa_bench.core.results.feature_pass import PASSES, SharedFeatures, pass_key, shared_features
+from reports.run_folder.collected import collect
 from reports.sections.features_shared import features_shared_table
 
 
@@ -39,11 +40,14 @@ def test_the_key_follows_whatever_a_pass_is_of() -> None:
     assert len({pass_key("a", "b"), pass_key("a", "c"), pass_key("d", "b")}) == 3
 
 
-def test_the_report_shows_passes_of_its_backbones(tmp_path: Path) -> None:
+def test_the_report_shows_passes_of_its_backbones_and_names_what_is_none(tmp_path: Path) -> None:
     record("a", "2026-11-27T10:00:00", "mine", "random", "pixels").save(tmp_path)
     record("b", "2026-11-27T11:00:00", "of another plan", "too").save(tmp_path)
+    (tmp_path / PASSES / "c.json").write_text("{")
+    found = collect(tmp_path)
     grid = SimpleNamespace(row_labels={"mine (seed 0)": "mine", "random": "random"})
 
-    table = features_shared_table(grid, tmp_path)  # type: ignore[arg-type]
+    table = features_shared_table(grid, found.passes)  # type: ignore[arg-type]
 
     assert table.rows == (("digits", "at 32 px", "3", "1,797", "12.0", "4.0", "cpu"),)
+    assert len(found.unreadable) == 1 and "c.json: not a record of a feature pass" in found.unreadable[0]
