@@ -34,7 +34,7 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.input.user_path import user_path
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.runs.task import SETTINGS, Outcome
-from hsa_bench.core.seed import forked
+from hsa_bench.core.seed import forked, generator_states, seed_device
 
 NAMES = (
     "semisup-1",
@@ -191,7 +191,8 @@ class Semisup(SemisupSettings):
 
         with forked(seed, "fine-tune"):  # for the head, and for networks that draw, e.g. dropout
             network = with_head(backbone, len(labelled.classes), self.init_std).to(ctx.device)
-            random = torch.get_rng_state()
+            seed_device(torch.device(ctx.device), seed, "fine-tune")
+            random = generator_states(torch.device(ctx.device))
         return Training(
             network,
             self.optimiser(network, rates),

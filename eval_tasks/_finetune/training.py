@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from eval_tasks._finetune.finetune import fine_tune
 from hsa_bench.core.data.loading import Batch
-from hsa_bench.core.seed import forked
+from hsa_bench.core.seed import forked, generator_states, set_generator_states
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Training:
     factor: Callable[[int], float]
     """On all rates, of the step."""
     device: str
-    random: Tensor
-    """State of torch's generator, for networks that draw, e.g. dropout."""
+    random: list[Tensor]
+    """States of the generators, for networks that draw, e.g. dropout."""
     losses: list[float] = field(default_factory=list)
     """Of each step so far, nats."""
 
@@ -38,10 +38,11 @@ class Training:
         done = len(self.losses)
         if until <= done:
             return
+        there = torch.device(self.device)
         with forked(0, "fine-tune"):
             batches = self.batches(done, until)  # a loader draws when it begins
-            torch.set_rng_state(self.random)
+            set_generator_states(there, self.random)
             self.losses += fine_tune(
                 self.network, batches, self.optimiser, self.factor, self.device, first=done
             )
-            self.random = torch.get_rng_state()
+            self.random = generator_states(there)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -32,6 +33,25 @@ def seed_device(device: torch.device, seed: int, *purpose: str | int) -> None:
             torch.cuda.manual_seed(derive(seed, *purpose))
     elif device.type == "mps":
         torch.mps.manual_seed(derive(seed, *purpose))
+
+
+def generator_states(device: torch.device) -> list[Tensor]:
+    """Where the generators stand that layers on a device draw from: torch's global one, and the device's."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    elif device.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return states
+
+
+def set_generator_states(device: torch.device, states: list[Tensor]) -> None:
+    """Let them go on from there."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states[1])
 
 
 @contextmanager
