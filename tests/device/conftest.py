@@ -20,6 +20,7 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.models.backbone import Backbone
+from hsa_bench.core.processes import join
 from tests.device.pictures import coloured
 from tools.device.row import Row
 
@@ -33,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gpu)
             if not DEVICE:
                 item.add_marker(pytest.mark.skip(reason="needs a GPU: make device PIECE=1"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _chosen() -> None:
+    """As each of the suite's processes chooses its device: float32 is float32 from then on."""
+    if DEVICE:
+        join(DEVICE)
 
 
 @pytest.fixture

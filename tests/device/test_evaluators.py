@@ -20,10 +20,10 @@ GRID: dict[str, Any] = {"lrs": (0.01, 0.1, 1.0), "weight_decays": (0.0,)}
 
 CASES: dict[str, tuple[ClassificationTask, dict[str, Any], dict[str, Any], float]] = {
     "knn": (knn.TASKS[0], {}, {}, 1.0),
-    "linear": (linear.TASKS[0], {"epochs": 10, "batch": 64, **GRID}, {"epochs": 1, "batch": 12}, 3.0),
+    "linear": (linear.TASKS[0], {"epochs": 5, "batch": 64, **GRID}, {"epochs": 1, "batch": 12}, 3.0),
     "linear, views on the device": (
         linear.TASKS[0],
-        {"epochs": 10, "batch": 64, "augment_on": "device", **GRID},
+        {"epochs": 5, "batch": 64, "augment_on": "device", **GRID},
         {"epochs": 1, "batch": 12},
         3.0,
     ),
