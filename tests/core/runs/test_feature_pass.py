@@ -72,6 +72,16 @@ def passes_of(plan: Plan, bench: Bench) -> tuple[FeaturePass, ...]:
     return plan_passes(plan.runs, plan.backbones, bench.ctx, pytest.fail)
 
 
+def test_runs_that_share_nothing_such_as_a_pretraining_are_passed_over_without_a_word(
+    bench: Bench, loaded: list[LoadedBackbone], decoded: Path
+) -> None:
+    pretrain = replace(default_task("pretrain.task", "pretrain"), batch=16, queue=32)
+    runs = make_plan([ChosenTask("pretrain.task", pretrain)], loaded, DATA, [0], None, bench.ctx).runs
+
+    assert len(runs) == len(loaded)
+    assert plan_passes(runs, (), bench.ctx, pytest.fail) == ()
+
+
 def test_tasks_that_see_the_same_share_a_pass_with_the_union_of_their_layers(
     bench: Bench, loaded: list[LoadedBackbone], opened: list[str], decoded: Path
 ) -> None:
