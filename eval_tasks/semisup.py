@@ -56,7 +56,7 @@ IMAGENET = "imagenet"
 class Semisup(SemisupSettings):
     """Trunk and linear head are trained together on the labelled subset, each at its own rate.
 
-    Two budgets. On ImageNet the recipe's epochs at the recipe's rates: `_semisup_recipes.py` has the
+    Two budgets. On ImageNet the recipe's epochs at the recipe's rates: `_finetune/recipes.py` has the
     numbers and their lines. On other data these epochs are a few dozen steps, so there it is a stated
     number of steps, at the pair of rates, from a few published pairs, that a fifth of the subset's labels
     chooses: the same pairs and the same labels for every backbone. The worse half of the pairs stops early.

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from hsa_bench.core.context import Context
+from hsa_bench.core.context import Context, unheard
 from hsa_bench.core.data.device_views import DeviceViews
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.loading import pinned
@@ -43,10 +43,6 @@ from pretrain.progress import Progress, Resumable, State, check_writable, read_s
 from pretrain.settings import Settings
 
 
-def _ignore(text: str) -> None:
-    """Nobody listens."""
-
-
 @dataclass
 class Training:
     """A method in training on one image set; labels are for watching alone."""
@@ -60,7 +56,7 @@ class Training:
     ctx: Context
     scalars: Path | None = None
     """Folder for TensorBoard, if wanted."""
-    say: Callable[[str], None] = _ignore
+    say: Callable[[str], None] = unheard
     """Called with what a person should know: a line for each epoch, and warnings."""
     counting: bool = True
     """Count FLOPs, in the first step of each epoch: a warm-up's steps cost less than later ones."""

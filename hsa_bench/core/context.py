@@ -17,7 +17,7 @@ def _no_progress(description: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def _no_word(text: str) -> None:
+def unheard(text: str) -> None:
     """Nobody listens."""
 
 
@@ -40,7 +40,7 @@ class Context:
     """Whether torch.compile compiles networks; where that moves numbers, a task's precision says so."""
     progress: Callable[[str, int, int], None] = _no_progress
     """Called as (description, done, total)."""
-    say: Callable[[str], None] = _no_word
+    say: Callable[[str], None] = unheard
     """Called with what a person should know at once, e.g. that a stopped training goes on."""
 
     def track(self, items: Iterable[T], description: str, total: int) -> Iterator[T]:

@@ -32,7 +32,7 @@ from hsa_bench.core.data.image_set import Classification
 from hsa_bench.core.data.images import decoded
 from hsa_bench.core.data.loading import order
 from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.features.extract import FeatureSet, extract_both, extract_wanted
+from hsa_bench.core.features.extract import FeatureSet, extract_wanted
 from hsa_bench.core.features.extraction import Extraction
 from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.neighbours import cast_votes, search
@@ -108,7 +108,7 @@ def test_frozen_tasks_cost_a_bare_forward_and_a_fifth(
 
     def extraction() -> None:
         fresh = replace(ctx, cache=ctx.cache / str(next(turn)))
-        extract_both(backbone, photographs, tasks[0].view, fresh, tasks[0].precision)
+        tasks[0].features(backbone, photographs, fresh)
 
     passes: list[int] = []
     backbone.module.register_forward_hook(lambda *_: passes.append(1))

@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy
 from eval_tasks import linear_cached
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
-from hsa_bench.core.features.extract import extract_both
 from hsa_bench.core.models.backbone import Backbone, assert_unchanged
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
 from hsa_bench.core.seed import generator
@@ -25,7 +24,7 @@ def test_one_rate_equals_a_plain_loop_on_the_features(
     task = replace(TASK, lrs=(0.5,), weight_decays=(0.0,), epochs=5, batch=10).resolved(colours, ctx)
     found = task.run(tiny, colours, seed=3, limit=None, ctx=ctx)
 
-    features = extract_both(tiny, colours, task.view, ctx)
+    features = task.features(tiny, colours, ctx)
     fc = nn.Linear(8, 3)
     fc.weight.data.normal_(0, 0.01, generator=generator(3, "head"))
     fc.bias.data.zero_()

@@ -88,9 +88,9 @@ def _rows(one: Measurement, call: Call) -> tuple[list[Row], str]:
     try:
         with _bench(call) as bench:
             rows = [*one.measure(bench), *bench.peak()]
-            return [
-                replace(row, relation="") for row in rows
-            ] if call.tiny else rows, ""  # says nothing of speed
+            if call.tiny:  # which says nothing of speed
+                rows = [replace(row, relation="") for row in rows]
+            return rows, ""
     except Exception as error:  # one that fails must not cost the others their turn
         return [], f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 

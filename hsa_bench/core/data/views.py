@@ -78,9 +78,8 @@ class Normalise(torch.nn.Module):
             pictures = pictures.flip(-1)
         mean, std = _mean_and_std(self.card, pictures.device)
         levels = pictures.float().mul_(np.float32(self.card.value_range / 255).item())
-        width = levels.shape[
-            2
-        ]  # whole rows at a time: inner loops over three numbers take five times as long
+        width = levels.shape[2]
+        # Whole rows at a time: inner loops over three numbers take five times as long.
         rows = levels.flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))  # [B, H, W x 3]
         return rows.view_as(levels).permute(0, 3, 1, 2)
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.image_set import Classification, ImageSet
+from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
 from hsa_bench.core.features import extraction
 from hsa_bench.core.features.extraction import Extraction
-from hsa_bench.core.features.feed import feed
+from hsa_bench.core.features.feed import feed, raised
 from hsa_bench.core.features.lock import held
 from hsa_bench.core.features.wanted import Storage, Wanted
 from hsa_bench.core.models.backbone import Backbone
@@ -46,22 +46,6 @@ class Features:
 
     train: FeatureSet
     test: FeatureSet
-
-
-def extract_both(
-    backbone: Backbone,
-    data: Classification,
-    view: View,
-    ctx: Context,
-    precision: Precision = "float32",
-    storage: Storage = "auto",
-    layers: Sequence[str] = (LAST,),
-) -> Features:
-    """Features of train and test; see `extract`."""
-    train, test = (
-        extract(backbone, images, view, ctx, precision, storage, layers) for images in (data.train, data.test)
-    )
-    return Features(train, test)
 
 
 def extract(
@@ -119,7 +103,7 @@ def _make(work: Extraction, ctx: Context) -> None:
         if rank() == 0:
             work.begin()
     with together():
-        feed([work], ctx, f"features of {work.backbone.label}", _raise)
+        feed([work], ctx, f"features of {work.backbone.label}", raised)
     with together():
         if rank() == 0:
             work.join()
@@ -127,7 +111,3 @@ def _make(work: Extraction, ctx: Context) -> None:
         if lost := [kept.path for kept in work.files.values() if kept.missing]:
             seen = f"not seen by process {rank()}; the processes must share the --out folder"
             raise RuntimeError(f"{lost[0]}: {seen}")
-
-
-def _raise(_: Backbone, error: Exception) -> None:
-    raise error

@@ -24,6 +24,11 @@ Lost = Callable[[Backbone, Exception], None]
 """Called with a backbone that fails; where it returns, the others go on without it."""
 
 
+def raised(_: Backbone, error: Exception) -> None:
+    """Raise what a backbone fails with: nothing goes on without it."""
+    raise error
+
+
 def feed(extractions: Sequence[Extraction], ctx: Context, what: str, lost: Lost) -> int:
     """Compute the missing pieces of extractions: a picture is decoded once for all that see it alike.
 

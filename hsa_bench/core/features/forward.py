@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hsa_bench.core.context import Context
+from hsa_bench.core.context import Context, unheard
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView, Normalise
 from hsa_bench.core.features.carry import Arriving, fetched, moved
@@ -23,10 +23,6 @@ UNDERWAY = 2
 """Batches whose features may still be computed on a device while the next is given to it."""
 
 NONE: Mapping[str, Tensor] = {}
-
-
-def _unsaid(text: str) -> None:
-    """Nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class FrozenTrunk:
         precision: Precision = "float32",
         layers: Mapping[str, Tensor] = NONE,
         compile: bool = False,
-        say: Callable[[str], None] = _unsaid,
+        say: Callable[[str], None] = unheard,
     ) -> None:
         self.module = module.to(device)
         self.normalise = normalise
@@ -186,30 +182,16 @@ def batches(
     Raises:
         ValueError: The module gives NaN or infinite features.
     """
-    for found in layered_batches(module, images, rows, view, ctx, precision, NONE):
-        yield found[LAST]
-
-
-def layered_batches(
-    module: nn.Module,
-    images: ImageSet,
-    rows: Sequence[int],
-    view: CentreView,
-    ctx: Context,
-    precision: Precision,
-    layers: Mapping[str, Tensor],
-) -> Iterator[dict[str, Tensor]]:
-    """As `batches`, by name: the trunk's own features, and those that `watched` fills `layers` with."""
     with evaluating(module):
-        trunk = FrozenTrunk(module, view.normalise, ctx.device, precision, layers, ctx.compile, ctx.say)
+        trunk = FrozenTrunk(module, view.normalise, ctx.device, precision, compile=ctx.compile, say=ctx.say)
         cuda = trunk.device.type == "cuda"
         underway: deque[Pending] = deque()
         for pictures in decoded(images, rows, view, ctx.workers, cuda, BATCH):
             underway.append(trunk(pictures))
             if len(underway) > (UNDERWAY if cuda else 0):
-                yield underway.popleft().features()
+                yield underway.popleft().features()[LAST]
         while underway:
-            yield underway.popleft().features()
+            yield underway.popleft().features()[LAST]
 
 
 def _weights_channels_last(module: nn.Module) -> None:

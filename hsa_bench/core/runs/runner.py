@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hsa_bench.core.context import unheard
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.network_print import differ
 from hsa_bench.core.processes import alone, from_first, rank
@@ -26,10 +27,6 @@ Watch = Callable[[Run | FeaturePass, str, int, int], None]
 
 Say = Callable[[str], None]
 """Called with a line for a person."""
-
-
-def _ignore(text: str) -> None:
-    """Nobody listens."""
 
 
 def finished(run: Run, bench: Bench) -> TaskResult | None:
@@ -60,7 +57,7 @@ def aside_if_of_another(run: Run, bench: Bench) -> str:
 
 
 def run_in_worker(
-    orders: Iterable[Run | FeaturePass], bench: Bench, watch: Watch, say: Say = _ignore
+    orders: Iterable[Run | FeaturePass], bench: Bench, watch: Watch, say: Say = unheard
 ) -> Iterator[TaskResult]:
     """Do runs and feature passes in order; yield each run's result, written to the store, before the next.
 
@@ -79,7 +76,7 @@ def run_in_worker(
         worker.stop()
 
 
-def run_together(runs: Iterable[Run], bench: Bench, watch: Watch, say: Say = _ignore) -> Iterator[TaskResult]:
+def run_together(runs: Iterable[Run], bench: Bench, watch: Watch, say: Say = unheard) -> Iterator[TaskResult]:
     """Do runs in the processes that torchrun started, without workers: it ends them all when one dies.
 
     Tasks that cannot be shared are run by the first process while the others wait. A run that does not end in

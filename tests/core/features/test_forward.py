@@ -20,7 +20,6 @@ from hsa_bench.core.features.forward import (
     batches,
     evaluating,
     frozen_forward,
-    layered_batches,
 )
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.models.layers import LAST, watched
@@ -142,7 +141,8 @@ def test_layers_come_with_the_trunks_own_features_in_parts_of_bounded_memory(
 
     images, view = in_memory(10), CentreView(SAME, IMAGENET)
     with watched(trunk, ("stem", "stage2")) as layers:
-        (found,) = layered_batches(trunk, images, range(10), view, ctx, "float32", layers)
+        (pictures,) = decoded(images, range(10), view, workers=0, pin=False)
+        found = FrozenTrunk(trunk, view.normalise, "cpu", layers=layers)(pictures).features()
         own = plain(trunk, images, view)
         assert torch.equal(found[LAST], own)
         assert {name: f for name, f in found.items() if name != LAST}.keys() == {"stem", "stage2"}

@@ -18,7 +18,7 @@ from hsa_bench.core.data.views import CentreView, View, centre_view
 from hsa_bench.core.features.decode_ahead import BATCH, decoded, own_cores
 from hsa_bench.core.features.extract import extract_wanted
 from hsa_bench.core.features.extraction import Extraction
-from hsa_bench.core.features.feed import feed
+from hsa_bench.core.features.feed import feed, raised
 from hsa_bench.core.features.forward import batches
 from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
@@ -128,7 +128,7 @@ class _Together:
         works = [Extraction(one, self.wanted, self.wanted.files(one, self.cache())) for one in self.backbones]
         for work in works:
             work.begin()
-        feed(works, self.ctx, "features", _raised)
+        feed(works, self.ctx, "features", raised)
         for work in works:
             work.join()
 
@@ -144,10 +144,6 @@ class _Apart(_Together):
         fresh = replace(self.ctx, cache=self.cache())
         for one in self.backbones:
             extract_wanted(one, self.wanted, fresh)
-
-
-def _raised(_: Backbone, error: Exception) -> None:
-    raise error
 
 
 MEASUREMENTS = (

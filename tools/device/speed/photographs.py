@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,7 @@ def as_files(folder: Path, count: int) -> Classification:
     for parent in {Path(name).parent for name in names}:
         (folder / parent).mkdir(parents=True)
     with ThreadPoolExecutor(16) as pool:
-        list(
-            pool.map(
-                lambda i: (folder / names[i]).write_bytes(contents[i % len(contents)]), range(len(names))
-            )
-        )
+        list(pool.map(Path.write_bytes, [folder / name for name in names], cycle(contents)))
     return open_dataset(f"imagefolder:{folder}", Path())
 
 
