@@ -98,8 +98,8 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         bool,
         typer.Option(
             "--compile",
-            help="Compile frozen trunks (torch.compile), for many images. In bfloat16 this is a precision of "
-            "its own, with results of its own.",
+            help="Compile networks (torch.compile): pays on many images. Of a frozen one in bfloat16 this is "
+            "a precision of its own, with results of its own.",
         ),
     ] = False,
     list_all: Annotated[

@@ -58,7 +58,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     ] = 0,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile networks (torch.compile); it changes rounding alone."),
+        typer.Option("--compile", help="Compile the encoders (torch.compile); it changes rounding alone."),
     ] = False,
     tensorboard: Annotated[
         Path | None, typer.Option(callback=home, help="Folder for TensorBoard scalars.")

@@ -42,7 +42,7 @@ def open_bench(out: Path, data: Path, device: str = "auto", workers: int = 0, co
         device: "cpu", "cuda", "cuda:1", "mps" …; "auto" takes a GPU that speaks CUDA where there is one, else
             the CPU. Whatever else torch has is taken when it is named, and marked in the report.
         workers: Loader processes.
-        compile: Whether frozen trunks are compiled; in bfloat16 that is a precision of its own.
+        compile: Whether networks are compiled; of a frozen one in bfloat16 that is a precision of its own.
 
     Raises:
         UsageError: The folder cannot be made or written, or there is no such device.
