@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from hsa_bench.core.errors import PretrainingError
-from hsa_bench.core.models.precision import has_tf32
+from hsa_bench.core.models.precision import fault_of_tf32
 from hsa_bench.core.tf32 import tf32
 from pretrain.settings import Precision
 
@@ -19,11 +19,8 @@ def refuse_unknown(precision: Precision, device: str) -> None:
     Raises:
         PretrainingError: With those to take instead.
     """
-    if precision == "tf32" and not has_tf32(device):
-        raise PretrainingError(
-            f"precision tf32: {device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on "
-            "(A100, H100, RTX 30) do, so take 32-true or bf16-mixed here"
-        )
+    if precision == "tf32" and (fault := fault_of_tf32(device)):
+        raise PretrainingError(f"precision tf32: {fault}, so take 32-true or bf16-mixed here")
     if precision == "64-true" and device == "mps":
         raise PretrainingError("precision 64-true: mps has no float64; take 32-true here, or device cpu")
 

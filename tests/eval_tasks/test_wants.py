@@ -17,7 +17,7 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.detection.voc_labels import ABSENT, PRESENT, VocLabels
 from hsa_bench.core.data.image_set import Classification, ImageSet
-from hsa_bench.core.features import course
+from hsa_bench.core.features import shared_decoding
 from hsa_bench.core.features.extraction import Extraction
 from hsa_bench.core.features.feed import feed
 from hsa_bench.core.features.kept import KeptFeatures
@@ -121,7 +121,9 @@ def test_a_run_asks_for_what_its_task_wants_and_decodes_nothing_more(
         return usable(kept)
 
     monkeypatch.setattr(KeptFeatures, "usable", noted)
-    monkeypatch.setattr(course, "decoded", lambda *_: pytest.fail("it extracts what it did not want"))
+    monkeypatch.setattr(
+        shared_decoding, "decoded", lambda *_: pytest.fail("it extracts what it did not want")
+    )
     held = [images.images for images in (data.train, data.test)]
     for images in held:
         images.decoded = 0

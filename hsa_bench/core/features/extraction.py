@@ -91,13 +91,13 @@ class Extraction:
 
 
 def pieces(images: ImageSet) -> list[range]:
-    """Rows of an image set between two writes."""
+    """Cut an image set into the rows between two writes."""
     count = len(images)
     return [range(low, min(low + PIECE, count)) for low in range(0, count, PIECE)]
 
 
-def batches(piece: range) -> list[range]:
-    """Rows of a piece that pass through a trunk at once."""
+def cut_into_batches(piece: range) -> list[range]:
+    """Cut a piece into the rows that pass through a trunk at once."""
     return [piece[low : low + BATCH] for low in range(0, len(piece), BATCH)]
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.views import Normalise
 from hsa_bench.core.features.carry import moved
-from hsa_bench.core.features.course import courses
-from hsa_bench.core.features.extraction import Extraction, batches
+from hsa_bench.core.features.extraction import Extraction, cut_into_batches
 from hsa_bench.core.features.forward import FrozenTrunk, Pending, evaluating
+from hsa_bench.core.features.shared_decoding import shared_decodings
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.layers import LAST, watched
 from hsa_bench.core.models.precision import Precision
@@ -41,22 +41,22 @@ def feed(extractions: Sequence[Extraction], ctx: Context, what: str, lost: Lost)
     Returns:
         How many pictures were decoded.
     """
-    together = list(courses(extractions))
-    total = sum(len(batches(range(len(course.rows)))) for course in together)
+    together = list(shared_decodings(extractions))
+    total = sum(len(cut_into_batches(range(len(decoding.rows)))) for decoding in together)
     done = 0
     ctx.progress(what, 0, total)
     with ExitStack() as stack:
         trunks = _Trunks(stack, ctx, lost)
         trunks.place(extractions)
-        for course in together:
-            for dealt in course.flow(ctx):
+        for decoding in together:
+            for dealt in decoding.flow(ctx):
                 trunks.take(dealt)
                 done += 1
                 ctx.progress(what, done, total)
-                if not trunks.any_of(course.works):
+                if not trunks.any_of(decoding.works):
                     break
             trunks.settle()
-    return sum(course.decoded for course in together)
+    return sum(decoding.decoded for decoding in together)
 
 
 @dataclass

@@ -33,11 +33,8 @@ def chosen(precision: Precision, device: str, compile: bool = False) -> Precisio
     Raises:
         UsageError: TF32 is asked for where there is none.
     """
-    if precision == "tf32" and not has_tf32(device):
-        raise UsageError(
-            f"precision=tf32: {device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on "
-            "(A100, H100, RTX 30) do, so take precision=float32 or bfloat16 here"
-        )
+    if precision == "tf32" and (fault := fault_of_tf32(device)):
+        raise UsageError(f"precision=tf32: {fault}, so take precision=float32 or bfloat16 here")
     if precision == "auto":
         precision = "bfloat16" if _has_bfloat16(device) else "float32"
     return COMPILED if compile and precision == "bfloat16" else precision
@@ -65,11 +62,14 @@ def _has_bfloat16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def has_tf32(device: str) -> bool:
-    """Whether a device computes in TensorFloat-32."""
-    if not device.startswith("cuda") or torch.version.cuda is None:
-        return False
-    return torch.cuda.get_device_capability(device)[0] >= 8
+def fault_of_tf32(device: str) -> str:
+    """Say why a device does not compute in TensorFloat-32; empty where it does."""
+    nvidia = device.startswith("cuda") and torch.version.cuda is not None
+    if nvidia and torch.cuda.get_device_capability(device)[0] >= 8:
+        return ""
+    return (
+        f"{device} does not compute in TensorFloat-32; NVIDIA's GPUs from Ampere on (A100, H100, RTX 30) do"
+    )
 
 
 @cache

@@ -123,7 +123,7 @@ def contents(cache: Path) -> dict[str, bytes]:
 
 
 def wants_of(images: ImageSet) -> list[Wanted]:
-    """Train, a part of it, and test; of the same pictures held, so that one course serves them all."""
+    """Train, a part of it, and test; of the same pictures held, so that one decoding serves them all."""
     view = View(size=SIDE, resize=SIDE + 2, interpolation="bicubic")
     train, test = images.subset(range(21)), images.subset(range(21, 30))
     return [Wanted(one, view) for one in (train, train.subset([1, 2, 6, 7, 12, 18, 19]), test)]

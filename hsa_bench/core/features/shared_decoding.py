@@ -17,7 +17,7 @@ from hsa_bench.core.data.images import Images
 from hsa_bench.core.data.views import centre_view
 from hsa_bench.core.features import extraction
 from hsa_bench.core.features.decode_ahead import decoded
-from hsa_bench.core.features.extraction import Extraction, batches, pieces
+from hsa_bench.core.features.extraction import Extraction, cut_into_batches, pieces
 from hsa_bench.core.models.preprocess import Preprocess
 
 Rows = NDArray[np.int64]
@@ -25,7 +25,7 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class Share:
-    """What one image set takes of a course: its batches, cut as they would be without the others."""
+    """What one image set takes of a shared decoding: its batches, cut as they would be without the others."""
 
     works: list[Extraction]
     rows: Rows
@@ -33,7 +33,7 @@ class Share:
     waiting: deque[tuple[int, int]]
     """Piece and length of every batch to come."""
     needed: NDArray[np.bool_] | None = None
-    """Which pictures it takes of those held; None: each one of the course."""
+    """Which pictures it takes of those held; None: all that are decoded."""
     crops: list[Tensor] = field(default_factory=list)
     """Pictures of the next batch so far."""
 
@@ -51,7 +51,7 @@ class Share:
 
 
 @dataclass
-class Course:
+class SharedDecoding:
     """Pictures that are decoded in one go, for all image sets that are of them."""
 
     images: Images
@@ -80,7 +80,7 @@ class Course:
         return [work for share in self.shares for work in share.works]
 
 
-def courses(extractions: Sequence[Extraction]) -> Iterator[Course]:
+def shared_decodings(extractions: Sequence[Extraction]) -> Iterator[SharedDecoding]:
     """Bring together what can be decoded together: sets of the same pictures, in their order, seen alike."""
     sets: dict[tuple[str, str], list[Extraction]] = {}
     for work in extractions:
@@ -95,12 +95,12 @@ def courses(extractions: Sequence[Extraction]) -> Iterator[Course]:
     for shares in of.values():
         images = shares[0].works[0].wanted.images.images
         if len(shares) == 1:
-            yield Course(images, shares, shares[0].rows)
+            yield SharedDecoding(images, shares, shares[0].rows)
             continue
         for share in shares:
             share.needed = np.zeros(len(images), np.bool_)
             share.needed[share.rows] = True
-        yield Course(images, shares, np.unique(np.concatenate([share.rows for share in shares])))
+        yield SharedDecoding(images, shares, np.unique(np.concatenate([share.rows for share in shares])))
 
 
 def _share(works: list[Extraction]) -> Share:
@@ -108,7 +108,7 @@ def _share(works: list[Extraction]) -> Share:
     whole = np.arange(len(images)) if images.indices is None else np.asarray(images.indices, np.int64)
     missing = sorted({i for work in works for i in work.missing})
     todo = [(i, pieces(images)[i]) for i in missing]
-    cuts = [(i, len(batch)) for i, piece in todo for batch in batches(piece)]
+    cuts = [(i, len(batch)) for i, piece in todo for batch in cut_into_batches(piece)]
     return Share(works, np.concatenate([whole[piece.start : piece.stop] for _, piece in todo]), deque(cuts))
 
 
