@@ -9,6 +9,9 @@ import pytest
 from packaging.version import Version
 
 from tools import offline
+from tools.packing.copies import Unpackable
+from tools.packing.installed import installed_in
+from tools.packing.wheels import Packing, needed
 
 LISTED = "Package    Version\n---------- -------\nPyYAML     6.0.1\nmy.pkg     1.0 /home/me/my_pkg\n"
 FROZEN = "# made\nPyYAML==6.0.1\nmy_pkg @ file:///home/me/my_pkg\n-e git+https://x/y#egg=z\n"
@@ -18,7 +21,7 @@ JSON = '[{"name": "PyYAML", "version": "6.0.1"}, {"name": "my.pkg", "version": "
 
 @pytest.mark.parametrize("text", [LISTED, FROZEN, CONDA, JSON])
 def test_what_is_installed_is_read_as_pip_or_conda_print_it(text: str) -> None:
-    found = offline.installed_in(text)
+    found = installed_in(text)
     assert set(found) == {"pyyaml", "my-pkg"}
     assert found["pyyaml"] == "6.0.1"
 
@@ -45,9 +48,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "index"
 
 
-def packing(folder: Path, installed: dict[str, str]) -> offline.Packing:
+def packing(folder: Path, installed: dict[str, str]) -> Packing:
     folder.mkdir(exist_ok=True)
-    return offline.Packing("3.12", "x86_64", installed, folder)
+    return Packing("3.12", "x86_64", installed, folder)
 
 
 def test_what_is_missing_there_is_packed_with_what_it_needs_and_torch_never_is(
@@ -73,7 +76,7 @@ def test_two_packages_that_want_different_versions_of_a_third_are_refused(tmp_pa
     there = packing(tmp_path / "wheels", {})
     there.packed["shared"] = Version("1.0")
     there.add(["shared<2"])
-    with pytest.raises(offline.Unpackable, match=r"shared>=2 is wanted as well as shared 1\.0"):
+    with pytest.raises(Unpackable, match=r"shared>=2 is wanted as well as shared 1\.0"):
         there.add(["shared>=2"])
 
 
@@ -82,9 +85,7 @@ def test_no_wheel_for_that_python_is_said(
 ) -> None:
     wheel(index, "simplejpeg", "1.0", tag="cp311-cp311-manylinux_2_17_x86_64")
     listed = tmp_path / "node.txt"
-    listed.write_text(
-        "\n".join(name for name in offline.needed() if "simplejpeg" not in name).replace(">=", "==")
-    )
+    listed.write_text("\n".join(name for name in needed() if "simplejpeg" not in name).replace(">=", "=="))
     assert offline.main(["--out", str(tmp_path / "out"), "--installed", str(listed)]) == 1
     assert "simplejpeg: no wheel for Python 3.12 on x86_64: " in capsys.readouterr().err
 
@@ -101,7 +102,7 @@ def test_a_list_that_says_nothing_is_refused(
 
 
 def test_the_assumed_node_lacks_what_the_suite_needs_but_torch_and_faiss() -> None:
-    there = offline.installed_in(offline.ASSUMED.read_text())
+    there = installed_in(offline.ASSUMED.read_text())
     assert {"numpy", "pytest", "timm"} <= set(there)
     assert not {"pydantic", "simplejpeg", "pycocotools", "lightning-fabric"} & set(there)
 
