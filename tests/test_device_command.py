@@ -15,15 +15,15 @@ import pytest
 from tests.support.command import ROOT
 from tools.device import __main__ as command
 from tools.device.find_pieces import found, standing
-from tools.device.kept import Kept
 from tools.device.piece import Call, Piece
+from tools.device.piece_folder import PieceFolder
 from tools.device.row import Row
 
 MADE = {"device": "some GPU", "size": "full"}
 
 
-def kept(folder: Path, **made: str) -> Kept:
-    return Kept(folder, "Piece 9: what?", {**MADE, **made})
+def on_file(folder: Path, **made: str) -> PieceFolder:
+    return PieceFolder(folder, "Piece 9: what?", {**MADE, **made})
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs make")
@@ -48,22 +48,22 @@ def test_pieces_are_numbered_from_one_and_named_so() -> None:
 
 
 def test_rows_are_on_file_at_once_and_a_later_call_goes_on(tmp_path: Path) -> None:
-    first = kept(tmp_path)
+    first = on_file(tmp_path)
     first.begin("a")
     first.put("a", [Row("speed", 12.5, "images/s", "at least", 10)], 2.0)
     first.begin("b")
     first.put("b", [], 1.0, fault="RuntimeError: out of memory")
     first.begin("c")  # and is killed
 
-    later = kept(tmp_path)
+    later = on_file(tmp_path)
     assert later.missing("abcd") == ["d", "b", "c"]
     assert later.wrong() == ["b: RuntimeError: out of memory"]
     later.begin("c")  # and is killed again
-    last = kept(tmp_path)
+    last = on_file(tmp_path)
     assert last.missing("abcd") == ["d", "b"]
     assert last.wrong() == ["b: RuntimeError: out of memory", "c: did not end"]
     last.put("b", [Row("speed", 1.0, relation="at least", aim=2)], 1.0)
-    assert kept(tmp_path).missing("abc") == []
+    assert on_file(tmp_path).missing("abc") == []
     assert last.missed() == ["b: speed is 1, aimed at is at least 2"]
     table = (tmp_path / "table.md").read_text()
     assert "| a | speed | 12.5 images/s | at least 10 | yes |  |" in table
@@ -71,21 +71,21 @@ def test_rows_are_on_file_at_once_and_a_later_call_goes_on(tmp_path: Path) -> No
 
 
 def test_a_line_that_was_cut_off_costs_its_own_part_alone(tmp_path: Path) -> None:
-    kept(tmp_path).put("a", [Row("x", 1.0)], 1.0)
+    on_file(tmp_path).put("a", [Row("x", 1.0)], 1.0)
     with (tmp_path / "rows.jsonl").open("a") as file:
         file.write('{"part": "b", "rows": [{"wh')
-    again = kept(tmp_path)
+    again = on_file(tmp_path)
     assert again.missing("ab") == ["b"]
     again.put("b", [Row("x", 2.0)], 1.0)
-    assert kept(tmp_path).missing("ab") == []
+    assert on_file(tmp_path).missing("ab") == []
 
 
 @pytest.mark.parametrize("other", [{"device": "another GPU"}, {"size": "tiny"}])
 def test_rows_of_another_device_or_size_count_for_nothing(tmp_path: Path, other: dict[str, str]) -> None:
-    kept(tmp_path, **other).put("a", [Row("x", 1.0)], 1.0)
-    assert kept(tmp_path).missing("a") == ["a"]
-    kept(tmp_path).put("a", [Row("x", 2.0)], 1.0)
-    assert kept(tmp_path).parts["a"].rows[0].value == 2.0
+    on_file(tmp_path, **other).put("a", [Row("x", 1.0)], 1.0)
+    assert on_file(tmp_path).missing("a") == ["a"]
+    on_file(tmp_path).put("a", [Row("x", 2.0)], 1.0)
+    assert on_file(tmp_path).parts["a"].rows[0].value == 2.0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def noted(tmp_path: Path) -> list[dict[str, Any]]:
 def test_a_piece_whose_figures_stand_in_the_docs_is_not_measured_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(call: Call, there: Kept) -> list[str]:
+    def run(call: Call, there: PieceFolder) -> list[str]:
         there.put("a", [Row("x", 1.0)], 1.0)
         return []
 
@@ -139,7 +139,7 @@ def test_a_piece_whose_figures_stand_in_the_docs_is_not_measured_again(
 def test_what_is_left_when_time_is_over_is_said_and_done_by_the_next_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tools.device.measured import Bench, Measurement, measure
+    from tools.device.measure import Bench, Measurement, measure
 
     def quick(bench: Bench) -> list[Row]:
         return [Row("rounds", bench.seconds(lambda: None), "s")]

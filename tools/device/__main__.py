@@ -53,19 +53,20 @@ def main(arguments: list[str]) -> int:
 def one(piece: Piece, call: Call, forced: bool) -> int:
     """Do a piece as far as there is time; 1 where something is left or failed. A missed aim is only told."""
     from tools.device.find_pieces import standing
-    from tools.device.kept import Kept
-    from tools.device.made import made
+    from tools.device.made_with import made_with
+    from tools.device.piece_folder import PieceFolder
 
     if not forced and (stands := standing(piece.number)):
         print(f"{piece.title}: stands in docs/benchmarks-device.md ({stands}); FORCE=1 measures it again")
         return 0
-    kept = Kept(call.out / f"piece-{piece.number}", piece.title, made(call.device, call.tiny))
+    on_file = PieceFolder(call.out / f"piece-{piece.number}", piece.title, made_with(call.device, call.tiny))
     began = time.monotonic()
-    left = piece.run(call, kept)
-    kept.write_tables()
-    wrong = kept.wrong()
-    print(f"{piece.title}: {len(kept.parts)} parts, {time.monotonic() - began:.0f} s: {kept.folder}/table.md")
-    for line in (*wrong, *kept.missed()):
+    left = piece.run(call, on_file)
+    on_file.write_tables()
+    wrong = on_file.wrong()
+    seconds = time.monotonic() - began
+    print(f"{piece.title}: {len(on_file.parts)} parts, {seconds:.0f} s: {on_file.folder}/table.md")
+    for line in (*wrong, *on_file.missed()):
         print(f"  {line}")
     if left:
         print(f"  left: {', '.join(left)}; the same command goes on with them")

@@ -14,7 +14,7 @@ FOLDERS = ("hsa_bench", "pretrain", "eval_tasks", "reports", "tools", "tests/dev
 """Whose code can change a figure."""
 
 
-def made(device: str, tiny: bool) -> dict[str, str]:
+def made_with(device: str, tiny: bool) -> dict[str, str]:
     """What to write beside every figure."""
     said = provenance("make device", device)
     clean = bool(said.commit) and not said.dirty

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from tools.device.kept import Kept
 from tools.device.piece import Call
+from tools.device.piece_folder import PieceFolder
 from tools.device.row import Row
 
 
@@ -68,17 +68,17 @@ class Measurement:
     measure: Callable[[Bench], list[Row]]
 
 
-def measure(measurements: Sequence[Measurement], call: Call, kept: Kept) -> list[str]:
+def measure(measurements: Sequence[Measurement], call: Call, on_file: PieceFolder) -> list[str]:
     """Do what is missing while there is time; return the names of what is left."""
     by_name = {one.name: one for one in measurements}
-    left = kept.missing(by_name)
+    left = on_file.missing(by_name)
     for name in list(left):
         if not call.has_time_for(by_name[name].needs):
             break
-        kept.begin(name)
+        on_file.begin(name)
         start = time.monotonic()
         rows, fault = _rows(by_name[name], call)
-        kept.put(name, rows, time.monotonic() - start, fault)
+        on_file.put(name, rows, time.monotonic() - start, fault)
         left.remove(name)
         print(f"  {name}: {fault or '; '.join(' '.join(row.cells[:2]) for row in rows)}", flush=True)
     return left

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.device.kept import Kept
+from tools.device.piece_folder import PieceFolder
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ class Piece:
     number: int
     name: str
     title: str
-    run: Callable[[Call, Kept], list[str]]
+    run: Callable[[Call, PieceFolder], list[str]]
     """Does what is missing while there is time; returns the parts that are left."""

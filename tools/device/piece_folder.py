@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass
-class Kept:
+class PieceFolder:
     """The folder of one piece: `rows.jsonl`, a line for each event, and the tables made of it."""
 
     folder: Path

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.device.made import ROOT
+from tools.device.made_with import ROOT
 from tools.device.row import Row, row_of
 
 if TYPE_CHECKING:
     import pytest
 
-    from tools.device.kept import Kept
     from tools.device.piece import Call
+    from tools.device.piece_folder import PieceFolder
 
 TESTS = "tests/device"
 NEEDS = 45.0
@@ -26,20 +26,20 @@ COLLECTED_NOTHING = 5
 """pytest's exit code where all tests are on file already."""
 
 
-def test(call: Call, kept: Kept) -> list[str]:
+def run_tests(call: Call, on_file: PieceFolder) -> list[str]:
     """Run the tests that are missing or failed while there is time; return the names of those left.
 
     Other versions of libraries than those the suite was made with may warn: no warning is an error here.
     """
     import pytest
 
-    watch = Watch(call, kept)
+    watch = Watch(call, on_file)
     with _told(HSA_BENCH_DEVICE=call.device, HSA_BENCH_TINY="1" if call.tiny else ""):
         own = ["-o", "addopts=--import-mode=importlib", "-W", "default", "-p", "no:cacheprovider"]
         options = [*own, "-q", "--no-header", "--no-summary", "-rN"]
         code = pytest.main([*options, f"--rootdir={ROOT}", str(ROOT / TESTS)], plugins=[watch])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, COLLECTED_NOTHING):
-        kept.put("collection", [], 0.0, f"pytest ended with {code!s}; run it on {TESTS} to see why")
+        on_file.put("collection", [], 0.0, f"pytest ended with {code!s}; run it on {TESTS} to see why")
         return ["collection"]
     return watch.left
 
@@ -47,16 +47,16 @@ def test(call: Call, kept: Kept) -> list[str]:
 class Watch:
     """A plugin: leaves out what is on file, notes what begins and ends, and stops when time is over."""
 
-    def __init__(self, call: Call, kept: Kept) -> None:
+    def __init__(self, call: Call, on_file: PieceFolder) -> None:
         self.call = call
-        self.kept = kept
+        self.on_file = on_file
         self.left: list[str] = []
         self.began = 0.0
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep what is missing, what failed before at the end."""
         by_name = {name_of(item.nodeid): item for item in items}
-        self.left = self.kept.missing(by_name)
+        self.left = self.on_file.missing(by_name)
         config.hook.pytest_deselected(items=[by_name[name] for name in by_name if name not in self.left])
         items[:] = [by_name[name] for name in self.left]
 
@@ -64,7 +64,7 @@ class Watch:
         """Begin a test, or pass over it where there is no time left for it."""
         if not self.call.has_time_for(NEEDS):
             return True
-        self.kept.begin(name_of(item.nodeid))
+        self.on_file.begin(name_of(item.nodeid))
         self.began = time.monotonic()
         return None
 
@@ -79,7 +79,7 @@ class Watch:
         fault = _reason(report) if report.failed else ""
         outcome = Row("", report.outcome, note=_skipped(report)) if not fault else None
         rows = [*([outcome] if outcome else []), *figures]
-        self.kept.put(name, rows, time.monotonic() - self.began, fault)
+        self.on_file.put(name, rows, time.monotonic() - self.began, fault)
         if name in self.left:
             self.left.remove(name)
 

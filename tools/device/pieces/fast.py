@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tools.device.kept import Kept
-from tools.device.measured import measure
+from tools.device.measure import measure
 from tools.device.piece import Call, Piece
+from tools.device.piece_folder import PieceFolder
 from tools.device.speed import frozen, heads, searching, stepping, views
 
 MEASUREMENTS = (
@@ -16,8 +16,8 @@ MEASUREMENTS = (
 )
 
 
-def _run(call: Call, kept: Kept) -> list[str]:
-    return measure(MEASUREMENTS, call, kept)
+def _run(call: Call, on_file: PieceFolder) -> list[str]:
+    return measure(MEASUREMENTS, call, on_file)
 
 
 PIECE = Piece(2, "fast", "Piece 2: fast?", _run)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tools.device.piece import Piece
-from tools.device.tested import test
+from tools.device.run_tests import run_tests
 
-PIECE = Piece(1, "right", "Piece 1: right?", test)
+PIECE = Piece(1, "right", "Piece 1: right?", run_tests)

@@ -22,7 +22,7 @@ from hsa_bench.core.features.feed import feed, raised
 from hsa_bench.core.features.forward import batches
 from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
-from tools.device.measured import Bench, Measurement
+from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
 from tools.device.speed.photographs import as_files, in_memory, rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from eval_tasks._linear.heads import Heads
-from tools.device.measured import Bench, Measurement
+from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
 
 BATCH, CLASSES = 256, 1000

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from hsa_bench.core.features.neighbours import cast_votes, search
-from tools.device.measured import Bench, Measurement
+from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
 
 K = 200

@@ -20,7 +20,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.views import View
 from pretrain.loop import Training
 from pretrain.settings import Settings
-from tools.device.measured import Bench, Measurement
+from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
 from tools.device.speed.photographs import in_memory
 

@@ -15,7 +15,7 @@ from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
 from pretrain.loop import Training
 from pretrain.settings import Settings
-from tools.device.measured import Bench, Measurement
+from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
 from tools.device.speed.photographs import as_files, in_memory
 
