@@ -160,3 +160,26 @@ def test_what_is_left_when_time_is_over_is_said_and_done_by_the_next_call(
         "slow",
         "broken",
     ]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_is_chosen_as_torch_wants_it(
+    device: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import torch
+    from torch._utils import _get_device_index
+
+    from hsa_bench.core import devices
+    from tools.device import find_pieces
+
+    given: list[Any] = []
+    chosen: list[int] = []
+    monkeypatch.setattr(devices, "fault_of", lambda _: "")
+    # torch's own reading of what it is given: of "cuda" it makes no number
+    monkeypatch.setattr(torch.cuda, "set_device", lambda one: chosen.append(_get_device_index(one)))
+    monkeypatch.setattr(
+        find_pieces, "found", lambda: {9: Piece(9, "x", "x", lambda *both: given.append(both) or [])}
+    )
+    assert command.main(["--device", device, "--out", str(tmp_path), "--tiny"]) == 0
+    assert given[0][0].device == device
+    assert chosen == ([1] if device == "cuda:1" else [])

@@ -171,7 +171,11 @@ def mean_over_neighbours(x: Tensor, share: int) -> Tensor:
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Give all processes the mean of their gradients; one that has none counts as 0."""
+    """Give all processes the mean of their gradients; one that has none counts as 0.
+
+    They lie in memory as the parameters do: of another layout, torch's fused optimisers refuse them on a GPU,
+    and on the CPU move other weights by them without a word.
+    """
     if world() == 1:
         return
     trained = [p for p in parameters if p.requires_grad]
@@ -179,7 +183,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     dist.all_reduce(whole)
     parts = whole.div_(world()).split([p.numel() for p in trained])
     for parameter, gradient in zip(trained, parts, strict=True):
-        parameter.grad = gradient.view_as(parameter)
+        parameter.grad = torch.empty_like(parameter).copy_(gradient.view_as(parameter))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsa_bench.core.data.device_resize import where
+from hsa_bench.core.data.device_resize import over, where
 
 HUE = 3
 """Place of hue among the four changes."""
@@ -96,10 +96,10 @@ def turned(x: Tensor, levels: Tensor) -> Tensor:
     hue = hues[((sector * 511 + ahead + 255) * 256 + span).long()]
     saturation = saturations[(span * 256 + most).long()]
     hue = (hue + levels[:, None, None]) % 256
-    turn = hue * 6 / 255  # of the circle, in sixths
+    turn = over(hue * 6, 255)  # of the circle, in sixths
     sixth = torch.stack([turn + ahead for ahead in (5, 3, 1)], dim=1) % 6  # [B, 3, H, W]
     share = torch.minimum(sixth, 4 - sixth).clamp(0, 1)
-    return (most[:, None] * (1 - (saturation / 255)[:, None] * share) + 0.5).floor()
+    return (most[:, None] * (1 - over(saturation, 255)[:, None] * share) + 0.5).floor()
 
 
 @cache
@@ -128,7 +128,7 @@ def blurred(x: Tensor, radii: Tensor) -> Tensor:
         x: [B, 3, H, W].
         radii: Of each picture, px, [B], at most `LARGEST_RADIUS`; 0 leaves it as it is.
     """
-    variance = radii * radii / 3
+    variance = over(radii * radii, 3)
     core = (((12 * variance + 1).sqrt() - 1) / 2).floor()
     part = (2 * core + 1) * (core * (core + 1) - 3 * variance) / (6 * (variance - (core + 1) ** 2))
     inner = (SHARES / (2 * (core + part) + 1)).int()

@@ -20,8 +20,6 @@ def group(request: pytest.FixtureRequest, on_gpu: bool, device: str, tmp_path: P
     """A group of this process alone; where its tensors are."""
     if request.param == "nccl" and not on_gpu:
         pytest.skip("needs a GPU: nccl")
-    if request.param == "nccl":
-        torch.cuda.set_device(torch.device(device))
     store = dist.FileStore(str(tmp_path / "store"), 1)
     dist.init_process_group(request.param, store=store, rank=0, world_size=1)
     yield device if request.param == "nccl" else "cpu"

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from hsa_bench.core.data.device_resize import planes
+from hsa_bench.core.data.device_resize import planes, resized
 from hsa_bench.core.seed import forked
 from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.device_photometric import LARGEST_RADIUS, blended, blurred, luma, relit, turned
 from pretrain.data.photometric import CHANGES, ColourJitter
+from tests.support.cuda_division import CudaDivision
 
 COUNT = 48
 
@@ -143,3 +144,22 @@ def test_the_numbers_are_drawn_before_the_pixels_are_made(name: str) -> None:
             pixels, after = view(shown), torch.rand(1)
         assert torch.equal(then, after)
         assert np.array_equal(pixels.numpy(), view.pixels(shown, numbers))
+
+
+def test_a_device_that_divides_otherwise_gives_the_same_pixels() -> None:
+    g = torch.Generator().manual_seed(0)
+    shown = torch.randint(0, 256, (64, 128, 128, 3), generator=g, dtype=torch.uint8)
+    radii, hues = torch.rand(64, generator=g) * LARGEST_RADIUS, torch.randint(0, 256, (64,), generator=g)
+    low = (torch.rand(64, 2, generator=g) * 60).floor()
+
+    def made() -> list[Tensor]:
+        x = planes(shown)
+        crops = resized(shown[:8], torch.cat([low, low + 45], dim=1)[:8], 224, "bilinear")
+        return [crops, turned(x, hues.float()), blurred(x[:8], radii[:8])]
+
+    expected = made()
+    with CudaDivision():
+        thirds = torch.arange(99.0) / 3
+        found = made()
+    assert not torch.equal(thirds, torch.arange(99.0) / 3), "nothing was imitated"
+    assert all(map(torch.equal, expected, found))

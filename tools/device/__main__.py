@@ -44,8 +44,11 @@ def main(arguments: list[str]) -> int:
     if asked.piece != "all" and asked.piece not in map(str, pieces):
         return refused(f"--piece {asked.piece}: there are {', '.join(map(str, pieces))}, and all")
     call = Call(asked.device, asked.tiny, asked.out.absolute(), began + asked.seconds)
-    if join(call.device).startswith("cuda"):  # float32 is float32 from here on
-        torch.cuda.set_device(torch.device(call.device))
+    join(call.device)  # float32 is float32 from here on
+    if (
+        number := torch.device(call.device).index
+    ) is not None:  # "cuda" alone is the first, or the chosen one
+        torch.cuda.set_device(number)
     chosen = [p for number, p in pieces.items() if asked.piece in ("all", str(number))]
     return max([one(piece, call, asked.force or asked.tiny) for piece in chosen], default=0)
 

@@ -27,6 +27,11 @@ def planes(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float().contiguous()
 
 
+def over(x: Tensor, divisor: float) -> Tensor:
+    """Divide, rounding once on every device: CUDA multiplies by the rounded reciprocal of a plain number."""
+    return x / x.new_full((), divisor)
+
+
 def where(chosen: Tensor, changed: Tensor, x: Tensor) -> Tensor:
     """The changed pictures where a number is not zero, [B]."""
     return torch.where(chosen[:, None, None, None] != 0, changed, x)
@@ -61,7 +66,7 @@ def _weights(
     low: Tensor, high: Tensor, length: int, side: int, interpolation: Interpolation, beyond: bool
 ) -> Tensor:
     """What each of `length` pixels gives to each of `side`, [B, side, length], in units of `UNIT`."""
-    scale = ((high - low) / side)[:, None, None]
+    scale = over(high - low, side)[:, None, None]
     places = torch.arange(side, device=low.device) + 0.5
     pixels = torch.arange(length, device=low.device) + 0.5
     centres = low[:, None, None] + places[:, None] * scale  # [B, S, 1]
