@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eval_tasks._logistic.curvature import Covariance, Largest, covariance
 from eval_tasks._logistic.descent import HISTORY, descend
+from hsa_bench.core.features.carry import blocks
 
 BLOCK = 2**24
 """Numbers held at once, of the features and of the scores."""
@@ -242,7 +243,4 @@ class _Seen:
 
 def _blocks(features: Tensor, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Rows of the features in float32 where they are computed on: which, and they themselves."""
-    most = max(1, BLOCK // max(features.shape[1], len(like)))
-    for low in range(0, len(features), most):
-        rows = slice(low, low + most)
-        yield rows, features[rows].to(like.device, torch.float32)
+    return blocks(features, max(1, BLOCK // max(features.shape[1], len(like))), like.device)

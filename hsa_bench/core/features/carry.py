@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
+
+UNDERWAY = 2
+"""Blocks of a large tensor that a GPU may still be working on while the next is brought."""
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:
@@ -51,6 +56,25 @@ def mark(device: torch.device) -> Mark:
     there = torch.cuda.Event(blocking=True)  # a thread that waits leaves its core to those that decode
     there.record(torch.cuda.current_stream(device))
     return Mark(there)
+
+
+def blocks(x: Tensor, rows: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Bring consecutive rows, in float32, one block after the other: which, and they themselves.
+
+    On a GPU at most `UNDERWAY` + 1 of those brought are there at once.
+
+    Args:
+        x: [N, …], in any precision, on the device, in memory or mapped from disk, from where it is read once.
+        rows: In each block but the last.
+        device: Where they are wanted.
+    """
+    going_on: deque[Mark] = deque()
+    for low in range(0, len(x), rows):
+        if len(going_on) == UNDERWAY:
+            going_on.popleft().wait()
+        own = slice(low, low + rows)
+        yield own, brought(x[own], device).float()
+        going_on.append(mark(device))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from hsa_bench.core.features.carry import Mark, brought, mark
+from hsa_bench.core.features.carry import blocks
 from hsa_bench.core.models.precision import computing_in
 
 ROWS = 2**16
@@ -22,9 +21,6 @@ ROWS = 2**16
 BLOCK = 2**25
 """Numbers held of the bank at once: 128 MiB in float32, also where the bank is kept in half precision on
 disk. On a GPU, of the similarities too."""
-
-UNDERWAY = 2
-"""Blocks of the bank that a GPU may still be comparing while the next is brought."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def search(query: Tensor, bank: Tensor, k: int, scale: Tensor | None = None) -> 
     size = max(k, BLOCK // max(1, bank.shape[1]))
     best: list[Neighbours] = []
     with computing_in("float32", query.device):
-        for low, part in _blocks(bank, size, query.device, scale):
+        for low, part in _scaled(bank, size, query.device, scale):
             for place, rows in enumerate(query.split(ROWS)):
                 found = best_of(rows, part, min(k, len(part)))
                 found = Neighbours(found.similarity, found.index + low)
@@ -69,21 +65,13 @@ def search(query: Tensor, bank: Tensor, k: int, scale: Tensor | None = None) -> 
     return Neighbours(*(torch.cat([getattr(b, name) for b in best]) for name in ("similarity", "index")))
 
 
-def _blocks(
+def _scaled(
     bank: Tensor, size: int, device: torch.device, scale: Tensor | None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield consecutive rows in float32 on a device, scaled, with the first one's number.
-
-    On a GPU at most `UNDERWAY` + 1 blocks are there at once, of those whose comparison is still going on too.
-    """
+    """Yield consecutive rows in float32 on a device, scaled, with the first one's number."""
     scale = None if scale is None else scale.to(device, torch.float32)
-    going_on: deque[Mark] = deque()
-    for low in range(0, len(bank), size):
-        if len(going_on) == UNDERWAY:
-            going_on.popleft().wait()
-        part = brought(bank[low : low + size], device).float()
-        yield low, part if scale is None else part * scale[low : low + size, None]
-        going_on.append(mark(device))
+    for rows, part in blocks(bank, size, device):
+        yield rows.start, part if scale is None else part * scale[rows, None]
 
 
 def best_of(query: Tensor, bank: Tensor, k: int, by_torch: bool = False) -> Neighbours:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.device_views import AugmentOn
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
+from hsa_bench.core.features.decode_ahead import own_cores
 from pretrain.loop import Training
 from pretrain.settings import Settings
 from tools.device.measure import Bench, Measurement
@@ -27,7 +27,7 @@ def views(bench: Bench, side: int, files: bool) -> list[Row]:
     """Two views of each picture as MoCo v2 has them, by Pillow in loader processes and by the device."""
     batch, side = bench.size(256, 4), bench.size(side, 16)
     images = as_files(bench.scratch, 17 * batch).train if files else in_memory(17 * batch, side)
-    cores = bench.size(os.cpu_count() or 1, 0)
+    cores = bench.size(own_cores(), 0)
     cases: list[Case] = [("cpu", 0), ("cpu", cores), ("device", 0), ("device", cores)]
     speeds = {case: _speed(images, side, batch, case, bench) for case in dict.fromkeys(cases)}
     words = {"cpu": "by Pillow", "device": "by the device"}
@@ -46,8 +46,10 @@ def _speed(images: ImageSet, side: int, batch: int, case: Case, bench: Bench) ->
     )
     backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-s2"))
     ctx = Context(data_root=Path(), cache=bench.scratch, device=bench.device, workers=workers)
-    loader = Training(settings, backbone, images, View(side, side), 0, ctx)._batches(range(2))
-    steps = bench.size(12, 1)
+    epochs = range(2 + workers)
+    loader = Training(settings, backbone, images, View(side, side), 0, ctx)._batches(epochs)
+    # Each process makes whole batches, some of them ahead: several rounds of all of them. Alone it is slow.
+    steps = bench.size(max(2, 4 * workers), 1)
 
     def several() -> None:
         for _ in islice(loader, steps):
@@ -58,5 +60,5 @@ def _speed(images: ImageSet, side: int, batch: int, case: Case, bench: Bench) ->
 
 MEASUREMENTS = (
     Measurement("views of 32 px from memory", 60, partial(views, side=32, files=False)),
-    Measurement("views of 224 px from JPEG files", 90, partial(views, side=224, files=True)),
+    Measurement("views of 224 px from JPEG files", 150, partial(views, side=224, files=True)),
 )
