@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,6 +26,7 @@ from pretrain.loop import Training
 from pretrain.positives import nearest_others
 from pretrain.settings import Settings
 from tests.benchmarks.ratios import ratios
+from tools.device.speed.lightly_moco import LightlyMoCo
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -58,21 +58,15 @@ class Pictures(Dataset[Any]):
 
 
 def test_moco_is_faster_than_lightlys(benchmark: BenchmarkFixture, ctx: Context) -> None:
-    """Peer: lightly's asymmetric example, examples/pytorch/moco.py @e8d317f, written out with its parts."""
+    """Peer: lightly's own parts, with its own loader."""
     pytest.importorskip("lightly", reason="needs lightly: pip install -e .[bench]")
-    from lightly.loss import NTXentLoss
-    from lightly.models.modules import MoCoProjectionHead
-    from lightly.models.utils import deactivate_requires_grad, update_momentum
     from lightly.transforms.moco_transform import MoCoV2Transform
 
     images, workers = pictures(1024), 0  # loading beside the step is slower on two cores, for both
     ours = training(images, replace(ctx, workers=workers), method="moco", augment="moco-v2")
     ours.counting = False
 
-    backbone = nn.Sequential(*list(torchvision.models.resnet18().children())[:-1], nn.Flatten())
-    query = nn.Sequential(backbone, MoCoProjectionHead(512, 512, 128))
-    momentum = copy.deepcopy(query)
-    deactivate_requires_grad(momentum)
+    peer = LightlyMoCo(torchvision.models.resnet18(), queue=768)
     loader = DataLoader(
         Pictures(images, MoCoV2Transform(input_size=SIZE)),
         256,
@@ -80,18 +74,11 @@ def test_moco_is_faster_than_lightlys(benchmark: BenchmarkFixture, ctx: Context)
         drop_last=True,
         num_workers=workers,
     )
-    criterion = NTXentLoss(memory_bank_size=(768, 128))
-    sgd = torch.optim.SGD(query.parameters(), lr=0.06)
 
     def theirs() -> None:
         total: Tensor | float = 0.0
         for (x_query, x_key), _ in loader:
-            update_momentum(query, momentum, m=0.99)
-            loss = criterion(query(x_query), momentum(x_key).detach())
-            total = total + loss.detach()
-            loss.backward()
-            sgd.step()
-            sgd.zero_grad()
+            total = total + peer.step(x_query, x_key)
 
     found = ratios(
         benchmark, {"ours": lambda: ours._epoch(0, ours._batches(range(1))), "lightly": theirs}, rounds=5

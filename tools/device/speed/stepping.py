@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.views import View
 from pretrain.loop import Training
-from pretrain.settings import Settings
+from pretrain.precision import computing
+from pretrain.settings import Precision, Settings
 from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
+from tools.device.speed.lightly_moco import LightlyMoCo
 from tools.device.speed.photographs import in_memory
 
 BATCH = 256
 STEPS = 20
+FORMATS: dict[Precision, str] = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 Step = Callable[[], object]
 
 
@@ -34,8 +35,9 @@ def moco(bench: Bench, arch: str, side: int) -> list[Row]:
     batch, side = bench.size(BATCH, 4), bench.size(side, 32)
     views = [torch.randn(batch, 3, side, side, device=bench.device) for _ in range(2)]
     rows = []
-    for precision, words in (("32-true", "float32"), ("bf16-mixed", "bfloat16")):
-        ours = _speed(_ours(bench, arch, views, precision), batch, bench)
+    for precision, words in FORMATS.items():
+        with computing(precision, torch.device(bench.device)):  # as a training does
+            ours = _speed(_ours(bench, arch, views, precision), batch, bench)
         rows.append(Row(f"ours, {words}", ours, "images/s"))
         if importlib.util.find_spec("lightly"):
             peer = _speed(_lightlys(bench, arch, views, precision), batch, bench)
@@ -52,7 +54,7 @@ def _speed(step: Step, batch: int, bench: Bench) -> float:
     return bench.size(STEPS, 1) * batch / bench.seconds(several)
 
 
-def _ours(bench: Bench, arch: str, views: list[Tensor], precision: Any) -> Step:
+def _ours(bench: Bench, arch: str, views: list[Tensor], precision: Precision) -> Step:
     """A step of the training loop on views that are on the device."""
     batch, side = len(views[0]), views[0].shape[-1]
     settings = Settings(method="moco", batch=batch, queue=16 * batch, epochs=10, knn_every=0)
@@ -65,31 +67,11 @@ def _ours(bench: Bench, arch: str, views: list[Tensor], precision: Any) -> Step:
     return lambda: work._step(5, 1, iter([views]))
 
 
-def _lightlys(bench: Bench, arch: str, views: list[Tensor], precision: str) -> Step:
-    """The asymmetric example, examples/pytorch/moco.py @e8d317f, written out with its parts."""
-    from lightly.loss import NTXentLoss
-    from lightly.models.modules import MoCoProjectionHead
-    from lightly.models.utils import deactivate_requires_grad, update_momentum
-
-    plain = torchvision.models.resnet18() if bench.tiny else getattr(torchvision.models, arch)()
-    width = plain.fc.in_features
-    trunk = nn.Sequential(*list(plain.children())[:-1], nn.Flatten())
-    query = nn.Sequential(trunk, MoCoProjectionHead(width, width, 128)).to(bench.device)
-    momentum = copy.deepcopy(query)
-    deactivate_requires_grad(momentum)
-    criterion = NTXentLoss(memory_bank_size=(16 * len(views[0]), 128)).to(bench.device)
-    sgd = torch.optim.SGD(query.parameters(), lr=0.06)
-    kind = torch.device(bench.device).type
-
-    def step() -> None:
-        update_momentum(query, momentum, m=0.99)
-        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            loss = criterion(query(views[0]), momentum(views[1]).detach())
-        loss.backward()
-        sgd.step()
-        sgd.zero_grad()
-
-    return step
+def _lightlys(bench: Bench, arch: str, views: list[Tensor], precision: Precision) -> Step:
+    """A step of lightly's on the same views."""
+    resnet = torchvision.models.resnet18() if bench.tiny else getattr(torchvision.models, arch)()
+    peer = LightlyMoCo(resnet, 16 * len(views[0]), bench.device, precision == "bf16-mixed")
+    return lambda: peer.step(*views)
 
 
 MEASUREMENTS = (
