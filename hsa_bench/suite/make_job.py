@@ -32,10 +32,9 @@ def read_preset(name: str) -> dict[str, Any]:
         UsageError: No such preset, or not a mapping.
     """
     fields = read_mapping(find_preset(name, PRESETS), "fields such as dataset, tasks, seeds")
-    nothing: dict[str, Any] = (
-        {"set": {}} if fields.get("set", {}) is None else {}
-    )  # `set:` with nothing under it
-    return {**fields, **nothing, "preset": name}
+    if fields.get("set", {}) is None:  # `set:` with nothing under it
+        fields = {**fields, "set": {}}
+    return {**fields, "preset": name}
 
 
 def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], trusted: bool = False) -> Job:
