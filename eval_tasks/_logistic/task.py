@@ -39,7 +39,7 @@ class RegressionTask(FrozenTask):
     cs: tuple[PositiveFloat, ...] = Field(default=(0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0), min_length=1)
     """Inverse strengths of the penalty to choose from."""
     folds: int = Field(default=5, ge=2)
-    tolerance: PositiveFloat = 1e-4
+    tolerance: PositiveFloat = 1e-5
     """Largest entry of the mean loss's gradient, to weights scaled by curvature, at which a fit ends."""
     tolerance_to_choose: PositiveFloat = 1e-3
     """The same, while C is chosen."""
