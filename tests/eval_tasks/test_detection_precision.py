@@ -37,7 +37,7 @@ def losses(made: Detector, data: DetectionData, task: DetectionTask, ctx: Contex
     return work._step(0, batch)
 
 
-@pytest.mark.parametrize("head", ["fpn", "c4"])
+@pytest.mark.parametrize("head", ["fpn", pytest.param("c4", marks=pytest.mark.long)])
 def test_losses_in_bfloat16_are_float32s_but_for_its_rounding(
     head: str, data: DetectionData, ctx: Context
 ) -> None:

@@ -17,8 +17,7 @@ from hsa_bench.core.features.extraction import Extraction, cut_into_batches
 from hsa_bench.core.features.forward import FrozenTrunk, Pending, evaluating
 from hsa_bench.core.features.shared_decoding import shared_decodings
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.models.layers import LAST, watched
-from hsa_bench.core.models.precision import Precision
+from hsa_bench.core.models.layers import LAST
 
 Lost = Callable[[Backbone, Exception], None]
 """Called with a backbone that fails; where it returns, the others go on without it."""
@@ -60,40 +59,20 @@ def feed(extractions: Sequence[Extraction], ctx: Context, what: str, lost: Lost)
 
 
 @dataclass
-class _Placed:
-    """A trunk on its device, and the layers that are looked at when it computes."""
-
-    trunk: FrozenTrunk
-    names: set[str]
-
-    @classmethod
-    def on(cls, ctx: Context, backbone: Backbone, precision: Precision, names: set[str]) -> _Placed:
-        """Move it there."""
-        layers = dict.fromkeys(names, torch.empty(0))  # so that it knows whether there will be any
-        normalise = Normalise(backbone.card)
-        trunk = FrozenTrunk(backbone.module, normalise, ctx.device, precision, layers, ctx.compile, ctx.say)
-        return cls(trunk, names)
-
-    def __call__(self, pictures: Tensor) -> Pending:
-        # No hook stays between two batches: the same module may be compiled in another number format.
-        with watched(self.trunk.module, self.names) as self.trunk.layers:
-            return self.trunk(pictures)
-
-
-@dataclass
 class _Trunks:
     """The trunks on their device, until they fail."""
 
     stack: ExitStack
     ctx: Context
     lost: Lost
-    placed: dict[tuple[int, str], _Placed] = field(default_factory=dict)
+    placed: dict[tuple[int, str], FrozenTrunk] = field(default_factory=dict)
     """By backbone and precision."""
     underway: deque[tuple[Extraction, int, Pending]] = field(default_factory=deque)
     """Batches that are being computed, and the pieces that they belong to."""
 
     def place(self, extractions: Sequence[Extraction]) -> None:
         """Move every trunk to the device, for all layers that are wanted of it."""
+        ctx = self.ctx
         of: dict[tuple[int, str], list[Extraction]] = {}
         for work in extractions:
             of.setdefault(_key(work), []).append(work)
@@ -102,7 +81,8 @@ class _Trunks:
             names = {name for work in works for name in work.files} - {LAST}
             try:
                 self.stack.enter_context(evaluating(backbone.module))
-                self.placed[key] = _Placed.on(self.ctx, backbone, precision, names)
+                fed = backbone.module, Normalise(backbone.card), ctx.device
+                self.placed[key] = FrozenTrunk(*fed, precision, names, ctx.compile, ctx.say)
             except Exception as error:
                 self.drop(backbone, error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,13 +16,11 @@ from hsa_bench.core.data.views import CentreView, Normalise
 from hsa_bench.core.features.carry import Arriving, fetched, moved
 from hsa_bench.core.features.decode_ahead import BATCH, decoded
 from hsa_bench.core.models.compiled import CompiledForward
-from hsa_bench.core.models.layers import LAST
+from hsa_bench.core.models.layers import LAST, watched
 from hsa_bench.core.models.precision import COMPILED, Precision, computing_in
 
 UNDERWAY = 2
 """Batches whose features may still be computed on a device while the next is given to it."""
-
-NONE: Mapping[str, Tensor] = {}
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class FrozenTrunk:
         normalise: Of the weights' card; applied on the device.
         device: Where it computes.
         precision: Number format; not "auto".
-        layers: What `watched` fills at each forward pass; their features come with the trunk's own.
+        layers: Names of those whose features come with the trunk's own.
         compile: Whether torch.compile may serve where it moves features by no more than float32's rounding.
             Not where layers are read.
         say: Called with a line where it does not serve.
@@ -65,7 +63,7 @@ class FrozenTrunk:
         normalise: Normalise | None,
         device: str,
         precision: Precision = "float32",
-        layers: Mapping[str, Tensor] = NONE,
+        layers: Collection[str] = (),
         compile: bool = False,
         say: Callable[[str], None] = unheard,
     ) -> None:
@@ -73,7 +71,7 @@ class FrozenTrunk:
         self.normalise = normalise
         self.device = torch.device(device)
         self.precision = precision
-        self.layers = layers
+        self.layers = frozenset(layers)
         self.dtype = next((p.dtype for p in module.parameters()), torch.float32)
         if self.device.type == "cuda":
             _weights_channels_last(module)
@@ -102,7 +100,12 @@ class FrozenTrunk:
         self.module.eval()
         pictures = moved(pictures, self.device)
         parts: list[dict[str, Tensor]] = []
-        with torch.no_grad(), computing_in(self.precision, self.device):
+        # No hook stays between two batches: the same module may be compiled in another number format.
+        with (
+            torch.no_grad(),
+            computing_in(self.precision, self.device),
+            watched(self.module, self.layers) as found,
+        ):
             if pictures.dtype == torch.uint8:
                 assert self.normalise is not None, "pixels want a normalisation"
                 pictures = self.normalise.batch(pictures)
@@ -110,7 +113,7 @@ class FrozenTrunk:
             x = pictures.to(self.dtype, memory_format=torch.channels_last)
             for part in x.split(BATCH):  # in bounded memory
                 last = self.run(part)
-                parts.append({name: found.float() for name, found in {LAST: last, **self.layers}.items()})
+                parts.append({name: features.float() for name, features in {LAST: last, **found}.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def checked(self, x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def watched(module: nn.Module, names: Collection[str]) -> Iterator[dict[str, Ten
 
     hooks = [
         layer.register_forward_hook(partial(keep, name, readout))
-        for name, (layer, readout) in _layers(module).items()
+        for name, (layer, readout) in (_layers(module) if names else {}).items()
         if name in names
     ]
     try:

@@ -140,13 +140,13 @@ def test_layers_come_with_the_trunks_own_features_in_parts_of_bounded_memory(
     from hsa_bench.core.features import forward
 
     images, view = in_memory(10), CentreView(SAME, IMAGENET)
+    (pictures,) = decoded(images, range(10), view, workers=0, pin=False)
+    found = FrozenTrunk(trunk, view.normalise, "cpu", layers=("stem", "stage2"))(pictures).features()
     with watched(trunk, ("stem", "stage2")) as layers:
-        (pictures,) = decoded(images, range(10), view, workers=0, pin=False)
-        found = FrozenTrunk(trunk, view.normalise, "cpu", layers=layers)(pictures).features()
         own = plain(trunk, images, view)
-        assert torch.equal(found[LAST], own)
-        assert {name: f for name, f in found.items() if name != LAST}.keys() == {"stem", "stage2"}
-        assert all(torch.equal(found[name], layers[name]) for name in ("stem", "stage2"))
+    assert found.keys() == {LAST, "stem", "stage2"}
+    assert torch.equal(found[LAST], own)
+    assert all(torch.equal(found[name], layers[name]) for name in ("stem", "stage2"))
     monkeypatch.setattr(forward, "BATCH", 4)
     sizes: list[int] = []
     trunk.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
