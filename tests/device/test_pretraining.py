@@ -20,6 +20,7 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View
 from pretrain.loop import Training
+from pretrain.precision import computing
 from pretrain.settings import Settings
 
 Figure = Callable[..., None]
@@ -33,8 +34,9 @@ def small(tiny: bool, **changes: Any) -> Settings:
     return Settings(**{**given, "augment": "digits", "head_bn": "hidden", "k": 3, "refresh": 2, **changes})
 
 
-def training(settings: Settings, ctx: Context, tiny: bool) -> Training:
+def training(settings: Settings, ctx: Context, tiny: bool, pooled: bool = False) -> Training:
     arch, count = ("resnet18-w8-s2", 20) if tiny else ("resnet18-cifar", 512)
+    arch = ("resnet18-w8" if tiny else "resnet18") if pooled else arch
     images = open_dataset("digits", Path()).limited(count).train
     request = BackboneRequest(label="x", arch=arch)
     work = Training(settings, open_backbone(request), images, View(32, 32), 0, ctx)
@@ -77,6 +79,19 @@ def test_in_bfloat16_the_loss_is_finite_and_falls(
     third = steps // 3
     ratio = float(found[-third:].mean() / found[:third].mean())
     figure("last third's loss over the first third's", ratio, at_most=100.0 if tiny else 1.0)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_steps_through_a_max_pool_give_the_same_bits_twice(tiny: bool, there: Context) -> None:
+    """As ImageNet's ResNets have one, whose gradients may be added in any order."""
+    states = []
+    for _ in range(2):
+        work = training(small(tiny, method="moco"), there, tiny, pooled=True)
+        with computing("32-true", work.fabric.device):
+            losses(work, 2 if tiny else 8)
+        states.append(work.method.state_dict())
+    other = [name for name, x in states[0].items() if not torch.equal(x, states[1][name])]
+    assert not other, f"other bits in {', '.join(other[:5])} …"
 
 
 @contextmanager
