@@ -59,7 +59,7 @@ def load(plain: Plain, ours: nn.Module) -> Plain:
     return plain.train()
 
 
-@pytest.mark.parametrize("epochs", [6, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("epochs", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Context, tmp_path: Path) -> None:
     images = open_dataset("digits", Path()).limited(80).train
     backbone = open_backbone(BackboneRequest(label="x", arch=ARCH))
