@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> TaskResult:
     return whole(tmp_path_factory.mktemp("runs") / "undisturbed")
 
 
-@pytest.mark.long  # quick: a stopped training in test_detection_training.py, a killed pretraining in test_loop.py
+@pytest.mark.long  # quick ones: stopped, in test_detection_training.py; killed, of a pretraining
 def test_a_killed_training_is_taken_up_and_ends_with_the_undisturbed_numbers(
     tmp_path: Path, undisturbed: TaskResult
 ) -> None:
