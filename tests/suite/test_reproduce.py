@@ -40,6 +40,7 @@ def command(out: Path, ablation: Path | str = SMALL) -> Done:
     return call(app, ablation, "--out", out, "--trust-preset")
 
 
+@pytest.mark.long
 def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) -> None:
     done = command(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

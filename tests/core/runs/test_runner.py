@@ -37,6 +37,7 @@ def run_here(todo: Sequence[Run], bench: Bench) -> list[TaskResult]:
         return run(todo, bench)
 
 
+@pytest.mark.long  # a quick one: the next run tries the failed cells only
 def test_one_failing_cell_leaves_the_others_their_numbers(bench: Bench, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
