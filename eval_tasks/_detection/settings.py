@@ -18,7 +18,7 @@ from hsa_bench.core.errors import DataError
 from hsa_bench.core.input.bounds import Decay, Depth, Many, Rate, Shown, Width
 from hsa_bench.core.models.architectures import has_bottlenecks
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.models.precision import chosen as usable
+from hsa_bench.core.models.precision import refuse_missing_tf32
 from hsa_bench.core.models.vit_names import is_vit
 from hsa_bench.core.runs.task import SETTINGS, Task
 
@@ -165,7 +165,7 @@ class DetectionTask(Task):
                 f"{self.name}: Detectron2 is not installed (docs/detection.md says how); or set "
                 f"{self.name}.engine=torchvision"
             )
-        usable(self.precision, ctx.device)
+        refuse_missing_tf32(self.precision, ctx.device)
         solver = self.solver
         return replace(
             self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -23,10 +23,9 @@ from eval_tasks._detection.solver import rate
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.errors import DataError
-from hsa_bench.core.models.precision import computing_in
+from hsa_bench.core.models.precision import computing_in, rounding_for
 from hsa_bench.core.processes import alone, average_gradients, rank, together
 from hsa_bench.core.seed import derive, forked, seed_device
-from hsa_bench.core.tf32 import tf32
 
 LOOK_EVERY = 20
 """Iterations between looks at the loss on a device that would be waited for."""
@@ -62,8 +61,7 @@ class FineTuning:
         self.detector.to(self.ctx.device).to(
             memory_format=torch.channels_last
         ).train()  # a tenth faster on CPU
-        rounded = tf32(self.task.precision == "tf32") if self.ctx.device.startswith("cuda") else nullcontext()
-        with rounded:  # gradients too, which are computed outside of autocast
+        with rounding_for(self.task.precision, self.ctx.device):  # of gradients too, beyond autocast
             training = self._iterate()
         if self.task.precise_batches and self.task.norm == "batch":
             self._take_statistics()

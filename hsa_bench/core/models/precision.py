@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -33,11 +33,20 @@ def chosen(precision: Precision, device: str, compile: bool = False) -> Precisio
     Raises:
         UsageError: TF32 is asked for where there is none.
     """
-    if precision == "tf32" and (fault := fault_of_tf32(device)):
-        raise UsageError(f"precision=tf32: {fault}, so take precision=float32 or bfloat16 here")
+    refuse_missing_tf32(precision, device)
     if precision == "auto":
         precision = "bfloat16" if _has_bfloat16(device) else "float32"
     return COMPILED if compile and precision == "bfloat16" else precision
+
+
+def refuse_missing_tf32(precision: Precision, device: str) -> None:
+    """Refuse TF32 on a device that does not compute in it.
+
+    Raises:
+        UsageError: It is asked for there; the message names what to take.
+    """
+    if precision == "tf32" and (fault := fault_of_tf32(device)):
+        raise UsageError(f"precision=tf32: {fault}, so take precision=float32 or bfloat16 here")
 
 
 @contextmanager
@@ -49,10 +58,16 @@ def computing_in(precision: Precision, device: str | torch.device) -> Iterator[N
         device: Where it computes.
     """
     assert precision != "auto", "wants the number format that `chosen` gives"
-    kind = torch.device(device).type
-    rounded = tf32(precision == "tf32") if kind == "cuda" else nullcontext()
-    with rounded, torch.autocast(kind, dtype=torch.bfloat16, enabled=precision in {"bfloat16", COMPILED}):
+    half = torch.autocast(
+        torch.device(device).type, dtype=torch.bfloat16, enabled=precision in {"bfloat16", COMPILED}
+    )
+    with rounding_for(precision, device), half:
         yield
+
+
+def rounding_for(precision: Precision, device: str | torch.device) -> AbstractContextManager[None]:
+    """Switch TF32 on for "tf32" and off for the others while a block runs, on a GPU; without autocast."""
+    return tf32(precision == "tf32") if torch.device(device).type == "cuda" else nullcontext()
 
 
 def _has_bfloat16(device: str) -> bool:
