@@ -22,6 +22,7 @@ from hsa_bench.core.data.decode_check import ALL_PICTURES, SAMPLE, faulty
 from hsa_bench.core.data.images import FileImages
 from hsa_bench.core.devices import fault_of
 from hsa_bench.core.errors import DataError, UsageError
+from hsa_bench.core.features.room import free_bytes
 from hsa_bench.core.input.name_value import parse_settings
 from hsa_bench.core.input.settings import changed
 from hsa_bench.core.input.suggest import did_you_mean
@@ -126,21 +127,12 @@ def _memory(task: DetectionTask, ctx: Context) -> Check:
     """Compare a rough need with what there is."""
     area = max(task.train_sizes) * min(task.max_size, 1.52 * max(task.train_sizes)) / (800 * 1216)
     need = GIB_PER_IMAGE[task.head] * task.batch * area * max(0.3, task.roi_batch / 512)
-    there = _available(ctx.device)
+    there = free_bytes(ctx.device) / 2**30
     text = (
         f"about {need:.0f} GiB for {task.batch} images at once with ResNet-50, {there:.0f} GiB free on "
         f"{ctx.device}; several processes (torchrun) share a batch, and a smaller one scales the schedule"
     )
     return Check("memory", need < there, text, needed=False)
-
-
-def _available(device: str) -> float:
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.mem_get_info(device)[0] / 2**30
-    about = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
-    return int(about["MemAvailable"].split()[0]) / 2**20
 
 
 def _version(package: str) -> str:

@@ -35,12 +35,14 @@ def room(device: str) -> int:
     if torch.device(device).type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()  # what torch keeps for itself would count as taken
-        return int(torch.cuda.mem_get_info(device)[0] * SHARE)
-    return int(min(_available(), *_limits()) * SHARE)
+        return int(free_bytes(device) * SHARE)
+    return int(min(free_bytes(device), *_limits()) * SHARE)
 
 
-def _available() -> int:
-    """Bytes that the system would give without swapping."""
+def free_bytes(device: str) -> int:
+    """Return the free memory of a GPU, or what the system would give without swapping."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         return int(dict(line.split(":") for line in lines)["MemAvailable"].split()[0]) * 1024
