@@ -67,7 +67,7 @@ class LinearCached(GridTask):
         grid = self.grid(data.train.labels, train.features.shape[1], judge, seed, ctx.device)
         per_epoch = -(-len(train.labels) // self.batch)
         steps = self.epochs * per_epoch
-        bank = train.features if ctx.device == "cpu" else train.features.to(ctx.device)
+        bank = train.features.to(ctx.device)
         for epoch in ctx.track(range(self.epochs), f"linear-cached on {backbone.label}", self.epochs):
             visits = torch.tensor(order(len(train.labels), seed, epoch)).to(bank.device)
             for step, index in enumerate(visits.split(self.batch), start=epoch * per_epoch):

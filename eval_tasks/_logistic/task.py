@@ -69,8 +69,9 @@ class RegressionTask(FrozenTask):
             what: Said with the progress.
         """
         train, device = features.train, torch.device(ctx.device)
-        bank = train.features if device.type == "cpu" else train.features.to(device)
-        regression = Regression(bank, train.labels, train.classes, device, self.iterations)
+        regression = Regression(
+            train.features.to(device), train.labels, train.classes, device, self.iterations
+        )
         choice = choose_c(regression, self.cs, self.folds, self.tolerance_to_choose, ctx, what)
         last = regression.fit(choice.c, self.tolerance, start=choice.near)
         effective = {

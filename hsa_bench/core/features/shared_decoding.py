@@ -14,6 +14,7 @@ from torch import Tensor
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import Images
+from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.data.views import centre_view
 from hsa_bench.core.features import extraction
 from hsa_bench.core.features.decode_ahead import decoded
@@ -62,10 +63,11 @@ class SharedDecoding:
 
     def flow(self, ctx: Context) -> Iterator[list[tuple[int, Tensor, list[Extraction]]]]:
         """Decode a batch at a time; yield those that are whole with it, each with its piece and takers."""
-        cuda = ctx.device.startswith("cuda")
         view = centre_view(self.shares[0].works[0].wanted.view, Preprocess())  # only the crop is used
         size = extraction.BATCH
-        stream = decoded(_all_of(self.images), self.rows.tolist(), view, ctx.workers, cuda, size)
+        stream = decoded(
+            _all_of(self.images), self.rows.tolist(), view, ctx.workers, pinned(ctx.device), size
+        )
         for low, pictures in zip(range(0, len(self.rows), size), stream, strict=True):
             self.decoded += len(pictures)
             yield [
