@@ -64,19 +64,18 @@ def choose_c(
     fold = folds(labels.numpy(), count)
     rows = [torch.from_numpy(np.flatnonzero(fold != held)) for held in range(count)]
     judged = [torch.from_numpy(np.flatnonzero(fold == held)) for held in range(count)]
-    fits: Sequence[Fit | None] = [None] * count
+    starts: Sequence[Fit | None] = [None] * count
     top1: dict[float, float] = {}
     ends: dict[float, list[Fit]] = {}
     unfinished = 0
     for c in ctx.track(cs, what, len(cs)):
-        fits = found = regression.fits(c, tolerance, rows, fits)
+        starts = ends[c] = regression.fits(c, tolerance, rows, starts)
         accuracy = 0.0
-        for fit, own in zip(found, judged, strict=True):
+        for fit, own in zip(ends[c], judged, strict=True):
             scores = fit.scores(regression.features[own.to(regression.features.device)])
             accuracy += topk(scores.cpu(), labels[own], 1) / count
-        unfinished += sum(not fit.converged for fit in found)
+        unfinished += sum(not fit.converged for fit in ends[c])
         top1[c] = accuracy
-        ends[c] = found
         if len(top1) > 2 and max(list(top1.values())[-2:]) <= max(list(top1.values())[:-2]):
             break
     best = max(top1, key=lambda c: top1[c])
@@ -84,7 +83,7 @@ def choose_c(
 
 
 def mean_of(fits: Sequence[Fit]) -> Fit:
-    """Mean of some classifiers."""
+    """Average classifiers weight by weight."""
     weight, bias = (torch.stack([getattr(fit, name) for fit in fits]).mean(0) for name in ("weight", "bias"))
     return Fit(weight, bias, converged=False)
 

@@ -81,17 +81,17 @@ class Descent:
     def direction(self) -> Tensor:
         """The next step, in the stretched coordinates (Nocedal and Wright 2006, algorithm 7.4)."""
         assert self.inner_gradient is not None
-        found = self.inner_gradient.clone()
+        uphill = self.inner_gradient.clone()
         shares = []
         for step, change in reversed(self.moves):
-            shares.append((step * found).sum() / (step * change).sum())
-            found -= shares[-1] * change
+            shares.append((step * uphill).sum() / (step * change).sum())
+            uphill -= shares[-1] * change
         if self.moves:
             step, change = self.moves[-1]
-            found *= (step * change).sum() / change.square().sum()
+            uphill *= (step * change).sum() / change.square().sum()
         for (step, change), share in zip(self.moves, reversed(shares), strict=True):
-            found += step * (share - (change * found).sum() / (step * change).sum())
-        return -found
+            uphill += step * (share - (change * uphill).sum() / (step * change).sum())
+        return -uphill
 
 
 Looks = Callable[[Sequence[int], Sequence[Tensor]], tuple[Tensor, Tensor]]

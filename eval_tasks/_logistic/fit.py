@@ -89,10 +89,10 @@ class Regression:
 
     @cached_property
     def _covariance(self) -> Covariance | Largest:
-        def blocks() -> Iterator[Tensor]:
+        def centred() -> Iterator[Tensor]:
             return (part for _, part in self._parts(1))
 
-        return covariance(blocks, self._variances, len(self.features))
+        return covariance(centred, self._variances, len(self.features))
 
     def fit(self, c: float, tolerance: float, rows: Tensor | None = None, start: Fit | None = None) -> Fit:
         """Minimise it; see `fits`.
@@ -122,11 +122,8 @@ class Regression:
         """
         numbers = self.classes * (self.features.shape[1] + 1) * 2 * HISTORY
         at_once = max(1, REMEMBERED // numbers)
-        found = []
-        for low in range(0, len(parts), at_once):
-            group = slice(low, low + at_once)
-            found += self._fits(c, tolerance, parts[group], starts[group])
-        return found
+        groups = [slice(low, low + at_once) for low in range(0, len(parts), at_once)]
+        return [fit for group in groups for fit in self._fits(c, tolerance, parts[group], starts[group])]
 
     def _fits(
         self, c: float, tolerance: float, parts: Sequence[Tensor | None], starts: Sequence[Fit | None]

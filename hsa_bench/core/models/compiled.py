@@ -62,9 +62,9 @@ class CompiledForward:
             if not self.fall_back:
                 raise ValueError(f"torch.compile fails ({why}); run without --compile") from error
             self.failed = True
-            found = self.module(x)  # raises what the network itself raises
+            features = self.module(x)  # raises what the network itself raises
             self.say(f"torch.compile fails ({why}): computed without it, the same numbers but for rounding")
-            return found
+            return features
 
     def _hooked(self, x: Tensor) -> Tensor:
         own = self.module.__dict__.get("forward")
@@ -87,9 +87,9 @@ class CompiledForward:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the compiler's, e.g. that TF32 would be faster
                 fast = torch.compile(self._plain, dynamic=False, backend=self.backend)
-                found = fast(full)[: len(x)]
+                features: Tensor = fast(full)
         self._fast = fast
-        return found
+        return features[: len(x)]
 
 
 def _many_networks(fail: bool) -> AbstractContextManager[None]:
