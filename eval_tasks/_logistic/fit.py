@@ -35,8 +35,8 @@ class Fit:
 
     def scores(self, features: Tensor) -> Tensor:
         """[N, C] on the classifier's device, a block at a time."""
-        parts = [part @ self.weight.T + self.bias for _, part in _blocks(features, self.weight)]
-        return torch.cat(parts)
+        parts = blocks(features, _block_length(features, len(self.weight)), self.weight.device)
+        return torch.cat([part @ self.weight.T + self.bias for _, part in parts])
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Regression:
         total, squares = (
             torch.zeros(self.features.shape[1], dtype=torch.float64, device=self.device) for _ in range(2)
         )
-        for _, part in _blocks(self.features, torch.empty(0, device=self.device)):
+        for _, part in self._uncentred():
             total += part.double().sum(0)
             squares += part.double().square().sum(0)
         return total / len(self.features), squares / len(self.features)
@@ -79,7 +79,7 @@ class Regression:
         if self.features.numel() * 4 > CENTRED:
             return None
         whole = torch.empty(self.features.shape, dtype=torch.float32, device=self.device)
-        for rows, part in _blocks(self.features, torch.empty(0, device=self.device)):
+        for rows, part in self._uncentred():
             torch.sub(part, self._moments[0].float(), out=whole[rows])
         return whole
 
@@ -202,13 +202,17 @@ class Regression:
     def _parts(self, outputs: int) -> Iterator[tuple[slice, Tensor]]:
         """Centred features, float32 [B, D], where they are computed on, a block at a time."""
         if self._centred is not None:
-            most = max(1, BLOCK // max(self.features.shape[1], outputs))
-            for low in range(0, len(self.features), most):
-                yield slice(low, low + most), self._centred[low : low + most]
+            length = _block_length(self.features, outputs)
+            for low in range(0, len(self.features), length):
+                yield slice(low, low + length), self._centred[low : low + length]
             return
         mean = self._moments[0].float()
-        for rows, part in _blocks(self.features, torch.empty(outputs, device=self.device)):
+        for rows, part in self._uncentred(outputs):
             yield rows, part - mean
+
+    def _uncentred(self, outputs: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """Yield features as they are, float32 [B, D], where they are computed on, and which rows they are."""
+        return blocks(self.features, _block_length(self.features, outputs), self.device)
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,6 @@ class _Seen:
         return _Seen(self.keep[:, chosen], self.counts[chosen], self.penalties[chosen])
 
 
-def _blocks(features: Tensor, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of the features in float32 where they are computed on: which, and they themselves."""
-    return blocks(features, max(1, BLOCK // max(features.shape[1], len(like))), like.device)
+def _block_length(features: Tensor, outputs: int) -> int:
+    """Return how many rows of features to hold at once, each with as many scores."""
+    return max(1, BLOCK // max(features.shape[1], outputs))
