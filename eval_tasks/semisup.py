@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from eval_tasks._finetune.finetune import Rates, logits, with_head
-from eval_tasks._finetune.rates import Trial, best_rates
+from eval_tasks._finetune.rates import RateSearch, best_rates
 from eval_tasks._finetune.recipes import recipe_of, settings_of
 from eval_tasks._finetune.settings import SemisupSettings
 from eval_tasks._finetune.training import Training
@@ -156,13 +156,13 @@ class Semisup(SemisupSettings):
             rates = self.published_rates if self.budget == "published" else pairs[0]
             return rates, {"rates": str(rates)}
 
-        trial = Trial(
-            begun=lambda pair, rest: self.begun(backbone, rest, pair, seed, ctx),
-            scored=lambda training, judge: self.scores(training.network, judge, backbone, ctx),
+        search = RateSearch(
+            begin=lambda pair, rest: self.begin(backbone, rest, pair, seed, ctx),
+            score=lambda training, judge: self.scores(training.network, judge, backbone, ctx),
             steps=self.steps,
             halving=self.halving_step,
         )
-        return best_rates(pairs, labelled, self.held_out, seed, trial)
+        return best_rates(pairs, labelled, self.held_out, seed, search)
 
     def fit(self, backbone: Backbone, labelled: ImageSet, rates: Rates, seed: int, ctx: Context) -> Training:
         """Fine-tune a copy of the backbone under a new head.
@@ -170,14 +170,14 @@ class Semisup(SemisupSettings):
         Raises:
             Diverged: The loss is not a number any more.
         """
-        training = self.begun(backbone, labelled, rates, seed, ctx)
+        training = self.begin(backbone, labelled, rates, seed, ctx)
         training.go_on(self.length(len(labelled))[0])
         return training
 
-    def begun(
+    def begin(
         self, backbone: Backbone, labelled: ImageSet, rates: Rates, seed: int, ctx: Context
     ) -> Training:
-        """A copy of the backbone under a new head, before the first step."""
+        """Make a training of a copy of the backbone under a new head, before its first step."""
         steps, per_epoch = self.length(len(labelled))
         by_step = self.budget == "steps"
         batch = min(self.batch, len(labelled))

@@ -17,21 +17,21 @@ from hsa_bench.core.features.accuracy import topk
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How pairs are tried."""
+class RateSearch:
+    """The trainings that pairs of rates are compared by."""
 
-    begun: Callable[[Rates, ImageSet], Training]
-    """A training at a pair of rates on some images, before its first step."""
-    scored: Callable[[Training, ImageSet], Tensor]
-    """Logits of other images as the network is, [N, C]."""
+    begin: Callable[[Rates, ImageSet], Training]
+    """Makes a training at a pair of rates on some images, before its first step."""
+    score: Callable[[Training, ImageSet], Tensor]
+    """Gives the logits of a training's network on other images, [N, C]."""
     steps: int
-    """Of a whole training."""
+    """Steps of a whole training."""
     halving: int = 0
     """Steps after which the worse half of the pairs is given up; 0 for never."""
 
 
 def best_rates(
-    pairs: Sequence[Rates], labelled: ImageSet, share: float, seed: int, trial: Trial
+    pairs: Sequence[Rates], labelled: ImageSet, share: float, seed: int, search: RateSearch
 ) -> tuple[Rates, dict[str, Any]]:
     """Try every pair; of equally good ones, or where no label can be spared, take the first.
 
@@ -40,7 +40,7 @@ def best_rates(
         labelled: The subset.
         share: Of each class that is held out.
         seed: Draws it.
-        trial: How they are tried.
+        search: Trains and scores them.
 
     Returns:
         The pair, and what to report of the choice.
@@ -53,13 +53,13 @@ def best_rates(
         return pairs[0], {"rates": f"{pairs[0]} (no label to spare)"}
     judge = labelled.subset(held)
     rest = labelled.subset(sorted(set(range(len(labelled))) - set(held)))
-    begun = {pair: trial.begun(pair, rest) for pair in pairs}
-    early = _merits(begun, trial.halving, judge, trial) if trial.halving else {}
+    trainings = {pair: search.begin(pair, rest) for pair in pairs}
+    early = _merits(trainings, search.halving, judge, search) if search.halving else {}
     stopped = sorted(set(early) - set(better_half(early)), key=pairs.index)
     going = [pair for pair in early or pairs if pair not in stopped]
-    merit = _merits({pair: begun[pair] for pair in going}, trial.steps, judge, trial)
+    merit = _merits({pair: trainings[pair] for pair in going}, search.steps, judge, search)
     if not merit and stopped:  # the better half diverged later on
-        merit = _merits({pair: begun[pair] for pair in stopped}, trial.steps, judge, trial)
+        merit = _merits({pair: trainings[pair] for pair in stopped}, search.steps, judge, search)
         stopped = []
     if not merit:
         raise ValueError(
@@ -77,23 +77,23 @@ def best_rates(
 
 
 def _merits(
-    trainings: Mapping[Rates, Training], until: int, judge: ImageSet, trial: Trial
+    trainings: Mapping[Rates, Training], until: int, judge: ImageSet, search: RateSearch
 ) -> dict[Rates, float]:
-    """Accuracy of each training on held-out images after so many steps, percent; none where it diverged."""
+    """Train each up to a step and measure its top-1 on held-out images, percent; leave out what diverged."""
     merit: dict[Rates, float] = {}
     for pair, training in trainings.items():
         try:
             training.go_on(until)
         except Diverged:
             continue
-        scores = trial.scored(training, judge)
+        scores = search.score(training, judge)
         if torch.isfinite(scores).all():
             merit[pair] = topk(scores, torch.from_numpy(judge.labels), 1)
     return merit
 
 
 def better_half(merit: Mapping[Rates, float]) -> list[Rates]:
-    """Pairs at least as good as the last of the better half, which has the middle one of an odd number.
+    """Return the better half of the pairs, the middle one of an odd number too, and all as good as its last.
 
     So equally good ones go on together, and all do where nothing has been learnt yet.
     """

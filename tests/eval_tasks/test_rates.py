@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eval_tasks import semisup
 from eval_tasks._finetune import finetune
 from eval_tasks._finetune.finetune import Rates, fine_tune
-from eval_tasks._finetune.rates import Trial, best_rates, better_half
+from eval_tasks._finetune.rates import RateSearch, best_rates, better_half
 from eval_tasks._finetune.training import Training
 from hsa_bench.core.context import Context
 from hsa_bench.core.data import images as images_module
@@ -69,15 +69,15 @@ def chosen(
     begun: dict[str, Training] = {}
 
     def begin(pair: Rates, rest: ImageSet) -> Training:
-        begun[str(pair)] = task.begun(backbone, rest, pair, 0, ctx)
+        begun[str(pair)] = task.begin(backbone, rest, pair, 0, ctx)
         return begun[str(pair)]
 
     def scored(training: Training, judge: ImageSet) -> Tensor:
         return task.scores(training.network, judge, backbone, ctx)
 
     labelled = data.train.subset(range(0, 36, 2))
-    trial = Trial(begin, scored, task.steps, task.halving_step)
-    best, told = best_rates([Rates(*pair) for pair in pairs], labelled, task.held_out, 0, trial)
+    search = RateSearch(begin, scored, task.steps, task.halving_step)
+    best, told = best_rates([Rates(*pair) for pair in pairs], labelled, task.held_out, 0, search)
     assert told["rates"] == str(best)
     return {pair: len(training.losses) for pair, training in begun.items()}, told
 
@@ -117,8 +117,8 @@ def test_a_stopped_pair_goes_on_where_all_better_ones_diverge_later(
 ) -> None:
     task = replace(TASK, rates=(GOOD, NOTHING)).resolved(colours, ctx)
 
-    def begun(pair: Rates, rest: ImageSet) -> Training:
-        training = task.begun(tiny, rest, pair, 0, ctx)
+    def begin(pair: Rates, rest: ImageSet) -> Training:
+        training = task.begin(tiny, rest, pair, 0, ctx)
         if pair == GOOD:
             whole = training.batches
 
@@ -133,7 +133,9 @@ def test_a_stopped_pair_goes_on_where_all_better_ones_diverge_later(
         return task.scores(training.network, judge, tiny, ctx)
 
     labelled = colours.train.subset(range(0, 36, 2))
-    best, told = best_rates([Rates(*GOOD), Rates(*NOTHING)], labelled, 0.2, 0, Trial(begun, scored, 20, 12))
+    best, told = best_rates(
+        [Rates(*GOOD), Rates(*NOTHING)], labelled, 0.2, 0, RateSearch(begin, scored, 20, 12)
+    )
     assert best == NOTHING
     assert told["diverged"] == [str(Rates(*GOOD))]
     assert told["stopped_early"] == {}
@@ -158,7 +160,7 @@ def test_a_pause_changes_no_number(
     backbone: Backbone = wrap(Dropped())  # type: ignore[operator]
     task = replace(TASK, steps=14).resolved(colours, ctx)
     labelled = colours.train.subset(range(20))
-    whole, parts = (task.begun(backbone, labelled, Rates(0.001, 0.001), 0, ctx) for _ in range(2))
+    whole, parts = (task.begin(backbone, labelled, Rates(0.001, 0.001), 0, ctx) for _ in range(2))
     before = torch.get_rng_state()
     whole.go_on(14)
     for pause in (*pauses, 14):
