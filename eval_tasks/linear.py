@@ -182,7 +182,7 @@ class Linear(GridTask):
         return replace(outcome, curves=(*outcome.curves, published))
 
     def _judge(self, data: Classification) -> ImageSet:
-        """The held-out training images, which choose the setting."""
+        """Return the held-out training images, on which the setting is chosen."""
         rows = held_out_rows(data.train.labels, self.held_out).nonzero()[:, 0]
         return data.train.subset(rows.tolist())
 

@@ -42,7 +42,7 @@ class Training:
         return self.earlier_seconds + time.perf_counter() - self.began
 
     def note(self, parts: Mapping[str, Tensor]) -> None:
-        """One more iteration is done; its loss in parts is not waited for."""
+        """Count one more iteration and keep the parts of its loss, without waiting for their device."""
         self.iteration += 1
         self.waiting.append({name: part.detach() for name, part in parts.items()})
 

@@ -51,8 +51,8 @@ class DetectionTask(Task):
     """Mask R-CNN; else Faster R-CNN, boxes only."""
 
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """What layers compute with in training: `bfloat16` by autocast, as Detectron2 trains in mixed precision.
-    Weights, boxes and losses are never below float32, nor are statistics taken anew and the test.
+    """Number format of the layers in training; `bfloat16` is mixed precision by autocast, as in Detectron2.
+    Weights, boxes and losses stay in float32, and so do precise batch-norm statistics and the test.
     """
     published: Published = "2x"
     """The schedule that `batch` scales: 24k, 90k (1x) or 180k (2x) iterations of 16 images."""

@@ -28,7 +28,7 @@ from hsa_bench.core.processes import alone, average_gradients, rank, together
 from hsa_bench.core.seed import derive, forked, seed_device
 
 LOOK_EVERY = 20
-"""Iterations between looks at the loss on a device that would be waited for."""
+"""Iterations between reads of the loss on a GPU; each read waits until the GPU has finished its work."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FineTuning:
     seed: int
     ctx: Context
     look_every: int = 0
-    """Iterations between looks at the loss, for which a GPU is waited for; 0: each one on a CPU, else 20."""
+    """Iterations between reads of the loss; 0 for 1 on the CPU and `LOOK_EVERY` on other devices."""
 
     def run(self) -> Training:
         """Fine-tune in place, from the checkpoint in the cell's folder if there is one.
@@ -147,7 +147,7 @@ class FineTuning:
 
 
 def _on(device: str, batch: list[Sample]) -> tuple[list[Tensor], list[Target]]:
-    """Carry samples to the device, from page-locked memory beside its other work."""
+    """Copy samples to the device; from page-locked memory the copy runs beside its other work."""
     images = [image.to(device, non_blocking=True) for image, _ in batch]
     targets = [
         {name: value.to(device, non_blocking=True) for name, value in target.items()} for _, target in batch

@@ -16,7 +16,7 @@ from hsa_bench.core.errors import Diverged
 from hsa_bench.core.models.backbone import Backbone
 
 LOOK = 25
-"""Steps between two looks at the loss where a look waits for the device."""
+"""Steps between reads of the loss on a GPU; each read waits until the GPU has finished its work."""
 
 
 class Rates(NamedTuple):
@@ -67,8 +67,8 @@ def fine_tune(
         Cross-entropy of each step's batch before the step, nats, [steps].
 
     Raises:
-        Diverged: The loss is not a number any more. It is looked at after every step on the CPU, every
-            `LOOK` steps elsewhere; the step that is named is the one at which it came about.
+        Diverged: The loss is NaN or infinite; the message names the first such step. The loss is read after
+            every step on the CPU, and every `LOOK` steps elsewhere.
     """
     every = steps_between_looks(device)
     for group in sgd.param_groups:
@@ -94,12 +94,12 @@ def fine_tune(
 
 
 def steps_between_looks(device: str) -> int:
-    """How often a training looks at its loss: a look costs nothing on the CPU, and elsewhere a wait."""
+    """Return after how many steps the loss is read: each on the CPU, where that is free, else `LOOK`."""
     return 1 if device == "cpu" else LOOK
 
 
 def _refuse_divergence(losses: list[Tensor], every: int, step: int, sgd: torch.optim.Optimizer) -> None:
-    """Raise where one of the last losses, up to that of `step`, is infinite or NaN."""
+    """Raise `Diverged` if one of the last `every` losses, which end with that of `step`, is not finite."""
     last = torch.stack(losses[-every:]).tolist() if losses else []
     for at, loss in enumerate(last, start=step + 1 - len(last)):
         if not math.isfinite(loss):

@@ -27,7 +27,7 @@ class RateSearch:
     steps: int
     """Steps of a whole training."""
     halving: int = 0
-    """Steps after which the worse half of the pairs is given up; 0 for never."""
+    """Steps after which the worse half of the pairs stops; 0 for never."""
 
 
 def best_rates(

@@ -37,8 +37,8 @@ class SemisupSettings(ClassificationTask):
     held_out: float = Field(default=0.2, gt=0, le=0.5)
     """Share of each class of the subset on which the pair is chosen."""
     halve_after: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the steps after which the worse half of the pairs is given up, by the same labels; 0 for none:
-    then every pair trains to the end."""
+    """Share of the steps after which the worse half of the pairs stops, judged on the same held-out labels;
+    with 0 every pair trains to the end."""
     epochs: PositiveInt
     """With budget `published`."""
     trunk_lr: RateOrNone
@@ -137,7 +137,7 @@ class SemisupSettings(ClassificationTask):
 
     @property
     def halving_step(self) -> int:
-        """Steps after which the worse half of the pairs is given up; 0 for never."""
+        """Steps after which the worse half of the pairs stops; 0 for never."""
         return max(1, round(self.halve_after * self.steps)) if self.halve_after else 0
 
     def length(self, images: int) -> tuple[int, int]:

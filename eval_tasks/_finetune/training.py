@@ -1,4 +1,4 @@
-"""A fine-tuning that can pause, so that several can be compared before all of them have ended."""
+"""A fine-tuning that can pause, so that several can be compared before they end."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from hsa_bench.core.seed import forked, generator_states, set_generator_states
 
 @dataclass
 class Training:
-    """A network on its way; where it pauses changes no number."""
+    """A network in training; pauses change no number."""
 
     network: nn.Sequential
     optimiser: torch.optim.Optimizer
     batches: Callable[[int, int], Iterator[Batch]]
-    """Those of the steps from the first number up to the second, for the steps counted from 0."""
+    """Gives the batches of the steps from the first argument up to the second, exclusive; counted from 0."""
     factor: Callable[[int], float]
-    """On all rates, of the step."""
+    """Factor on all learning rates, as a function of the step."""
     device: str
     random: list[Tensor]
-    """States of the generators, for networks that draw, e.g. dropout."""
+    """States of the random generators where it paused, for layers that draw, e.g. dropout."""
     losses: list[float] = field(default_factory=list)
-    """Of each step so far, nats."""
+    """Cross-entropy of each step so far, nats."""
 
     def go_on(self, until: int) -> None:
-        """Train until so many steps are done in all; the network is left in eval mode.
+        """Train until `until` steps are done in all; the network is left in eval mode.
 
         Raises:
-            Diverged: The loss is not a number any more.
+            Diverged: The loss is NaN or infinite.
         """
         done = len(self.losses)
         if until <= done:

@@ -62,9 +62,9 @@ class Grid:
     heads: Heads
     """[2G]: the A of every setting, then the B of every setting."""
     labels: Tensor
-    """Of the training images, [N], where the heads are."""
+    """Classes of the training images, [N], on the heads' device."""
     held_out: Tensor
-    """Which training images the B heads never learn from, bool [N], where the heads are."""
+    """Which training images the B heads never learn from, bool [N], on the heads' device."""
     judge: FeatureSet
     """Centre-crop features of the held-out images, on which the setting is chosen."""
     losses: list[Tensor] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Grid:
     _summed: Tensor | None = None
 
     def step(self, features: Tensor, index: Tensor, factor: float) -> None:
-        """One step of all heads on features [B, D] of the training images `index`, [B], without a wait."""
+        """Step all heads on features [B, D] of training images `index`, [B], without any wait."""
         index = index.to(self.labels.device, non_blocking=True)
         seen_by_b = ~self.held_out[index]
         kinds = torch.stack([torch.ones_like(seen_by_b), seen_by_b], dim=1)  # [B, 2]
@@ -131,7 +131,7 @@ class Grid:
         return Choice(best, effective, (_sweep(judged_points, self.points[best]),) if images else ())
 
     def _course(self, head: int) -> list[float]:
-        """Mean loss of an A head over each epoch."""
+        """Return the mean loss of an A head in each epoch."""
         return torch.stack(self.losses)[:, head].tolist() if self.losses else []
 
     def outcome(

@@ -26,7 +26,7 @@ class Choice:
     edges: tuple[float, float]
     """The smallest and the largest C there was to choose."""
     near: Fit | None = None
-    """Mean of the folds' classifiers at the best C: where the fit of all images may start."""
+    """Mean of the folds' classifiers at the best C, from which the fit on all images may start."""
 
     @property
     def c(self) -> float:
@@ -42,7 +42,7 @@ class Choice:
 def choose_c(
     regression: Regression, cs: Sequence[float], count: int, tolerance: float, ctx: Context, what: str
 ) -> Choice:
-    """Try each C by cross-validation, smallest first, the folds side by side, each from its last C's end.
+    """Try each C by cross-validation, smallest first; each fold's fit starts from its fit at the C before.
 
     The search ends after two values without a gain, as large C take longest.
 

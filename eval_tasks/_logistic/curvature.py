@@ -1,4 +1,4 @@
-"""The curvature that all classes of a softmax share, to stretch weights by: exact, or its largest part."""
+"""Preconditioning of softmax regression by the features' covariance, exact or its largest directions."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ import torch
 from torch import Tensor
 
 EXACT = 4096
-"""Dimensions up to which the whole covariance is factored: of more, `RANK` directions and their mean."""
+"""Dimensions up to which the whole covariance is factored; beyond, its `RANK` largest directions are used."""
 
 RANK = 512
+"""Directions of largest variance that are used beyond `EXACT` dimensions."""
 
 FLOOR = 1e-6
-"""Of the mean variance: what a direction's is taken for at least, as covariances are sums in float32."""
+"""Least variance of a direction, as a share of the mean: smaller ones are rounding errors of float32."""
 
 Blocks = Callable[[], Iterable[Tensor]]
-"""Centred features, float32 [B, D], a block at a time, from the first again at each call."""
+"""Gives centred features, float32 [B, D], a block at a time; each call begins with the first again."""
 
 
 class Stretch(Protocol):
-    """Coordinates in which the loss is about as curved in every direction; rows are classes."""
+    """Coordinates of the weights in which the loss is about equally curved in every direction."""
 
     def inward(self, gradient: Tensor) -> Tensor:
-        """A gradient to weights, [R, D], as one to the coordinates, [R, D]."""
+        """Turn gradients by the weights, [R, D], into gradients by the coordinates, [R, D]."""
         ...
 
     def outward(self, step: Tensor) -> Tensor:
-        """A step in the coordinates, [R, D], as one of the weights, [R, D]."""
+        """Turn steps in the coordinates, [R, D], into steps of the weights, [R, D]."""
         ...
 
 
 @dataclass(frozen=True)
 class Covariance:
-    """All of it, [D, D], double precision."""
+    """The whole covariance."""
 
     matrix: Tensor
+    """[D, D], double precision."""
 
     def stretch(self, share: float, penalty: float) -> Stretch:
         """Coordinates for the curvature share x covariance + penalty."""
@@ -49,9 +51,10 @@ class Covariance:
 
 @dataclass(frozen=True)
 class Triangle:
-    """By a Cholesky factor."""
+    """A stretch by the Cholesky factor of the curvature."""
 
     lower: Tensor
+    """Lower triangle, [D, D]."""
 
     def inward(self, gradient: Tensor) -> Tensor:
         return torch.linalg.solve_triangular(self.lower, gradient.T, upper=False).T
@@ -78,11 +81,14 @@ class Largest:
 
 @dataclass(frozen=True)
 class Scaled:
-    """By a factor for each of some directions, and one for all others; the same inward and outward."""
+    """A stretch by a factor for each of some directions and one for all others, alike inward and outward."""
 
     directions: Tensor
+    """Orthonormal, [D, rank]."""
     factors: Tensor
+    """One a direction, [rank]."""
     others: float
+    """Factor of all other directions."""
 
     def inward(self, gradient: Tensor) -> Tensor:
         along = gradient @ self.directions  # [R, rank]
@@ -93,12 +99,12 @@ class Scaled:
 
 
 def covariance(blocks: Blocks, variances: Tensor, count: int) -> Covariance | Largest:
-    """Of centred features.
+    """Compute the covariance of centred features, or its largest directions beyond `EXACT` dimensions.
 
     Args:
-        blocks: Of them.
-        variances: Of each feature, [D], double precision, where to compute.
-        count: Features.
+        blocks: Gives the features.
+        variances: Variance of each dimension, [D], double precision, on the device to compute on.
+        count: Number of features.
     """
     dim = len(variances)
     if dim > EXACT:
@@ -110,7 +116,7 @@ def covariance(blocks: Blocks, variances: Tensor, count: int) -> Covariance | La
 
 
 def _largest(blocks: Blocks, variances: Tensor, count: int) -> Largest:
-    """The largest directions by a random projection and one power of the covariance (Halko et al. 2011)."""
+    """Find the largest directions by random projection and one power iteration (Halko et al. 2011)."""
     dim, rank = len(variances), min(RANK, len(variances) // 2)
     draw = torch.randn(dim, rank, generator=torch.Generator().manual_seed(0)).to(variances.device)
     seen = torch.zeros(dim, rank, dtype=torch.float64, device=variances.device)

@@ -9,50 +9,53 @@ import torch
 from torch import Tensor
 
 HISTORY = 20
-"""Steps that a problem remembers."""
+"""Latest steps from which L-BFGS estimates the curvature, of each problem."""
 
 SUFFICIENT = 1e-4
-"""Share of the decrease that the slope foretells, at least (Armijo)."""
+"""Least decrease of the loss, as a share of what the slope predicts (Armijo)."""
 
 NOISE = 1e-6
-"""Relative error of a loss from products in single precision; below it slopes decide."""
+"""Relative error of a loss computed in single precision; smaller differences are decided by slopes."""
 
 
 @dataclass
 class Descent:
-    """One problem: where it is, and where it looks next."""
+    """State of one problem: its weights, and the step that is tried next."""
 
     place: Tensor
-    """Weights [C, D+1], double precision."""
+    """Weights and bias, [C, D+1], double precision."""
     steps: int = 0
     done: bool = False
-    """Whether its gradient was small enough, or no step along it helps any more."""
+    """Whether it has stopped: converged, out of steps, or no step lowers the loss any more."""
     converged: bool = False
+    """Whether its gradient is small enough."""
     loss: float = 0.0
+    """Loss at `place`."""
     slope: Tensor | None = None
-    """Of the loss along `ahead`, a number on the device; none before the first look."""
+    """Slope of the loss along `ahead` at `place`, on the device; None before the first evaluation."""
     ahead: Tensor | None = None
-    """The step that is tried, in weights."""
+    """Step that is tried, in weights; None before the first evaluation."""
     inner_ahead: Tensor | None = None
-    """The same in the stretched coordinates."""
+    """The same step in the stretched coordinates."""
     inner_gradient: Tensor | None = None
+    """Gradient at `place` in the stretched coordinates."""
     length: float = 1.0
     """Share of the step that is tried."""
     moves: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """Last steps and the changes of the gradient over them, in the stretched coordinates."""
+    """Latest steps, each with the change of the gradient over it, in the stretched coordinates."""
 
     @property
     def trial(self) -> Tensor:
-        """Where to look."""
+        """Weights at which the loss is evaluated next, [C, D+1]."""
         return self.place if self.ahead is None else self.place + self.length * self.ahead
 
     def accepts(self, loss: float, before: float, after: float) -> bool:
-        """Whether the step tried is good enough; if not, a shorter one is tried next.
+        """Tell whether the step tried lowers the loss enough; if not, shorten it for the next try.
 
         Args:
-            loss: There.
-            before: Slope along the step where it begins, negative.
-            after: Slope along it there.
+            loss: At its end.
+            before: Slope of the loss along the step at its beginning, negative.
+            after: The same at its end.
         """
         if self.ahead is None:
             return True
@@ -79,7 +82,7 @@ class Descent:
         self.loss, self.inner_gradient, self.length = loss, inner_gradient, 1.0
 
     def direction(self) -> Tensor:
-        """The next step, in the stretched coordinates (Nocedal and Wright 2006, algorithm 7.4)."""
+        """Compute the next step in the stretched coordinates (Nocedal and Wright 2006, algorithm 7.4)."""
         assert self.inner_gradient is not None
         uphill = self.inner_gradient.clone()
         shares = []
@@ -95,7 +98,7 @@ class Descent:
 
 
 Looks = Callable[[Sequence[int], Sequence[Tensor]], tuple[Tensor, Tensor]]
-"""Which problems, and where: losses [K] and gradients [K, C, D+1]."""
+"""Takes the numbers of K problems and their weights; gives losses, [K], and gradients, [K, C, D+1]."""
 
 
 def descend(
@@ -109,12 +112,13 @@ def descend(
     """Minimise each problem.
 
     Args:
-        starts: Where each begins, [C, D+1], double precision.
-        looks: Losses and gradients.
-        inward: Gradients, [R, D+1], to stretched coordinates in which the problems are about round.
-        outward: Steps in these, [R, D+1], to steps of the weights.
-        steepness: What of gradients [K, C, D+1] must be small, [K], and whose they are.
-        limits: How small; and steps at most.
+        starts: Initial weights of each, [C, D+1], double precision.
+        looks: Evaluates losses and gradients.
+        inward: Turns gradients, [R, D+1], into gradients by coordinates in which curvature is about even.
+        outward: Turns steps in these coordinates, [R, D+1], into steps of the weights.
+        steepness: Takes gradients, [K, C, D+1], and the numbers of their problems; gives what must be small
+            for them to have converged, [K].
+        limits: Largest steepness of a converged problem; most steps.
     """
     tolerance, most = limits
     problems = [Descent(start) for start in starts]
@@ -149,7 +153,7 @@ def _move(
     stretch: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]],
     limits: tuple[float, int],
 ) -> None:
-    """Let problems go where they looked, and say where each of them looks next."""
+    """Take the steps that were accepted, and set the next step to try of each problem that goes on."""
     if not problems:
         return
     inward, outward = stretch

@@ -20,7 +20,7 @@ CENTRED = 2**30
 """Bytes up to which centred features are kept beside the features."""
 
 REMEMBERED = 2**27
-"""Numbers that the steps of fits side by side may take: 1 GiB. More fits follow one after the other."""
+"""Most numbers that the L-BFGS histories of fits side by side hold, 1 GiB; further fits run after them."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Regression:
 
     @cached_property
     def _centred(self) -> Tensor | None:
-        """Features less their mean, float32, where they are computed on; none where they are too many."""
+        """Features minus their mean, float32 [N, D], on the computing device; None beyond `CENTRED` bytes."""
         if self.features.numel() * 4 > CENTRED:
             return None
         whole = torch.empty(self.features.shape, dtype=torch.float32, device=self.device)
@@ -161,9 +161,10 @@ class Regression:
         ]
 
     def _centred_weights(self, start: Fit | None) -> Tensor:
-        """Weights and biases for centred features, [C, D+1], in double precision.
+        """Return weights and biases for centred features, [C, D+1].
 
-        As line searches compare losses that differ little; products are in single.
+        They are in double precision, as line searches compare losses that differ little; products are in
+        single.
         """
         mean = self._moments[0]
         if start is None:
@@ -172,7 +173,7 @@ class Regression:
         return torch.cat([weight, (start.bias + weight @ mean)[:, None]], dim=1)
 
     def _share(self, begins: Sequence[Tensor], seen: _Seen) -> float:
-        """Curvature of the cross-entropy at the start as a share of the covariance, averaged over images."""
+        """Average the cross-entropy's curvature at the start over images, as a share of the covariance."""
         total = seen.keep.new_zeros((), dtype=torch.float64)
         flat = torch.cat(list(begins)).float()
         for rows, part in self._parts(len(flat)):
@@ -181,7 +182,7 @@ class Regression:
         return max(float(total / seen.counts.sum()) / (self.classes - 1), 1e-4 / self.classes)
 
     def _looked(self, places: Tensor, seen: _Seen) -> tuple[Tensor, Tensor]:
-        """Mean losses [K], and gradients [K, C, D+1], of several fits on centred features."""
+        """Compute mean losses, [K], and gradients, [K, C, D+1], of several fits on centred features."""
         fits, classes = places.shape[:2]
         flat = places.flatten(0, 1).float()
         gradients, losses = torch.zeros_like(places.flatten(0, 1)), places.new_zeros(fits)
@@ -200,7 +201,7 @@ class Regression:
         return losses / seen.counts + penalties * weights.square().sum((1, 2)) / 2, gradients
 
     def _parts(self, outputs: int) -> Iterator[tuple[slice, Tensor]]:
-        """Centred features, float32 [B, D], where they are computed on, a block at a time."""
+        """Yield centred features, float32 [B, D], on the computing device, and which rows they are."""
         if self._centred is not None:
             length = _block_length(self.features, outputs)
             for low in range(0, len(self.features), length):
@@ -211,20 +212,20 @@ class Regression:
             yield rows, part - mean
 
     def _uncentred(self, outputs: int = 0) -> Iterator[tuple[slice, Tensor]]:
-        """Yield features as they are, float32 [B, D], where they are computed on, and which rows they are."""
+        """Yield features as they are, float32 [B, D], on the computing device, and which rows they are."""
         return blocks(self.features, _block_length(self.features, outputs), self.device)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What each of several fits learns from."""
+    """The training images of each of K fits, and its penalty."""
 
     keep: Tensor
-    """Whether it sees an image, 1 or 0, float32 [N, K]."""
+    """Whether a fit learns from an image, 1 or 0, float32 [N, K]."""
     counts: Tensor
-    """Images that it sees, [K], double precision."""
+    """Number of its images, [K], double precision."""
     penalties: Tensor
-    """Of its mean loss, per squared weight of the features as they are, [K]."""
+    """Weight decay of its mean loss, for features that are not scaled, [K]."""
 
     @classmethod
     def of(cls, parts: Sequence[Tensor | None], count: int, strength: float, device: torch.device) -> _Seen:

@@ -50,7 +50,7 @@ class FrozenTask(ClassificationTask):
 
     @property
     def reads_layers(self) -> bool:
-        """Whether it wants more than the trunk's own features, which a compiled network does not give."""
+        """Whether it reads layers inside the trunk, which a compiled network does not give."""
         return False
 
     @property

@@ -28,7 +28,7 @@ class PreciseHead(RPNHead):
 
 
 def precise(x: Tensor) -> Tensor:
-    """The same numbers in float32, if they have fewer bits."""
+    """Convert to float32 what has fewer bits; leave the rest."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
