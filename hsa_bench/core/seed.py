@@ -36,7 +36,7 @@ def seed_device(device: torch.device, seed: int, *purpose: str | int) -> None:
 
 
 def generator_states(device: torch.device) -> list[Tensor]:
-    """Where the generators stand that layers on a device draw from: torch's global one, and the device's."""
+    """Return the states of torch's global generator and of the device's, from which layers there draw."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -46,7 +46,7 @@ def generator_states(device: torch.device) -> list[Tensor]:
 
 
 def set_generator_states(device: torch.device, states: list[Tensor]) -> None:
-    """Let them go on from there."""
+    """Put the generators back to states that `generator_states` returned."""
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)

@@ -17,8 +17,9 @@ import torch
 @dataclass(frozen=True)
 class _State:
     products: str
-    """As torch.get_float32_matmul_precision says it; "tf32" for CUDA's alone."""
+    """What torch.get_float32_matmul_precision returns, or "tf32" for TF32 on CUDA alone."""
     convolutions: bool
+    """Whether they are in TF32."""
 
 
 OFF = _State("highest", False)
@@ -77,5 +78,5 @@ def _set(wanted: _State) -> None:
 
 
 def _by_operation() -> bool:
-    """Whether this torch has a switch for each operation, as from 2.9 on."""
+    """Tell whether this torch has a switch for each operation, as from 2.9 on."""
     return hasattr(torch.backends, "fp32_precision")

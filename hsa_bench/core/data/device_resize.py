@@ -19,11 +19,11 @@ from hsa_bench.core.models.precision import computing_in
 Interpolation = Literal["bilinear", "bicubic"]
 
 UNIT = 2.0**15
-"""What a weight of 1 is written as."""
+"""Integer that stands for a weight of 1."""
 
 
 def planes(pictures: Tensor) -> Tensor:
-    """Pictures, uint8 [B, H, W, 3], as what steps on a device work on: float32 [B, 3, H, W], 0 to 255."""
+    """Convert uint8 [B, H, W, 3] to float32 [B, 3, H, W], 0 to 255, the layout of all steps on a device."""
     return pictures.permute(0, 3, 1, 2).float().contiguous()
 
 
@@ -33,7 +33,7 @@ def over(x: Tensor, divisor: float) -> Tensor:
 
 
 def where(chosen: Tensor, changed: Tensor, x: Tensor) -> Tensor:
-    """The changed pictures where a number is not zero, [B]."""
+    """Take a picture of `changed` where its entry of `chosen`, [B], is not zero, and of `x` elsewhere."""
     return torch.where(chosen[:, None, None, None] != 0, changed, x)
 
 
@@ -65,7 +65,7 @@ def resized(
 def _weights(
     low: Tensor, high: Tensor, length: int, side: int, interpolation: Interpolation, beyond: bool
 ) -> Tensor:
-    """What each of `length` pixels gives to each of `side`, [B, side, length], in units of `UNIT`."""
+    """Weigh each of `length` pixels for each of `side` new ones, [B, side, length]; 1 is `UNIT`."""
     scale = over(high - low, side)[:, None, None]
     places = torch.arange(side, device=low.device) + 0.5
     pixels = torch.arange(length, device=low.device) + 0.5
@@ -79,12 +79,12 @@ def _weights(
 
 
 def _bilinear(x: Tensor) -> Tensor:
-    """Pillow's triangle, of distances."""
+    """Weigh distances, px, by Pillow's triangle."""
     return (1 - x).clamp(min=0)
 
 
 def _bicubic(x: Tensor) -> Tensor:
-    """Pillow's cubic with a = -0.5, of distances."""
+    """Weigh distances, px, by Pillow's cubic, a = -0.5."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * -0.5
     return torch.where(x < 1, near, torch.where(x < 2, far, 0))
@@ -94,5 +94,5 @@ FILTERS = {"bilinear": _bilinear, "bicubic": _bicubic}
 
 
 def _levels(sums: Tensor) -> Tensor:
-    """Whole grey levels of weighted sums, a half upwards, as Pillow rounds after each direction."""
+    """Round weighted sums to grey levels, a half upwards, as Pillow does after each direction."""
     return (sums / UNIT + 0.5).floor().clamp(0, 255)

@@ -1,4 +1,4 @@
-"""What a loader gives, as the network's input on the device; views made there, or only carried there."""
+"""From a loader's batches to the network's input on the device, where views are normalised or also made."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from hsa_bench.core.models.preprocess import Preprocess
 AugmentOn = Literal["cpu", "device"]
 
 WHOLE = 4 * 2**30
-"""Bytes of a set that lives on the device; a larger one is cropped by loader processes. A level of a pixel
-depends on which, so this does not depend on the device."""
+"""Most bytes of an image set kept on the device; a larger one is cropped by loader processes. The two differ
+by a grey level here and there, so the limit is the same on every device."""
 
 
 def normalised(batches: Iterable[Batch], normalise: Normalise, device: str) -> Iterator[Batch]:
-    """The same batches, their views on the device as input, float32 [B, 3, S, S], channels last."""
+    """Yield the batches with their views on the device, normalised, float32 [B, 3, S, S], channels last."""
     for views, labels, indices in batches:
         yield [on_device(view, normalise, device) for view in views], labels, indices
 
 
 def on_device(pixels: Tensor, normalise: Normalise, device: str | torch.device) -> Tensor:
-    """Carry pixels, uint8 [B, S, S, 3], to the device as they are and make input of them there."""
+    """Copy pixels, uint8 [B, S, S, 3], to the device and normalise them there."""
     return normalise.batch(pixels.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
 class DrawnOnly:
-    """Of a view only its numbers, float32 [count]: the pictures are on the device."""
+    """A transform that draws a view's numbers, float32 [count], where the device has the pictures."""
 
     view: DrawnView
 
@@ -50,7 +50,7 @@ class DrawnOnly:
 
 @dataclass(frozen=True)
 class CutOnly:
-    """Of a view its crop, uint8 [S, S, 3], and its numbers, float32 [count], for what follows."""
+    """A transform that crops a view, uint8 [S, S, 3], and gives its numbers, float32 [count], too."""
 
     view: DrawnView
 
@@ -74,7 +74,7 @@ class DeviceViews:
 
     @cached_property
     def normalise(self) -> Normalise:
-        """Of the weights' card."""
+        """Normalisation that the weights' card states."""
         return Normalise(self.card)
 
     @property
@@ -93,18 +93,18 @@ class DeviceViews:
         return torch.from_numpy(pixels.copy() if rows is None else pixels[list(rows)]).to(self.device)
 
     def carried(self, view: DrawnView) -> Transform:
-        """The loader's part of a view."""
+        """Return the transform that a loader does of a view."""
         if self.augment_on == "cpu":
             return view
         return DrawnOnly(view) if self.lives_there else CutOnly(view)
 
     def finished(self, view: DrawnView, carried: Any, shown: Tensor) -> Tensor:
-        """The network's input, float32 [B, 3, S, S], channels last, without waiting for the device.
+        """Make the network's input, float32 [B, 3, S, S], channels last, without waiting for the device.
 
         Args:
-            view: Which view it is.
-            carried: A batch of what its loader's part gave.
-            shown: Which pictures it shows, indices into the set, [B].
+            view: The one that was given to `carried`.
+            carried: A batch of what that transform gave.
+            shown: Indices of the pictures in the set, [B].
         """
         if self.augment_on == "cpu":
             return on_device(carried, self.normalise, self.device)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 Numbers = list[float]
-"""What one view was drawn to be. The first four are its box: left, top, right, bottom, px."""
+"""Random numbers of one view. The first four are its box: left, top, right, bottom, px."""
 
 LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
 """Of width over height of a random crop, as torchvision has it."""
@@ -23,7 +23,7 @@ class DrawnView(ABC):
 
     @abstractmethod
     def draw(self, size: tuple[int, int]) -> Numbers:
-        """Draw for a picture of this width and height, px; as many numbers for every picture."""
+        """Draw a view's numbers for a picture of this width and height, px; always equally many."""
 
     @abstractmethod
     def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
@@ -39,22 +39,22 @@ class DrawnView(ABC):
 
     @abstractmethod
     def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
-        """Do all that follows the crop on a device: of what `cut_batch` returns, the same kind."""
+        """Do all that follows the crop on the device; takes and returns what `cut_batch` returns."""
 
     @abstractmethod
     def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
         """Crop and resize to the square."""
 
     def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
-        """Do all that follows the crop, [S, S, 3]."""
+        """Do all that follows the crop; return [S, S, 3]."""
         return np.array(cut)
 
     def pixels(self, picture: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
-        """The view before it is normalised, [S, S, 3]."""
+        """Make the view before it is normalised, [S, S, 3]."""
         return self.change(self.cut(picture, numbers), numbers)
 
     def __call__(self, picture: Image.Image) -> Tensor:
-        """A view as it travels, uint8 [S, S, 3]."""
+        """Draw a view and make it, uint8 [S, S, 3], for a batch to be normalised on the device."""
         return torch.from_numpy(self.pixels(picture, self.draw(picture.size)))
 
 
@@ -81,12 +81,12 @@ def random_box(size: tuple[int, int], area: tuple[float, float]) -> tuple[int, i
 
 
 def happens(probability: float) -> bool:
-    """Draw whether something does."""
+    """Draw True with a probability."""
     return torch.rand(1).item() < probability
 
 
 def uniform(low: float, high: float) -> float:
-    """Draw a number of a range."""
+    """Draw a number from a range."""
     return torch.empty(1).uniform_(low, high).item()
 
 

@@ -22,10 +22,10 @@ AHEAD = 64
 
 
 class Place(NamedTuple):
-    """Where the pixels of a picture are."""
+    """Place of a picture's pixels in `HeldImages.pixels`."""
 
     begin: int
-    """Their first byte."""
+    """Index of its first byte."""
     height: int
     width: int
 
@@ -37,9 +37,9 @@ class HeldImages:
     images: Images
     """The other collection, asked for what is not held."""
     pixels: Tensor
-    """One picture after the other, uint8: one tensor, whose memory loader processes share."""
+    """Pixels of one picture after the other, uint8, in one tensor, whose memory loader processes share."""
     places: Mapping[int, Place]
-    """By number of the picture."""
+    """Place of each picture that is held, by its number."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,13 +61,13 @@ class HeldImages:
 
 
 def held(images: ImageSet, rows: Sequence[int], workers: int = 0, most: int = HELD) -> ImageSet:
-    """The same set, some of its pictures decoded once; what is in memory already is left as it is.
+    """Decode some pictures of a set now and hold them in memory; a set that is in memory stays as it is.
 
     Args:
         images: All of them keep their numbers.
-        rows: Which of them to hold: few enough to be worth it.
+        rows: Which of them to hold.
         workers: Threads that decode.
-        most: Bytes of pixels; the first pictures that fit are held.
+        most: Most bytes of pixels; pictures are held in order until one does not fit.
 
     Raises:
         BrokenPicture: A picture cannot be decoded.
@@ -87,7 +87,7 @@ def held(images: ImageSet, rows: Sequence[int], workers: int = 0, most: int = HE
 
 
 def _decoded(images: Images, rows: Sequence[int], threads: int) -> Iterator[tuple[int, Image.Image]]:
-    """Pictures in order with their numbers, a few of them decoded ahead by threads."""
+    """Yield pictures in order with their numbers, decoded by threads, `AHEAD` of them at a time."""
     with ThreadPoolExecutor(threads) as pool:
         for low in range(0, len(rows), AHEAD):
             batch = rows[low : low + AHEAD]

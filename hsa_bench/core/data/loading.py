@@ -30,7 +30,7 @@ def ordered(
 
 
 def pinned(device: str | torch.device) -> bool:
-    """Whether batches for a device belong in page-locked memory, from which they travel beside other work."""
+    """Tell whether batches for a device belong in page-locked memory, copied from there beside other work."""
     return torch.device(device).type == "cuda"
 
 

@@ -94,7 +94,7 @@ class Normalise(torch.nn.Module):
 
 @cache
 def _mean_and_std(card: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of each channel in the card's order, [3] each: on the device from the first batch on."""
+    """Return mean and standard deviation of each channel in the card's order, [3] each, on the device."""
     step = -1 if card.channels == "BGR" else 1
     mean, std = (torch.tensor(values[::step], device=device) for values in (card.mean, card.std))
     return mean, std
@@ -109,7 +109,7 @@ class CentreView:
         self.normalise = Normalise(card)
 
     def crop(self, picture: Image.Image) -> Image.Image:
-        """A square of the view's size."""
+        """Return the square of the view's size."""
         whole = (self.view.size, self.view.size)
         if picture.size == whole and self.view.resize == self.view.size:
             return picture
@@ -120,7 +120,7 @@ class CentreView:
         return functional.center_crop(picture, list(whole))
 
     def __call__(self, picture: Image.Image) -> Tensor:
-        """The view as it travels, uint8 [S, S, 3]."""
+        """Make the view, uint8 [S, S, 3], for a batch to be normalised on the device."""
         return torch.from_numpy(np.array(self.crop(picture)))
 
 

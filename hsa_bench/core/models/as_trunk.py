@@ -197,7 +197,7 @@ def _classifies(name: str, part: nn.Module, dim: int) -> bool:
 
 
 def _follows_a_network(module: nn.Module, name: str, part: nn.Module) -> bool:
-    """Whether it is the last of `Sequential(network, Linear)` and gives fewer numbers than the network."""
+    """Tell whether a layer ends `Sequential(network, Linear)` and gives fewer numbers than the network."""
     place, _, index = name.rpartition(".")
     around = module.get_submodule(place)
     if not (isinstance(around, nn.Sequential) and isinstance(part, nn.Linear) and index.isdigit()):

@@ -18,9 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hsa_bench.core.processes import mean_over_neighbours, world
 
 SMALL = 2**22
-"""Numbers in a part up to which a GPU takes all parts at once. At once costs two more copies of the batch and
-few kernels; one by one costs a kernel a part, worth it where each is long. Estimated, 6 bytes a number at 2.5
-TB/s against 10 us to start a kernel; not measured."""
+"""Most numbers in a part for which a GPU normalises all parts at once. That costs two more copies of the
+batch and few kernels; one by one costs a kernel a part, worth it for large parts. Estimated, 6 bytes a number
+at 2.5 TB/s against 10 us to start a kernel; not measured."""
 
 
 class GroupedBatchNorm(nn.BatchNorm2d):
@@ -35,10 +35,10 @@ class GroupedBatchNorm(nn.BatchNorm2d):
         super().__init__(features)
         self.groups = groups
         self.calls = 1
-        """Equal batches in a row that the input holds, as if each came by itself; see `several_calls`."""
+        """Number of equal batches that the input holds one after the other; see `several_calls`."""
         self.at_once: bool | None = None
-        """Whether all parts are normalised in as many operations as one; None: where they are `SMALL`, on
-        devices other than the CPU. Equal but for rounding."""
+        """Whether all parts are normalised side by side, equal but for rounding; None: on devices other than
+        the CPU, in parts of up to `SMALL` numbers."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Maps and vectors alike."""
@@ -131,16 +131,16 @@ class GroupedBatchNorm(nn.BatchNorm2d):
 
 
 def joinable(module: nn.Module) -> bool:
-    """Whether every batch norm below `module` can take several batches for the calls that they are."""
+    """Tell whether every batch norm below `module` can treat joined batches as separate ones."""
     norms = (norm for norm in module.modules() if isinstance(norm, _BatchNorm))
     return all(isinstance(norm, GroupedBatchNorm) or not norm.training for norm in norms)
 
 
 @contextmanager
 def several_calls(module: nn.Module, calls: int) -> Iterator[None]:
-    """Let the grouped batch norms below `module` take a batch as `calls` equal ones, one after the other.
+    """Let the grouped batch norms below `module` treat a batch as `calls` equal ones, one after the other.
 
-    Statistics are those of each by itself, and the running ones follow call after call.
+    Each is normalised by its own statistics, and the running ones are updated by one after the other.
     """
     norms = [norm for norm in module.modules() if isinstance(norm, GroupedBatchNorm)]
     for norm in norms:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hsa_bench.core.results.sound import first_line
 
 NETWORKS = 64
-"""Networks of one class that a process compiles."""
+"""Most networks of one class that a process compiles."""
 
 
 class CompiledForward:
@@ -48,7 +48,7 @@ class CompiledForward:
         self._fast: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Features of a batch, [B, D], on the device that the module and the batch are on.
+        """Compute the features of a batch, [B, D], on the device of the module and the batch.
 
         Raises:
             ValueError: It cannot be compiled, and `fall_back` is off.

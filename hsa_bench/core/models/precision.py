@@ -23,12 +23,12 @@ that there it does not matter to a result whether the network was compiled."""
 
 
 def chosen(precision: Precision, device: str, compile: bool = False) -> Precision:
-    """What "auto" means on a device: bfloat16 where the processor computes in it, else float32.
+    """Replace "auto" by bfloat16 where the device computes in it, else by float32.
 
     Args:
         precision: As asked for.
         device: Where it computes.
-        compile: Whether torch.compile is asked for, which makes bfloat16 another number format.
+        compile: Whether torch.compile is asked for, with which bfloat16 becomes "bfloat16-compiled".
 
     Raises:
         UsageError: TF32 is asked for where there is none.
