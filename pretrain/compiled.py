@@ -1,4 +1,4 @@
-"""Encoders whose forward pass torch compiles, and goes without where that fails."""
+"""Encoders whose forward pass is compiled by torch, or not where that fails."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ T = TypeVar("T")
 
 @dataclass
 class CompiledEncoders:
-    """The encoders of a method, compiled if wanted; nothing but rounding depends on it."""
+    """The encoders of a method, compiled if wanted, which changes rounding alone."""
 
     method: nn.Module
     wanted: bool
     say: Callable[[str], None]
     """Called by the first process, where compiling fails."""
     backend: str | Callable[..., Any] = "inductor"
-    """What torch.compile takes."""
+    """Backend of torch.compile."""
     worked: bool = field(init=False, default=False)
-    """Whether a step has been computed so."""
+    """Whether a step has been computed by compiled encoders."""
 
     def __post_init__(self) -> None:
         if self.wanted:
             for encoder in self._encoders:
-                # Each shape a program of its own: full views, several in one pass, small crops.
+                # A program for each shape: full views, several in one pass, small crops.
                 encoder.compiled = torch.compile(encoder.embed, backend=self.backend, dynamic=False)
 
     def trying(self, work: Callable[[], T]) -> T:
-        """Do a step's forward and backward pass; where compiling fails in it, undo it and do it without.
+        """Do a step's forward and backward pass; where compiling fails, undo it and repeat it uncompiled.
 
         Args:
-            work: Leaves gradients where there are none yet.
+            work: Does both passes, from a state without gradients.
         """
         if self.worked or not any(encoder.compiled for encoder in self._encoders):
             return work()
@@ -61,7 +61,7 @@ class CompiledEncoders:
 
     @contextmanager
     def left_out(self, enabled: bool) -> Iterator[None]:
-        """Compute a block without compiled encoders, whose operations nobody could count one by one."""
+        """Run a block with the encoders uncompiled, so that its operations can be counted one by one."""
         if not enabled:
             yield
             return
@@ -80,7 +80,7 @@ class CompiledEncoders:
 
 
 def _cause(error: BaseException) -> str:
-    """Say what failed first; torch's compiler wraps that in words of its own."""
+    """Describe the innermost error, which torch's compiler wraps in its own."""
     while (within := getattr(error, "inner_exception", None) or error.__cause__) is not None:
         error = within
     return f"{type(error).__name__}: {first_line(error)}"

@@ -44,10 +44,10 @@ class Encoder(nn.Module):
             )
         self.levels = (*levels, LAST)
         self.joined: bool | None = None
-        """Whether `each` takes batches of one shape in one pass; None: on devices other than the CPU, where
-        it would save nothing. Equal but for rounding."""
+        """Whether `each` embeds batches of one shape in one pass, equal but for rounding; None: on devices
+        other than the CPU, where it would save nothing."""
         self.compiled: Callable[[Tensor], list[Tensor]] | None = None
-        """`embed` as torch compiled it, if it did."""
+        """`embed` as compiled by torch, if it is."""
         # A third convolution in a block makes it a bottleneck, in torchvision and in timm.
         block = Bottleneck if any(".conv3." in name for name in trunk.state_dict()) else BasicBlock
         with torch.no_grad():
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         return (self.compiled or self.embed)(pictures)
 
     def embed(self, pictures: Tensor) -> list[Tensor]:
-        """As `forward`, layer by layer."""
+        """Compute what `forward` returns, uncompiled."""
         maps = cast(Trunk, self.trunk).stages(pictures)
         inputs = [*(maps[level - 1] for level in self.levels[:-1]), maps[-1].mean((2, 3))]
         embeddings = [head(x) for head, x in zip(self.heads, inputs, strict=True)]
@@ -80,7 +80,7 @@ class Encoder(nn.Module):
             return [F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1) for z in embeddings]
 
     def each(self, batches: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Embed several batches, [N, 3, H, W] each, as if each came by itself, one after the other."""
+        """Embed several batches, [N, 3, H, W] each, as if one after the other."""
         rows = (list(row) for _, row in groupby(batches, key=lambda batch: batch.shape))
         return [embeddings for row in rows for embeddings in self._alike(row)]
 

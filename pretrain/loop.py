@@ -229,7 +229,7 @@ class Training:
 
     @cached_property
     def _device_views(self) -> DeviceViews:
-        """One for all epochs, as it may hold all pictures."""
+        """Views of this training's images, made once, as they may hold all pictures."""
         return DeviceViews(self.images, self.backbone.card, self.fabric.device, self.settings.augment_on)
 
     @property

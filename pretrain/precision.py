@@ -1,4 +1,4 @@
-"""The numbers that a training computes in, and computing them alike each time."""
+"""The number format of a training, and the same bits each time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pretrain.settings import Precision
 
 
 def refuse_unknown(precision: Precision, device: str) -> None:
-    """Refuse numbers that a device does not compute in.
+    """Refuse a number format that a device does not compute in.
 
     Raises:
-        PretrainingError: With those to take instead.
+        PretrainingError: It is asked for there; the message names what to take.
     """
     if precision == "tf32" and (fault := fault_of_tf32(device)):
         raise PretrainingError(f"precision tf32: {fault}, so take 32-true or bf16-mixed here")
@@ -27,10 +27,10 @@ def refuse_unknown(precision: Precision, device: str) -> None:
 
 @contextmanager
 def computing(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Compute a block with or without TF32, and on a GPU the same numbers from the same ones each time.
+    """Run a block with or without TF32, and on a GPU with deterministic convolutions.
 
-    A training that was stopped then goes on bit for bit. The price is that cuDNN takes deterministic kernels
-    and tries none out, so some convolutions are slower.
+    So a stopped training resumes bit for bit. Some convolutions are slower, as cuDNN may choose among
+    deterministic kernels alone and does not time them.
     """
     if device.type != "cuda":
         yield

@@ -29,7 +29,7 @@ from pretrain.heads import Projection
 METHODS = "pretrain.methods"
 
 LATER = frozenset({"augment_on"})
-"""Settings added since files name them; their defaults are what was done before."""
+"""Settings that older files do not state; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
 
@@ -158,5 +158,5 @@ class Settings:
 
 
 def as_now(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a file states, with the defaults of those added since it was written."""
+    """Add to the settings that a file states the defaults of those that were added since."""
     return {**{f.name: f.default for f in fields(Settings) if f.name in LATER}, **stated}

@@ -19,7 +19,7 @@ from pretrain.positives import Neighbours
 
 Item = tuple[list[Any], list[int]]
 Carried = tuple[list[Any], list[Tensor]]
-"""What the transform of each view gives, collated; and the pictures that each shows, indices [N]."""
+"""For each view, the collated output of its transform; and for each the indices of its pictures, [N]."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class OwnParts(Sampler[list[tuple[int, int]]]):
 
 
 def batches(views: ContrastiveViews, places: OwnParts, workers: int, pin: bool) -> DataLoader[Carried]:
-    """Views as they are carried, and what each shows, from one loader whose processes start once."""
+    """Load batches of views, and which pictures they show, in processes that start once."""
     return DataLoader(
         cast(Dataset[Carried], views),
         batch_sampler=places,

@@ -1,6 +1,6 @@
-"""Pillow's changes of colour and its blur on batches, by numbers for each picture, on any device.
+"""Pillow's changes of colour and its blur on batches, with parameters for each picture, on any device.
 
-Pictures are float32 [B, 3, H, W] of whole numbers from 0 to 255. All is done number by number, or summed as
+Pictures are float32 [B, 3, H, W] of whole numbers from 0 to 255. All is done element by element, or summed as
 whole numbers, so that neither the device nor the rest of a batch changes a pixel. Against Pillow on the same
 numbers: blends (brightness, contrast, saturation) and grey are equal; a shifted hue and a blur differ by at
 most one grey level of 255, in the mean by less than 0.01.
@@ -17,17 +17,18 @@ from torch import Tensor
 from hsa_bench.core.data.device_resize import over, where
 
 HUE = 3
-"""Place of hue among the four changes."""
+"""Index of hue among the four changes."""
 
 LARGEST_RADIUS = 2.0
-"""Of a blur, px; its boxes then reach `REACH` pixels to each side."""
+"""Largest radius of a blur, px."""
 REACH = 2
+"""Pixels that the boxes of the largest blur reach to each side."""
 SHARES = 2**22
-"""What a box's weight of 1 is written as: 255 times it fits in 32 bits."""
+"""Integer that stands for a weight of 1; 255 times it fits in 32 bits."""
 
 
 def luma(x: Tensor) -> Tensor:
-    """Pillow's grey levels, [B, 1, H, W]."""
+    """Compute Pillow's grey levels, [B, 1, H, W]."""
     red, green, blue = x.split(1, dim=1)
     return ((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536).floor()
 
@@ -76,7 +77,7 @@ def relit(x: Tensor, factors: Tensor) -> Tensor:
 
 
 def _mean(grey: Tensor) -> Tensor:
-    """Mean of whole numbers, rounded, a half upwards, [B, 1, 1, 1]: exact in any order of summing."""
+    """Average whole numbers, rounded, a half upwards, [B, 1, 1, 1]: exact in any order of summing."""
     count = grey[0].numel()
     return ((2 * grey.long().sum((1, 2, 3), keepdim=True) + count) // (2 * count)).float()
 
@@ -104,7 +105,7 @@ def turned(x: Tensor, levels: Tensor) -> Tensor:
 
 @cache
 def _hsv_tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Hue by (brightest channel, how far the next is ahead, span), saturation by (span, brightest level)."""
+    """Tabulate hue by (brightest channel, difference of the others, span), saturation by (span, most)."""
     ahead = np.arange(-255, 256)[:, None].astype(np.float32)  # [511, 1]
     span = np.arange(256)[None].astype(np.float32)  # [1, 256]
     with np.errstate(all="ignore"):
@@ -146,7 +147,7 @@ def blurred(x: Tensor, radii: Tensor) -> Tensor:
 
 
 def _box_blurred(levels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum of each pixel and those left and right of it, the outermost repeated."""
+    """Sum each pixel and those left and right of it by weight, with the outermost repeated."""
     width = levels.shape[-1]
     ends = [levels[..., :1]] * REACH, [levels[..., -1:]] * REACH
     wide = torch.cat([*ends[0], levels, *ends[1]], dim=-1)

@@ -26,7 +26,7 @@ class Step(ABC):
     """A change of a view: numbers, drawn in v2's order, and the pixels that follow from them."""
 
     count: ClassVar[int]
-    """Numbers that it draws for each view."""
+    """How many numbers it draws for each view."""
 
     @abstractmethod
     def draw(self) -> Numbers:
@@ -144,7 +144,7 @@ class ColourJitter(Step):
         self.hue = hue
 
     def draw(self) -> Numbers:
-        """Draw which of the four comes first, second, …, -1 for none; then their amounts.
+        """Draw the order of the four changes, each -1 where there is none, then their amounts.
 
         Amounts are three factors and the shift of hue in PIL's levels, 0 to 255.
         """

@@ -36,7 +36,7 @@ def shuffled_keys(encoder: Encoder, views: Sequence[Tensor]) -> list[list[Tensor
 
 
 def _drawn(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A random order, and each thing's place in it; copied to the device without waiting for it."""
+    """Draw a permutation and return it and its inverse on the device, copied without waiting for it."""
     order = torch.randperm(count)
     both = torch.stack([order, order.argsort()])
     if device.type == "cuda":

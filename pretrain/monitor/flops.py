@@ -44,6 +44,6 @@ def count_step(progress: Progress, enabled: bool) -> Iterator[None]:
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Leave a block out of what is counted around it: views made on the device are no part of a step."""
+    """Leave a block out of the count around it, as views made on the device are not part of a step."""
     with _disable_current_modes():
         yield

@@ -42,7 +42,7 @@ class Lars(Optimizer):
                 self._update(weights, group)
 
     def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        """Step all weights of a group; on a GPU together, and without waiting for any number."""
+        """Step all weights of a group, on a GPU together and without waiting for it."""
         gradients: tuple[Tensor, ...] | list[Tensor] = [
             weight.grad for weight in weights if weight.grad is not None
         ]
