@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hsa_bench.core.files import set_aside, whole_file
 from hsa_bench.core.processes import from_first, gathered_lists, mean_of_all, rank
+from hsa_bench.core.results.sound import first_line
 
 SAVES = 20
 """A checkpoint is written after each such part of the iterations."""
@@ -105,7 +106,7 @@ def load(
     try:
         training = _taken_up(path, network, optimiser)
     except Exception as error:  # a file that is cut off or written over can raise anything
-        fault = _first_line(error)
+        fault = first_line(error).rstrip(".")[:100]
     faults = [one for one in gathered_lists([fault]) if one]
     if not faults:
         if rank() == 0:
@@ -124,11 +125,6 @@ def _taken_up(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) 
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     return Training(int(state["iteration"]), dict(state["losses"]), float(state.get("seconds", 0.0)))
-
-
-def _first_line(error: Exception) -> str:
-    said = str(error).strip()
-    return said.splitlines()[0].rstrip(".")[:100] if said else type(error).__name__
 
 
 def due(done: int, iterations: int) -> bool:
