@@ -109,13 +109,13 @@ def _refuse_divergence(losses: list[Tensor], every: int, step: int, sgd: torch.o
 
 @torch.no_grad()
 def logits(network: nn.Module, batches: Iterable[Batch], device: str) -> Tensor:
-    """Scores of a network in eval mode, in the order of the batches, [N, C]."""
+    """Compute the scores of a network in eval mode, in the order of the batches, [N, C]."""
     assert not network.training
     return torch.cat([network(on(device, x)) for (x,), _, _ in batches]).cpu()
 
 
 def on(device: str, x: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] as convolutions like them: channels last is a third faster on CPU.
+    """Move a batch, [B, 3, H, W], to the device in channels-last layout (a third faster on CPU).
 
     Set here, so that rounding does not depend on which process collated the batch.
     """
