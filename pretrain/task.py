@@ -26,7 +26,7 @@ NAMES = ("pretrain",)
 class Pretrain(Settings, ClassificationTask):
     """A contrastive pretraining of a randomly initialised backbone, on training images without labels."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     main_metric: ClassVar[str] = "loss"
     frozen: ClassVar[bool] = False
     later: ClassVar[frozenset[str]] = LATER
