@@ -7,7 +7,7 @@ HSA_BENCH_TINY=1 makes all as small as can be: a rehearsal, for which `make devi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,15 +56,6 @@ def tiny() -> bool:
 @pytest.fixture
 def on_gpu() -> bool:
     return DEVICE.startswith("cuda")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """So that sums on the CPU are the same ones in every process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

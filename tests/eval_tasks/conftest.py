@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -47,15 +47,6 @@ def images_of(count: int, seed: int) -> ImageSet:
         classes=tuple("rgb"),
         examples=tuple(f"{seed}/{i}.png" for i in range(count)),
     )
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Tensors this small gain nothing from a second thread, and lose much where the cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

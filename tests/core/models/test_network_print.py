@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,15 +24,8 @@ def nets() -> dict[str, nn.Module]:
         }
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("name", ["resnet", "vit"])
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_how_and_where_a_network_computes_leaves_its_print(name: str, nets: dict[str, nn.Module]) -> None:
     net = nets[name]
     first = network_print(net)
