@@ -21,6 +21,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 from sklearn.utils.parallel import Parallel, delayed
 
+from hsa_bench.core.cores import own_cores
+
 AT_ONCE = 8
 """Most fits at a time: each holds 24 bytes for every number of its features, 1.1 GB for 5,011 of 9,216."""
 
@@ -79,8 +81,7 @@ def solve_all(train: Floats, test: Floats, problems: Sequence[Problem]) -> Itera
         problems: One for each class, draw, …
     """
     work = sum(len(one.rows) * len(one.costs) * max(one.folds, 1) for one in problems) * train.shape[1]
-    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    at_once = min(AT_ONCE, cores, len(problems))
+    at_once = min(AT_ONCE, own_cores(), len(problems))
     if at_once < 2 or work < IN_PLACE:
         return (solve(train, test, one) for one in problems)
     pool = Parallel(n_jobs=at_once, return_as="generator", mmap_mode="r")

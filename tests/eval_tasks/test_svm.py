@@ -88,7 +88,7 @@ def test_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = [problem((0.1 * i,)) for i in range(1, 4)]
     alone = [solve(x, test, one).scores for one in problems]
     monkeypatch.setattr(_svm, "IN_PLACE", 0)
-    monkeypatch.setattr(_svm.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(_svm, "own_cores", lambda: 2)
 
     shared = [one.scores for one in solve_all(x, test, problems)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hsa_bench.core.cores import own_cores
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.images import ArrayImages
 from hsa_bench.core.data.views import CentreView
@@ -62,12 +62,6 @@ def decoded(
                 yield _finished(*waiting.popleft())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def own_cores() -> int:
-    """Cores that this process may use, shared with those that torchrun started beside it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _uncropped(images: ImageSet, view: CentreView) -> Pixels | None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.cores import cores
 from hsa_bench.core.results.device import FORCED, PROCESSES
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -29,17 +30,13 @@ def hardware(device: str) -> dict[str, str]:
     """
     from hsa_bench.core.processes import world  # only now: it loads torch
 
-    found = {"cpu": _cpu(), "cores": str(_cores()), "device": device}
+    found = {"cpu": _cpu(), "cores": str(cores()), "device": device}
     found[PROCESSES] = str(world()) if world() > 1 else ""
     found["system"] = f"{platform.system()} {platform.machine()}"
     if device.partition(":")[0] != "cpu":
         with suppress(RuntimeError, AssertionError, AttributeError):  # a device that torch does not know well
             found |= _accelerator(device)
     return {name: value for name, value in found.items() if value}
-
-
-def _cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @lru_cache(maxsize=1)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
+from hsa_bench.core.cores import own_cores
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view
-from hsa_bench.core.features.decode_ahead import BATCH, decoded, own_cores
+from hsa_bench.core.features.decode_ahead import BATCH, decoded
 from hsa_bench.core.features.extract import extract_wanted
 from hsa_bench.core.features.extraction import Extraction
 from hsa_bench.core.features.feed import feed, raised

@@ -9,10 +9,10 @@ from pathlib import Path
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
+from hsa_bench.core.cores import own_cores
 from hsa_bench.core.data.device_views import AugmentOn
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import View
-from hsa_bench.core.features.decode_ahead import own_cores
 from pretrain.loop import Training
 from pretrain.settings import Settings
 from tools.device.measure import Bench, Measurement
