@@ -24,13 +24,9 @@ def dropped(grid: Grid) -> tuple[str, ...]:
 
 def remarked(grid: Grid) -> tuple[str, ...]:
     """Say what was passed over in a folder, is learnt and tested, or is in one split alone."""
-    lines: dict[str, None] = {}
-    for column in grid.columns:
-        for result in grid.in_column(column):
-            said = result.effective.get("data_notes")
-            texts = said if isinstance(said, list) else [said] if said else []
-            lines |= {f"{plain(str(text)).rstrip('.')}.": None for text in texts}
-    return tuple(lines)
+    said = [r.effective.get("data_notes") for column in grid.columns for r in grid.in_column(column)]
+    texts = [text for one in said if one for text in (one if isinstance(one, list) else [one])]
+    return tuple(dict.fromkeys(f"{plain(str(text)).rstrip('.')}." for text in texts))
 
 
 def _amount(count: Any) -> str:
@@ -39,12 +35,11 @@ def _amount(count: Any) -> str:
 
 def leaked(grid: Grid) -> tuple[str, ...]:
     """Count test images whose pixels are among those of the pretraining, by the checkpoint's hashes."""
-    lines: dict[str, None] = {}
-    for row in grid.rows:
-        for result in grid.in_row(row):
-            seen = result.overlap
-            if seen and seen.shared:
-                many = f"{seen.shared:,} of {seen.tested:,}"
-                text = f"{plain(row)}: {many} test images of {plain(result.spec.data.name)}"
-                lines[f"{text} were pretrained on, by the hashes in its checkpoint."] = None
+    lines = dict.fromkeys(
+        f"{plain(row)}: {seen.shared:,} of {seen.tested:,} test images of {plain(result.spec.data.name)} "
+        "were pretrained on, by the hashes in its checkpoint."
+        for row in grid.rows
+        for result in grid.in_row(row)
+        if (seen := result.overlap) and seen.shared
+    )
     return tuple(lines)

@@ -125,21 +125,24 @@ def _one_name(collected: Collected) -> tuple[str, ...]:
 
 
 def _assumed(grid: Grid) -> tuple[str, ...]:
-    lines: dict[str, None] = {}
-    for row in grid.rows:
-        for result in grid.in_row(row):
-            if result.source.assumed:
-                lines[f"{plain(row)}: {plain('; '.join(result.source.assumed))}."] = None
+    lines = dict.fromkeys(
+        f"{plain(row)}: {plain('; '.join(result.source.assumed))}."
+        for row in grid.rows
+        for result in grid.in_row(row)
+        if result.source.assumed
+    )
     return tuple(lines)
 
 
 def _remarked(grid: Grid) -> tuple[str, ...]:
-    """What pretraining warned of: a queue large for the data, features that collapsed."""
-    lines: dict[str, None] = {}
-    for row in grid.rows:
-        for result in grid.in_row(row):
-            if result.source.budget is not None:
-                lines |= {f"{plain(row)}: {plain(text)}.": None for text in result.source.budget.warnings}
+    """Repeat what pretraining warned of: a queue large for the data, features that collapsed."""
+    lines = dict.fromkeys(
+        f"{plain(row)}: {plain(text)}."
+        for row in grid.rows
+        for result in grid.in_row(row)
+        if result.source.budget
+        for text in result.source.budget.warnings
+    )
     return tuple(lines)
 
 
