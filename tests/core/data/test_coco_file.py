@@ -65,8 +65,8 @@ def test_a_polygon_of_two_points_is_not_taken_for_a_box() -> None:
 def test_only_boxes_with_an_area_inside_the_picture_are_usable(bbox: Any, usable: bool) -> None:
     photo = Photo(id=1, file_name="a.jpg", width=8, height=5)
 
-    assert bool(instance([SQUARE], bbox).trouble_in(photo)) is not usable
-    assert bool(instance(None, bbox).trouble_in(photo)) is not usable  # boxes alone
+    assert bool(instance([SQUARE], bbox).box_trouble_in(photo)) is not usable
+    assert bool(instance(None, bbox).box_trouble_in(photo)) is not usable  # boxes alone
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_only_boxes_with_an_area_inside_the_picture_are_usable(bbox: Any, usable
 def test_a_broken_polygon_is_told(polygon: list[float]) -> None:
     photo = Photo(id=1, file_name="a.jpg", width=8, height=5)
 
-    assert instance([polygon]).trouble_in(photo) == "its mask has no polygon of three points or more"
-    assert not instance([polygon, SQUARE]).trouble_in(photo)
+    assert instance([polygon]).mask_trouble_in(photo) == "its mask has no polygon of three points or more"
+    assert not instance([polygon, SQUARE]).mask_trouble_in(photo)
 
 
 def test_a_good_file_is_read_and_unknown_keys_are_passed_over(tmp_path: Path) -> None:

@@ -64,10 +64,6 @@ class Instance:
         assert self.segmentation, "it has no mask"
         return masks.unpacked(masks.packed(self.segmentation, width, height))
 
-    def trouble_in(self, photo: Photo) -> str:
-        """Why it cannot be used where masks are learnt: its box or its mask is broken; else empty."""
-        return self.box_trouble_in(photo) or self.mask_trouble_in(photo)
-
     def box_trouble_in(self, photo: Photo) -> str:
         """Why it cannot be used at all: its box holds nothing of the picture; else empty."""
         if not all(map(math.isfinite, self.bbox)):
