@@ -125,7 +125,7 @@ def test_a_piece_whose_figures_stand_in_the_docs_is_not_measured_again(
     docs.write_text("# Figures\n\n## Piece 9: what?\n\ndevice some GPU, code 1234567890. 3 s.\n\n| part |\n")
     monkeypatch.setattr("tools.device.find_pieces.standing", lambda number: standing(number, docs))
     assert standing(8, docs) == standing(9, tmp_path / "none") == ""
-    piece = Piece(9, "what", "Piece 9: what?", run)
+    piece = Piece(9, "Piece 9: what?", run)
     assert ask(monkeypatch, tmp_path, piece) == 0
     assert (
         "stands in docs/benchmarks-device.md (device some GPU, code 1234567890. 3 s.)"
@@ -148,7 +148,7 @@ def test_what_is_left_when_time_is_over_is_said_and_done_by_the_next_call(
         raise RuntimeError("no such kernel")
 
     work = [Measurement("quick", 1, quick), Measurement("broken", 1, broken), Measurement("slow", 900, quick)]
-    piece = Piece(9, "what", "Piece 9: what?", lambda call, there: measure(work, call, there))
+    piece = Piece(9, "Piece 9: what?", lambda call, there: measure(work, call, there))
     assert ask(monkeypatch, tmp_path, piece, "--force") == 1
     said = capsys.readouterr().out
     assert "broken: RuntimeError: no such kernel" in said and "left: slow; the same command goes on" in said
@@ -178,7 +178,7 @@ def test_a_gpu_is_chosen_as_torch_wants_it(
     # torch's own reading of what it is given: of "cuda" it makes no number
     monkeypatch.setattr(torch.cuda, "set_device", lambda one: chosen.append(_get_device_index(one)))
     monkeypatch.setattr(
-        find_pieces, "found", lambda: {9: Piece(9, "x", "x", lambda *both: given.append(both) or [])}
+        find_pieces, "found", lambda: {9: Piece(9, "x", lambda *both: given.append(both) or [])}
     )
     assert command.main(["--device", device, "--out", str(tmp_path), "--tiny"]) == 0
     assert given[0][0].device == device

@@ -36,7 +36,6 @@ class Piece:
     """A question to a device, answered part by part."""
 
     number: int
-    name: str
     title: str
     run: Callable[[Call, PieceFolder], list[str]]
     """Does what is missing while there is time; returns the parts that are left."""

@@ -5,4 +5,4 @@ from __future__ import annotations
 from tools.device.piece import Piece
 from tools.device.run_tests import run_tests
 
-PIECE = Piece(1, "right", "Piece 1: right?", run_tests)
+PIECE = Piece(1, "Piece 1: right?", run_tests)

@@ -25,7 +25,7 @@ from hsa_bench.core.features.wanted import Wanted
 from hsa_bench.core.models.backbone import Backbone
 from tools.device.measure import Bench, Measurement
 from tools.device.row import Row
-from tools.device.speed.photographs import as_files, in_memory, rows
+from tools.device.speed.photographs import as_files, in_memory
 
 BACKBONES = 8
 
@@ -50,7 +50,7 @@ def from_memory(bench: Bench) -> list[Row]:
     view, ctx = centre_view(View(side, side), backbone.card), context(bench)
 
     def ours() -> None:
-        for _ in batches(backbone.module, images, rows(images), view, ctx, "bfloat16"):
+        for _ in batches(backbone.module, images, range(number), view, ctx, "bfloat16"):
             pass
 
     passed = number / bench.seconds(ours, 2)
@@ -93,7 +93,7 @@ def from_files(bench: Bench) -> list[Row]:
 
 
 def _decode(images: ImageSet, view: CentreView, bench: Bench) -> None:
-    for _ in decoded(images, rows(images), view, workers=0, pin=bench.on_gpu):
+    for _ in decoded(images, range(len(images)), view, workers=0, pin=bench.on_gpu):
         pass
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from pathlib import Path
@@ -41,8 +40,3 @@ def as_files(folder: Path, count: int) -> Classification:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(Path.write_bytes, [folder / name for name in names], cycle(contents)))
     return open_dataset(f"imagefolder:{folder}", Path())
-
-
-def rows(images: ImageSet) -> Sequence[int]:
-    """All of them, in order."""
-    return range(len(images))
