@@ -14,14 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsa_bench.core.checkpoints.open import open_backbone
-from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.data.views import View
 from pretrain.loop import Training
 from pretrain.precision import computing
 from pretrain.settings import Settings
+from tests.support.training import digits_training
 
 Figure = Callable[..., None]
 METHODS = ("moco", "simclr", "hsa")
@@ -37,9 +34,7 @@ def small(tiny: bool, **changes: Any) -> Settings:
 def training(settings: Settings, ctx: Context, tiny: bool, pooled: bool = False) -> Training:
     arch, count = ("resnet18-w8-s2", 20) if tiny else ("resnet18-cifar", 512)
     arch = ("resnet18-w8" if tiny else "resnet18") if pooled else arch
-    images = open_dataset("digits", Path()).limited(count).train
-    request = BackboneRequest(label="x", arch=arch)
-    work = Training(settings, open_backbone(request), images, View(32, 32), 0, ctx)
+    work = digits_training(settings, ctx, arch, count)
     work.counting = False
     return work
 

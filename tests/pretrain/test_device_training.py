@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from hsa_bench.core.checkpoints.open import open_backbone
-from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.drawn_view import DrawnView
-from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.data.views import View
 from hsa_bench.core.models.backbone import weights_hash
 from pretrain.export import notes
 from pretrain.loop import Training
 from pretrain.progress import Progress
 from pretrain.settings import Settings
 from pretrain.task import TASKS
+from tests.support.training import digits_training
 
 SMALL = Settings(
     epochs=2,
@@ -40,10 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarn
 
 
 def training(settings: Settings, ctx: Context) -> Training:
-    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8"))
-    return Training(
-        settings, backbone, open_dataset("digits", Path()).limited(24).train, View(32, 32), 0, ctx
-    )
+    return digits_training(settings, ctx, "resnet18-w8", 24)
 
 
 def trained(settings: Settings, ctx: Context, resume: Path) -> Training:

@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from hsa_bench.core.checkpoints.open import open_backbone
-from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.data.views import View
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import weights_hash
 from pretrain.export import budget, export, holds_training
 from pretrain.loop import Training
 from pretrain.settings import LATER, Settings
+from tests.support.training import digits_training
 
 SETTINGS = Settings(
     method="hsa", epochs=2, batch=16, queue=32, augment="digits", head_bn="hidden", k=3, refresh=2
@@ -37,9 +34,7 @@ PROGRESS = {
 
 
 def training(ctx: Context, settings: Settings = SETTINGS) -> Training:
-    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w16"))
-    images = open_dataset("digits", Path()).limited(64).train
-    return Training(settings, backbone, images, View(32, 32), 0, ctx)
+    return digits_training(settings, ctx, "resnet18-w16", 64)
 
 
 def by_hand(work: Training) -> dict[str, object]:

@@ -9,16 +9,13 @@ from pathlib import Path
 
 import torch
 
-from hsa_bench.core.checkpoints.open import open_backbone
-from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.open import open_dataset
-from hsa_bench.core.data.views import View
 from hsa_bench.core.models.batch_norm import GroupedBatchNorm
 from hsa_bench.core.processes import rank, world
 from pretrain.encoder import Encoder
 from pretrain.loop import Training
 from pretrain.settings import Settings
+from tests.support.training import digits_training
 
 # In double precision, so that rounding does not hide a difference of substance.
 SHARED = Settings(
@@ -49,10 +46,8 @@ CASES = {
 
 
 def train(case: str, folder: Path) -> Training:
-    images = open_dataset("digits", Path()).limited(48).train
-    backbone = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-cifar"))
     ctx = Context(data_root=folder, cache=folder)
-    training = Training(CASES[case], backbone, images, View(32, 32), 0, ctx)
+    training = digits_training(CASES[case], ctx, "resnet18-w8-cifar", 48)
     if case.endswith("joined") and world() > 1:
         join_passes(training)
     training.run(folder / "resume")

@@ -10,7 +10,7 @@ from hsa_bench.core.digest import digest
 from hsa_bench.core.runs.provenance import provenance
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("hsa_bench", "pretrain", "eval_tasks", "reports", "tools", "tests/device")
+FOLDERS = ("hsa_bench", "pretrain", "eval_tasks", "reports", "tools", "tests/device", "tests/support")
 """Whose code can change a figure."""
 
 
