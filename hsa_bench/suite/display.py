@@ -23,7 +23,8 @@ from rich.text import Text
 
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.printable import printable
-from hsa_bench.core.results.result import PlannedRun, TaskResult
+from hsa_bench.core.results.plan_file import PlannedRun
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.feature_pass import FeaturePass
 from hsa_bench.core.runs.plan import Run
 

@@ -15,7 +15,8 @@ from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.models.user_module import is_own
 from hsa_bench.core.processes import world
-from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import usual_baselines
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import (

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from hsa_bench.core.errors import Unwritable
 from hsa_bench.core.files import READ_ONLY, check_writable
 from hsa_bench.core.processes import from_first, rank, world
-from hsa_bench.core.results.result import PlanFile, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.feature_pass import in_order, plan_passes
 from hsa_bench.core.runs.plan import Plan, Run

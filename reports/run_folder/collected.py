@@ -8,7 +8,8 @@ from pathlib import Path
 from hsa_bench.core.errors import UnreadableResult, UsageError
 from hsa_bench.core.input.label import folder_fault
 from hsa_bench.core.results.feature_pass import SharedFeatures, shared_features
-from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
 
 PRETRAINING = "pretrain"

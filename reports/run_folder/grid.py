@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from hsa_bench.core.digest import digest
 from hsa_bench.core.results.device import USUAL
 from hsa_bench.core.results.metric import Metric
+from hsa_bench.core.results.plan_file import PlannedRun
 from hsa_bench.core.results.pretrainings import told_apart
-from hsa_bench.core.results.result import PlannedRun, TaskResult
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import is_untrained
 from reports.run_folder.collected import PRETRAINING, Collected
 

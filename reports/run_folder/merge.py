@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.results.device import device_of, differ
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
 from hsa_bench.core.results.pretrainings import CONTROL, are_pretrainings, stated_seed
-from hsa_bench.core.results.result import PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
 from reports.run_folder.collected import PRETRAINING, Collected, collect, result_file
 

@@ -7,14 +7,13 @@ import numpy as np
 
 from hsa_bench.core.results import outcomes, schema2
 from hsa_bench.core.results.average_precision import average_precision, ranked
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
 from hsa_bench.core.results.result import (
     BackboneId,
     Budget,
     Coverage,
     DataId,
     Failure,
-    PlanFile,
-    PlannedRun,
     Provenance,
     RunSpec,
     Source,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hsa_bench.core.results.result import Budget, PlanFile, PlannedRun, Source, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import Budget, Source, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.report import write_report
 from reports.run_folder.collected import collect

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import Coverage, DataId, Failure, PlannedRun, Source, TaskResult
+from hsa_bench.core.results.plan_file import PlannedRun
+from hsa_bench.core.results.result import Coverage, DataId, Failure, Source, TaskResult
 from reports.report import examine, write_report
 from reports.run_folder.collected import Collected
 from reports.sections.checks import checks_table

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlanFile, PlannedRun
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import Failure
 from hsa_bench.core.results.store import Store
 from reports.run_folder.frame import collect, locate, tidy
 from tests.reports.report_folder import provenance, result, write

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import DataId, PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import DataId, TaskResult
 from reports.run_folder.frame import Collected
 from reports.run_folder.grid import Grid, lay_out
 from tests.reports.report_folder import result

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsa_bench.core.results.result import PlanFile, PlannedRun
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
 from hsa_bench.core.results.store import Store
 from reports.report import write_report
 from reports.run_folder.collected import collect

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import DataId, Failure, TaskResult
 from reports.published.beside import anchors
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import lay_out

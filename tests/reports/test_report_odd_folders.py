@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import PlanFile, Source
+from hsa_bench.core.results.plan_file import PlanFile
+from hsa_bench.core.results.result import Source
 from hsa_bench.core.results.store import Store
 from reports.report import examine, write_report
 from reports.run_folder.collected import collect

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlannedRun, RunSpec, TaskResult
+from hsa_bench.core.results.plan_file import PlannedRun
+from hsa_bench.core.results.result import Failure, RunSpec, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.compare_runs import across_table
 from reports.report import write_report

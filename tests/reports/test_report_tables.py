@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hsa_bench.core.results.result import Failure, PlannedRun, Source, TaskResult
+from hsa_bench.core.results.plan_file import PlannedRun
+from hsa_bench.core.results.result import Failure, Source, TaskResult
 from reports.run_folder.collected import Collected, collect
 from reports.run_folder.grid import Cell, Grid, lay_out
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table

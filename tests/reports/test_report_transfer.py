@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hsa_bench.core.results.outcomes import ClassificationOutcomes
-from hsa_bench.core.results.result import DataId, Failure, PlanFile, PlannedRun, Source, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import DataId, Failure, Source, TaskResult
 from hsa_bench.core.results.store import Store
 from reports.figures.transfer import draw_transfer
 from reports.report import write_report

@@ -25,7 +25,8 @@ from typer.testing import CliRunner
 from hsa_bench.core.results import outcomes
 from hsa_bench.core.results.curve import Curve, Sweep
 from hsa_bench.core.results.metric import Metric
-from hsa_bench.core.results.result import PlanFile, PlannedRun, RunSpec, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
+from hsa_bench.core.results.result import RunSpec, TaskResult
 from hsa_bench.core.results.store import Store
 from hsa_bench.suite.display import Display
 from reports.__main__ import app

@@ -12,7 +12,8 @@ from hsa_bench.core.errors import NewerResult, UnreadableResult, UsageError
 from hsa_bench.core.files import set_aside, write_text
 from hsa_bench.core.input.label import folder_fault, shown
 from hsa_bench.core.results import schema2
-from hsa_bench.core.results.result import SCHEMA, PlanFile, TaskResult
+from hsa_bench.core.results.plan_file import PlanFile
+from hsa_bench.core.results.result import SCHEMA, TaskResult
 from hsa_bench.core.results.sound import first_line, read_json
 
 RESULT, PLAN = "a result file of hsa_bench", "a plan of this version"

@@ -12,9 +12,10 @@ from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.models.probe import size_fault
+from hsa_bench.core.results.plan_file import PlannedRun
 from hsa_bench.core.results.pretrainings import stated_seed
 from hsa_bench.core.results.record import Record
-from hsa_bench.core.results.result import DataId, PlannedRun, RunSpec, Source
+from hsa_bench.core.results.result import DataId, RunSpec, Source
 from hsa_bench.core.runs.task import Task
 
 
