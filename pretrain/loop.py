@@ -74,13 +74,13 @@ class Training:
         check(settings, len(self.images), self.view.size, world())
         if self.backbone.trunk is None:
             raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
+        self.steps = len(self.images) // settings.batch
         build = method_class(settings.method)
         with forked(self.seed, "method"):
-            self.method = build(copy.deepcopy(self.backbone.module), settings)
+            self.method = build(copy.deepcopy(self.backbone.module), settings.fitted(self.steps))
         self.method.train().to(memory_format=torch.channels_last)
         self.stepping, self.optimiser = self.fabric.setup(self.method, optimiser(self.method, settings))
         self.compiled = CompiledEncoders(self.method, self.ctx.compile, self.ctx.say)
-        self.steps = len(self.images) // settings.batch
 
     @cached_property
     def resumable(self) -> Resumable:

@@ -23,6 +23,7 @@ def check(settings: Settings, images: int, image_size: int = 0, processes: int =
         raise PretrainingError(f"batch {settings.batch} is larger than the training set ({images} images)")
     if settings.part % processes:
         raise PretrainingError(f"{processes} processes cannot share a batch of {settings.part} equally")
+    settings.fitted(images // settings.batch)
     if not method_class(settings.method).queued:
         return
     _check_groups(settings, processes)
@@ -55,6 +56,7 @@ def _check_groups(settings: Settings, processes: int) -> None:
 
 def warnings(settings: Settings, images: int) -> tuple[str, ...]:
     """List what works but should be known."""
+    settings = settings.fitted(images // settings.batch)
     texts = []
     if method_class(settings.method).queued and 4 * settings.queue > images:
         share = met_share(settings.queue, images)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import field, fields
-from typing import Any, Literal
+from dataclasses import field, replace
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from hsa_bench.core import registry
 from hsa_bench.core.data.device_views import AugmentOn
+from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.input.bounds import Decay, Many, Rate, Shown, Width
 from hsa_bench.core.input.suggest import did_you_mean
 from hsa_bench.core.runs.task import SETTINGS
@@ -28,7 +29,7 @@ from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
 
-LATER = frozenset({"augment_on"})
+LATER = frozenset({"augment_on", "ema_share", "warmup_steps"})
 """Settings that older files do not state; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
@@ -56,8 +57,9 @@ class Settings:
     """The rate in force is lr, lr x batch / 256, or lr x the square root of the batch (SimCLR's flag)."""
     lr_warmup: NonNegativeFloat = 0
     """Epochs over which the rate rises linearly; the cosine follows."""
-    schedule: Literal["epoch", "step"] = "epoch"
-    """When the rate changes: MoCo's with each epoch, SimCLR's with each step."""
+    schedule: Literal["epoch", "step", "constant"] = "epoch"
+    """When the cosine changes the rate: MoCo's with each epoch, SimCLR's with each step. Constant: there is
+    no cosine, the rate stays where the warm-up, which rises with each step, left it."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: Decay = 1e-4
     augment: Augmentation = "moco-v2"
@@ -79,6 +81,9 @@ class Settings:
     for every 32 pictures, as on MoCo's eight GPUs, at least two."""
     ema: float = Field(default=0.999, ge=0, lt=1)
     """Momentum of the key encoder (moco, hsa)."""
+    ema_share: float = Field(default=0, ge=0, le=1)
+    """Momentum of the key encoder by length, over `ema`: 1 - 1 / (ema_share x steps of the training). 0:
+    `ema` counts. MoCo's CIFAR demo has .005 (.99 in 19,400 steps), ImageNet's 200 epochs .001."""
     neighbours: bool = True
     """hsa: pull mined neighbours together."""
     k: Many = 5
@@ -87,6 +92,9 @@ class Settings:
     """hsa: epochs between minings."""
     warmup: float = Field(default=0.055, ge=0, lt=1)
     """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200)."""
+    warmup_steps: NonNegativeInt = 0
+    """hsa: the same in steps of the optimiser, over `warmup`, to the end of the epoch that they reach into
+    (the authors': 55,000). 0: `warmup` counts."""
     weights: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.5)
     """hsa: (own, neighbour) after the warm-up."""
     mix: bool = True
@@ -147,7 +155,8 @@ class Settings:
 
     @property
     def warmup_epochs(self) -> int:
-        """hsa: epochs, from the first, in which neighbours have no weight."""
+        """hsa: epochs, from the first, in which neighbours have no weight; of settings that are `fitted`."""
+        assert not self.warmup_steps, "warmup_steps: fit the settings to the training's length first"
         return max(1, round(self.warmup * self.epochs))
 
     @property
@@ -156,7 +165,34 @@ class Settings:
         factor = {"fixed": 1.0, "linear": self.batch / 256, "sqrt": math.sqrt(self.batch)}
         return self.lr * factor[self.lr_rule]
 
+    def fitted(self, steps_per_epoch: int) -> Self:
+        """Put in numbers what depends on the length: `ema_share` in `ema`, `warmup_steps` in `warmup`.
+
+        Raises:
+            PretrainingError: The training is too short for either.
+        """
+        fit: dict[str, Any] = {}
+        steps = steps_per_epoch * self.epochs
+        if self.ema_share:
+            memory = self.ema_share * steps
+            if memory <= 1:
+                raise PretrainingError(
+                    f"ema_share {self.ema_share:g}: is {memory:.3g} of the training's {steps} steps, and the "
+                    "key encoder's memory must be longer than one; choose a larger share, or ema"
+                )
+            fit |= {"ema": 1 - 1 / memory, "ema_share": 0}
+        if self.warmup_steps:
+            epochs = -(-self.warmup_steps // steps_per_epoch)
+            if epochs >= self.epochs:
+                raise PretrainingError(
+                    f"warmup_steps {self.warmup_steps}: must end before the last epoch begins, after "
+                    f"{steps - steps_per_epoch} steps (epochs {self.epochs})"
+                )
+            fit |= {"warmup": epochs / self.epochs, "warmup_steps": 0}
+        return replace(self, **fit)
+
 
 def as_now(stated: Mapping[str, Any]) -> dict[str, Any]:
     """Add to the settings that a file states the defaults of those that were added since."""
-    return {**{f.name: f.default for f in fields(Settings) if f.name in LATER}, **stated}
+    usual = Settings()
+    return {**{name: getattr(usual, name) for name in LATER}, **stated}

@@ -36,9 +36,10 @@ class Pretrain(Settings, ClassificationTask):
     @property
     def protocol(self) -> str:
         made = "" if self.augment_on == "cpu" else " (pixels on the device)"
+        course = f"{self.peak_lr:g}, {'constant' if self.schedule == 'constant' else 'cosine'}"
         return (
             f"Pretraining by {self.method} on the training images, without their labels: {self.epochs} "
-            f"epochs of {self.optimiser.upper()} (rate {self.peak_lr:g}, cosine, momentum {self.momentum:g}, "
+            f"epochs of {self.optimiser.upper()} (rate {course}, momentum {self.momentum:g}, "
             f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}{made}."
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from eval_tasks.logistic import Logistic
@@ -67,9 +68,10 @@ def test_no_task_is_on_file_that_is_not_there() -> None:
 class WithMore(Logistic):
     """A task that was given another setting since its version."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"more"})
+    later: ClassVar[frozenset[str]] = frozenset({"more", "bounded"})
 
     more: int = 3
+    bounded: float = Field(default=1, ge=0)
 
 
 def test_a_later_setting_is_in_the_key_where_it_is_not_its_default() -> None:
@@ -77,6 +79,7 @@ def test_a_later_setting_is_in_the_key_where_it_is_not_its_default() -> None:
     assert key_of(WithMore()) == key_of(plain)
     assert key_of(WithMore(more=4)) != key_of(plain)
     assert WithMore(more=4).settings() == {**plain.settings(), "more": 4}
+    assert WithMore(bounded=2).settings() == {**plain.settings(), "bounded": 2}
 
 
 def test_a_later_setting_counts_as_a_departure(ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""The learning rate: a linear warm-up, then a cosine to zero, changing by epoch or by step."""
+"""The learning rate: a linear warm-up, then a cosine to zero, changing by epoch or by step, or none."""
 
 from __future__ import annotations
 
@@ -23,5 +23,7 @@ def rate(settings: Settings, epoch: int, step: int = 0, steps: int = 1) -> float
     at = epoch if by_epoch else epoch + step / steps
     if at < settings.lr_warmup:
         return settings.peak_lr * min(1.0, (at + by_epoch) / settings.lr_warmup)
+    if settings.schedule == "constant":
+        return settings.peak_lr
     share = (at - settings.lr_warmup) / (settings.epochs - settings.lr_warmup)
     return settings.peak_lr * 0.5 * (1 + math.cos(math.pi * share))

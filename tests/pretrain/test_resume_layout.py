@@ -83,10 +83,17 @@ def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path:
         work.run(tmp_path / "other")
 
 
-def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(ctx: Context, tmp_path: Path) -> None:
-    work = training(ctx, replace(SETTINGS, augment_on="device"))
+@pytest.mark.parametrize(
+    ("name", "usual", "now"),
+    [("augment_on", "cpu", "device"), ("ema_share", 0.0, 0.5), ("warmup_steps", 0, 3)],
+)
+def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(
+    name: str, usual: object, now: object, ctx: Context, tmp_path: Path
+) -> None:
+    assert name in LATER
+    work = training(ctx, replace(SETTINGS, **{name: now}))  # type: ignore[arg-type]  # of the field's type
     torch.save(by_hand(work), tmp_path / "old")
-    with pytest.raises(PretrainingError, match=r"other augment_on \(cpu, now device\); remove it"):
+    with pytest.raises(PretrainingError, match=rf"other {name} \({usual}, now {now}\); remove it"):
         work.run(tmp_path / "old")
 
 

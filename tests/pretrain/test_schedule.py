@@ -35,3 +35,11 @@ def test_by_epoch_a_warm_up_ends_at_the_full_rate() -> None:
 def test_the_batch_scales_the_rate_by_the_stated_rule(rule: str, expected: float) -> None:
     settings = Settings.__pydantic_validator__.validate_python({"lr": 0.075, "batch": 4096, "lr_rule": rule})
     assert settings.peak_lr == pytest.approx(expected)
+
+
+def test_a_constant_rate_stays_where_its_warm_up_by_steps_left_it() -> None:
+    settings = Settings(epochs=10, lr=0.4, lr_warmup=2, schedule="constant")
+    steps = [rate(settings, step // 5, step % 5, 5) for step in range(50)]
+    assert steps[:10] == pytest.approx([0.04 * step for step in range(10)])
+    assert set(steps[10:]) == {0.4}
+    assert {rate(Settings(epochs=3, lr=0.1, schedule="constant"), e) for e in range(3)} == {0.1}

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as settings_dataclass
+from pydantic.fields import FieldInfo
 
 from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import Classification
@@ -114,7 +115,7 @@ class Task(ABC):
 
         A setting of `later` is left out at its default, so that the keys of earlier results stay.
         """
-        defaults = {f.name: f.default for f in fields(self) if f.name in self.later}
+        defaults = {f.name: _default(f.default) for f in fields(self) if f.name in self.later}
         return {
             key: value
             for key, value in self._every().items()
@@ -214,3 +215,8 @@ class ClassificationTask(Task):
         """The evaluation view; the task must be resolved."""
         assert self.image_size and self.resize, "resolve the task first"
         return View(size=self.image_size, resize=self.resize)
+
+
+def _default(stated: Any) -> Any:
+    """Return a field's default, also of one stated with bounds."""
+    return stated.default if isinstance(stated, FieldInfo) else stated
