@@ -53,7 +53,8 @@ class StageHead(nn.Module):
     force semantics into features that still have to be local. Evidence: the authors' follow-up branch
     `mhead`, which puts two bottlenecks, the first of stride 2, on a ResNet-50's stage 3
     (haohang96/moco_group_ShuffleBN @6d4f100). We take the backbone's own kind of block, and a further
-    strided one for each stage below.
+    strided one for each stage below. As there, every convolution starts from a normal distribution of
+    standard deviation sqrt(2 / (side^2 x channels out)), as a ResNet's own do.
     """
 
     def __init__(
@@ -82,6 +83,9 @@ class StageHead(nn.Module):
             channels = width
         blocks.append(block(channels, channels // block.expansion))
         self.blocks = nn.Sequential(*blocks)
+        for layer in self.blocks.modules():
+            if isinstance(layer, nn.Conv2d):  # a block by itself has torch's default, 0.2 to 0.8 of this
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         self.mlp = mlp_head(channels, form)
 
     def forward(self, feature_map: Tensor) -> Tensor:

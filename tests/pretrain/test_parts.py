@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
@@ -24,7 +27,7 @@ def test_the_queue_forgets_its_oldest_keys_first() -> None:
 
 
 def test_the_momentum_update_is_eq_2() -> None:
-    key, query = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    key, query = nn.Linear(2, 1), nn.Linear(2, 1)
     expected = 0.9 * key.weight.detach() + 0.1 * query.weight.detach()
     follow(key, query, 0.9)
     assert torch.allclose(key.weight, expected)
@@ -52,12 +55,28 @@ def test_an_earlier_stages_head_has_the_backbones_kind_of_block() -> None:
     assert sum(p.numel() for p in heads["resnet50"].blocks.parameters()) < 11e6
 
 
+@pytest.mark.parametrize("arch", ["resnet18-w16", "resnet50"])
+def test_an_earlier_stages_convolutions_start_as_those_of_the_authors_head(arch: str) -> None:
+    with forked(0):
+        heads = list(Encoder(build(arch), (2, 3), Projection(16)).heads)[:-1]
+    layers = [layer for head in heads for layer in head.blocks.modules() if isinstance(layer, nn.Conv2d)]
+    sides = {layer.kernel_size for layer in layers}
+    assert sides == {(3, 3), (1, 1)}  # shortcuts, too
+    for layer in layers:
+        weights, (height, width) = layer.weight.detach(), layer.kernel_size
+        std = math.sqrt(2 / (height * width * layer.out_channels))  # moco/head.py of branch mhead @6d4f100
+        noise = std / math.sqrt(2 * weights.numel())
+        assert float(weights.std()) == pytest.approx(std, abs=5 * noise)
+        assert float(weights.mean()) == pytest.approx(0, abs=5 * std / math.sqrt(weights.numel()))
+        assert float(weights.abs().max()) > 3 * std  # a uniform distribution ends at 1.73
+
+
 def test_a_simclr_head_has_batch_norm_everywhere_and_no_last_offset() -> None:
     head = mlp_head(16, Projection(8, layers=3, bn="all"))
     kinds = [type(layer).__name__ for layer in head]
     block = ["Linear", "BatchNorm1d"]
     assert kinds == [*block, "ReLU", *block, "ReLU", *block]
-    assert [layer.bias is None for layer in head if isinstance(layer, torch.nn.Linear)] == [True] * 3
+    assert [layer.bias is None for layer in head if isinstance(layer, nn.Linear)] == [True] * 3
     assert not head[-1].bias.requires_grad
     assert not head[-1].bias.any()
 
