@@ -41,6 +41,7 @@ FILES = (
     "pretrain/test_precision.py",
     "pretrain/test_preflight.py",
     "pretrain/test_schedule.py",
+    "pretrain/test_simclr_scale.py",
     "reports/test_figure_of_progress.py",
     "reports/test_inline.py",
     "reports/test_keep.py",
