@@ -39,6 +39,28 @@ def test_digits_have_fixed_splits_with_all_classes_in_both(tmp_path: Path) -> No
     assert data.train.picture(0).size == (32, 32)
 
 
+def test_held_out_digits_are_training_digits_alone(tmp_path: Path) -> None:
+    whole, data = open_dataset("digits", tmp_path), open_dataset("digits-held-out", tmp_path)
+    assert (len(data.train), len(data.test)) == (1000, 297)
+    assert set(data.train.labels) == set(data.test.labels) == set(range(10))
+    assert (*data.train.examples, *data.test.examples) == whole.train.examples
+    assert not {*data.train.examples, *data.test.examples} & set(whole.test.examples)
+    assert np.array_equal(data.test.picture(0), whole.train.picture(1000))
+
+
+def test_digits_are_nearly_of_one_size_and_hardly_turned() -> None:
+    """Else untrained networks group by size and turn: docs/results/demo-trials.md."""
+    ink = np.zeros((8, 8))
+    ink[1:7, 1:7] = 16.0
+    sides = []
+    for index in range(60):
+        grey = digits.paint(ink, index).astype(np.float64).mean(2)
+        marked = grey > (grey.min() + grey.max()) / 2
+        sides += [np.ptp(np.flatnonzero(marked.any(axis))) + 1 for axis in (0, 1)]
+    assert min(sides) > 16
+    assert max(sides) < 26
+
+
 def test_an_image_folder_opens_with_test_or_val(folder: Path) -> None:
     data = open_dataset(f"imagefolder:{folder}", Path())
     assert data.classes == ("cat", "dog")

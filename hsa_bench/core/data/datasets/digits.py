@@ -1,7 +1,10 @@
 """scikit-learn's handwritten digits as 32x32 colour pictures on coloured grounds.
 
 Plain digits are too easy to compare backbones with: raw pixels are 98 % right. So every digit gets a
-colour, a ground, a size, a place and a turn of its own, fixed by its index.
+colour, a ground, a size, a place and a turn of its own, fixed by its index. Colours differ much, so that raw
+pixels are half wrong, and augmentation takes them away. Size, place and turn differ little: they are what an
+untrained network groups by, and a short pretraining does not unlearn them. How much, was chosen on training
+digits by what pixels and MoCo v2 make of them: docs/results/demo-trials.md.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from hsa_bench.core.data.images import ArrayImages
 SIDE = 32
 TEST = 500
 """The test split: the last digits of scikit-learn's file."""
+SMALLEST, LARGEST = 24, 28
+"""Width of a digit's square, px; its place is anywhere that the square fits."""
+TURN = 10.0
+"""Largest turn either way, degrees."""
 
 
 def glyph(pixels: NDArray[np.float64], side: int, turn: float) -> NDArray[np.float64]:
@@ -40,8 +47,8 @@ def glyph(pixels: NDArray[np.float64], side: int, turn: float) -> NDArray[np.flo
 def paint(pixels: NDArray[np.float64], index: int) -> NDArray[np.uint8]:
     """The picture of digit `index`: lighter than its ground, whatever colour that has."""
     rng = np.random.default_rng([2012, 2733, index])
-    side = int(rng.integers(20, 29))
-    cover = glyph(pixels, side, float(rng.uniform(-20, 20)))
+    side = int(rng.integers(SMALLEST, LARGEST + 1))
+    cover = glyph(pixels, side, float(rng.uniform(-TURN, TURN)))
     top, left = rng.integers(0, SIDE - side + 1, size=2)
     ground = rng.uniform(0, 80) + rng.uniform(-80, 80, size=3)
     ground -= min(0.0, ground.min())
