@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hsa_bench.core.context import Context, unheard
 from hsa_bench.core.data.device_views import DeviceViews
+from hsa_bench.core.data.drawn_view import DrawnView
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.loading import pinned
 from hsa_bench.core.data.reads import Reads, noted_beside
@@ -27,7 +28,7 @@ from hsa_bench.core.seed import forked, seed_device
 from pretrain.compiled import CompiledEncoders
 from pretrain.contrastive import Contrastive, method_class
 from pretrain.data.augment import AUGMENTATIONS
-from pretrain.data.batches import ContrastiveViews, OwnParts, batches
+from pretrain.data.batches import Carried, ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
 from pretrain.launch import launch_fabric
 from pretrain.monitor.flops import count_step, mining_flops, uncounted
@@ -212,7 +213,11 @@ class Training:
             self.progress.flops += mining_flops(trunk, self.view.size, len(self.images), features)
 
     def _batches(self, epochs: range) -> Iterator[list[Tensor]]:
-        """Load and augment the images of these epochs, each process its own parts of every batch."""
+        """Load and augment the images of these epochs, each process its own parts of every batch.
+
+        Loader processes start here, not at the first batch: one that is forked while a step is counted would
+        count its own tensors too, and take four times as long over each view.
+        """
         settings, size, device = self.settings, self.view.size, self.fabric.device
         augment = AUGMENTATIONS[settings.augment]
         plain, crops = augment(size, 1.0), [augment(crop, crop / size) for crop in self.method.crops]
@@ -222,8 +227,13 @@ class Training:
         )
         kinds = [*[plain] * (2 if neighbours is None else 4), *crops]
         places = OwnParts(len(self.images), settings.batch, settings.accumulate, self.seed, epochs)
-        for carried, shown in batches(views, places, self.ctx.workers, pinned(device)):
+        return self._finished(iter(batches(views, places, self.ctx.workers, pinned(device))), kinds)
+
+    def _finished(self, loaded: Iterator[Carried], kinds: Sequence[DrawnView]) -> Iterator[list[Tensor]]:
+        """Make on the device what is left of each batch's views."""
+        for carried, shown in loaded:
             with uncounted():
+                there = self._device_views
                 made = [there.finished(*view) for view in zip(kinds, carried, shown, strict=True)]
             yield made
 

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
+from hsa_bench.core.data.drawn_view import Numbers
 from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.models.backbone import weights_hash
+from pretrain.data.augment import AUGMENTATIONS, Digits
 from pretrain.export import budget, export, finish
 from pretrain.loop import Training
 from pretrain.monitor.flops import forward_flops
@@ -120,6 +123,23 @@ def test_loader_processes_change_nothing(ctx: Context, tmp_path: Path) -> None:
     one = trained(settings, ctx, tmp_path / "a")
     two = trained(settings, replace(ctx, workers=2), tmp_path / "b")
     assert weights_hash(one.method) == weights_hash(two.method)
+
+
+class Uncounted(Digits):
+    """Views that refuse to be drawn where torch's operations are counted."""
+
+    def draw(self, size: tuple[int, int]) -> Numbers:
+        if _get_current_dispatch_mode_stack():
+            raise RuntimeError("a loader process counts operations")
+        return super().draw(size)
+
+
+def test_loader_processes_count_no_operations(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "digits", Uncounted)
+    done = trained(replace(SMALL, epochs=1, knn_every=0), replace(ctx, workers=1), tmp_path / "resume")
+    assert done.progress.flops
 
 
 def test_nan_stops_with_the_step_and_the_settings(ctx: Context, tmp_path: Path) -> None:
