@@ -45,6 +45,10 @@ class Contrastive(nn.Module, ABC):
         """Whose features find neighbours."""
         return self.encoder.trunk
 
+    def weighs_neighbours(self, epoch: int) -> bool:
+        """Tell whether mined neighbours have weight in an epoch, counted from 0."""
+        return False
+
     def begin(self, epoch: int) -> None:
         """Called before each epoch, counted from 0."""
 

@@ -21,6 +21,7 @@ from hsa_bench.core.results.device import computed_on
 from hsa_bench.core.results.result import Budget
 from hsa_bench.core.runs.hardware import hardware
 from pretrain.loop import Training
+from pretrain.monitor.mined import mined
 from pretrain.settings import Settings, as_now
 
 
@@ -88,19 +89,20 @@ def holds_training(training: Training, path: Path) -> bool:
 
 def budget(training: Training, dataset: str) -> Budget:
     """State what the training cost, and which of its settings are not the defaults."""
-    settings = training.settings
+    settings, done = training.settings, training.progress.epoch
     return Budget(
         method=settings.method,
         dataset=dataset,
-        epochs=settings.epochs,
-        images=settings.epochs * training.steps * settings.batch,
-        views=training.progress.views / settings.epochs,
+        epochs=done,
+        images=done * training.steps * settings.batch,
+        views=training.progress.views / max(1, done),
         seconds=training.progress.seconds,
         seed=training.seed,
         flops=training.progress.flops,
         warnings=tuple(training.progress.warnings),
         notes=notes(settings),
         device=computed_on(hardware(training.ctx.device)),
+        mined=mined(training.progress, training.method),
     )
 
 

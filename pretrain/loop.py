@@ -37,9 +37,9 @@ from pretrain.monitor.monitor import Monitor
 from pretrain.monitor.scalars import Scalars
 from pretrain.optim.optimiser import optimiser
 from pretrain.optim.schedule import rate
-from pretrain.positives import nearest_others
+from pretrain.positives import mutual, nearest_others
 from pretrain.precision import computing
-from pretrain.preflight import check, warnings
+from pretrain.preflight import check, check_labels, warnings
 from pretrain.progress import Progress, Resumable, State, check_writable, read_state
 from pretrain.settings import Settings
 
@@ -73,6 +73,7 @@ class Training:
         self.fabric = launch_fabric(self.ctx.device, settings.precision)
         self.ctx = replace(self.ctx, device=str(self.fabric.device))
         check(settings, len(self.images), self.view.size, world())
+        check_labels(settings, self.images)
         if self.backbone.trunk is None:
             raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
         self.steps = len(self.images) // settings.batch
@@ -112,6 +113,7 @@ class Training:
                 self._mine(epochs.start)
                 loader = self._batches(epochs)
                 for epoch in epochs:
+                    monitor.weigh(self.method.weighs_neighbours(epoch))
                     losses = self._epoch(epoch, loader)
                     average_statistics(self.method)
                     progress.epoch = epoch + 1
@@ -120,6 +122,8 @@ class Training:
                     monitor.note(losses)
                     if rank() == 0:
                         self.resumable.save(resume, progress)
+                    if progress.ended:
+                        return
 
     def _epoch(self, epoch: int, loader: Iterator[list[Tensor]]) -> dict[str, float]:
         """Pass over the images once; return the mean of every loss part."""
@@ -188,6 +192,7 @@ class Training:
             self.settings,
             self.progress,
             self.method.encoder.trunk,
+            self.method.pairs,
             self.images,
             self._plain,
             self.ctx,
@@ -198,6 +203,8 @@ class Training:
     def _periods(self) -> Iterator[range]:
         """Yield the epochs left, in runs that share a table of neighbours and a loader."""
         epochs, first = self.settings.epochs, self.progress.epoch
+        if self.progress.ended:
+            return
         length = self.settings.refresh if self.method.pairs else epochs
         while first < epochs:
             last = min(epochs, (first // length + 1) * length)
@@ -209,7 +216,8 @@ class Training:
         if self.method.pairs and epoch % self.settings.refresh == 0:
             trunk, what = self.method.mining_trunk, f"mining before epoch {epoch + 1}"
             features = embed(trunk, self.images, self._plain, self.ctx, what)
-            self.progress.neighbours = nearest_others(features, self.settings.k, self.ctx.device)
+            table = nearest_others(features, self.settings.k, self.ctx.device)
+            self.progress.neighbours = mutual(table) if self.settings.mutual else table
             self.progress.flops += mining_flops(trunk, self.view.size, len(self.images), features)
 
     def _batches(self, epochs: range) -> Iterator[list[Tensor]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.errors import PretrainingError
 from pretrain.contrastive import method_class
+from pretrain.monitor.pixels import classes_of
 from pretrain.settings import Settings
 
 
@@ -41,6 +43,19 @@ def check(settings: Settings, images: int, image_size: int = 0, processes: int =
         raise PretrainingError(f"crops {large}: must be smaller than the full view ({image_size} px)")
 
 
+def check_labels(settings: Settings, images: ImageSet) -> None:
+    """Refuse a length that labels decide, where there are none.
+
+    Raises:
+        PretrainingError: With what to change.
+    """
+    if settings.until_purity and classes_of(images) < 2:
+        raise PretrainingError(
+            f"until_purity {settings.until_purity:g}: the training images have no labels, or one class "
+            "alone, so nothing tells the purity of neighbours; set until_purity 0, and epochs"
+        )
+
+
 def _check_groups(settings: Settings, processes: int) -> None:
     groups = settings.groups
     if settings.part % groups or (groups % processes and processes % groups):
@@ -65,7 +80,8 @@ def warnings(settings: Settings, images: int) -> tuple[str, ...]:
             "the anchors meet their own older key as a negative"
         )
     last, first = min(settings.refresh, settings.epochs), settings.warmup_epochs
-    if settings.method == "hsa" and settings.neighbours and first < last:
+    weighed = settings.method == "hsa" and settings.neighbours and settings.weights[1] > 0
+    if weighed and first < last:
         texts.append(
             f"epochs {first + 1} to {last} learn from neighbours that the untrained network found: the "
             f"warm-up ends before the second mining. Set refresh {first}, or a longer warmup"

@@ -32,6 +32,10 @@ class Progress:
     views: float = 0.0
     """Views an image, summed over epochs."""
     neighbours: Neighbours | None = None
+    pixels: float | None = None
+    """Purity of bare pixels' neighbours, percent; measured once, where there are classes."""
+    ended: bool = False
+    """Whether it has what it was to last for, before the last epoch that it may take."""
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Figures by name, one for each epoch or look."""
     warnings: list[str] = field(default_factory=list)

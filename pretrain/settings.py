@@ -29,7 +29,7 @@ from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
 
-LATER = frozenset({"augment_on", "ema_share", "warmup_steps"})
+LATER = frozenset({"augment_on", "ema_share", "mutual", "until_purity", "warmup_steps"})
 """Settings that older files do not state; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
@@ -88,11 +88,13 @@ class Settings:
     """hsa: pull mined neighbours together."""
     k: Many = 5
     """hsa: neighbours mined for each picture."""
+    mutual: bool = False
+    """hsa: keep of them those that have the picture among their own k; one without any is paired with
+    itself. Not the paper's; the same group's CLIM filters neighbours too (arXiv:2011.02697)."""
     refresh: PositiveInt = 5
     """hsa: epochs between minings."""
     warmup: float = Field(default=0.055, ge=0, lt=1)
-    """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200). Exactly 0: they
-    count from the first epoch on, as suits a training that starts from another's state."""
+    """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200)."""
     warmup_steps: NonNegativeInt = 0
     """hsa: the same in steps of the optimiser, over `warmup`, to the end of the epoch that they reach into
     (the authors': 55,000). 0: `warmup` counts."""
@@ -112,6 +114,10 @@ class Settings:
     knn_every: NonNegativeInt = 5
     """Epochs between looks at the features: kNN accuracy on a held-out tenth of train, and signs of collapse;
     0 for none."""
+    until_purity: float = Field(default=0, ge=0, le=100)
+    """End after the first look at which the purity of neighbours lies this many points above bare pixels';
+    0: train all epochs. **Labels then decide how long training lasts**: for experiments that start others
+    from such a state, not for a backbone that is called self-supervised."""
 
     @field_validator("method")
     @classmethod
@@ -137,6 +143,10 @@ class Settings:
             raise ValueError(f"levels {self.levels}: name each stage once")
         if self.lr_warmup >= self.epochs and self.lr_warmup:
             raise ValueError(f"lr_warmup {self.lr_warmup:g} must be shorter than the {self.epochs} epochs")
+        if self.until_purity and not self.knn_every:
+            raise ValueError(
+                f"until_purity {self.until_purity:g} is asked for at looks: set knn_every above 0"
+            )
         return self
 
     @property
@@ -158,7 +168,7 @@ class Settings:
     def warmup_epochs(self) -> int:
         """hsa: epochs, from the first, in which neighbours have no weight; of settings that are `fitted`."""
         assert not self.warmup_steps, "warmup_steps: fit the settings to the training's length first"
-        return max(1, round(self.warmup * self.epochs)) if self.warmup else 0
+        return max(1, round(self.warmup * self.epochs))
 
     @property
     def peak_lr(self) -> float:

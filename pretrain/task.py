@@ -16,7 +16,7 @@ from pretrain.export import finish
 from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
 from pretrain.precision import refuse_unknown
-from pretrain.preflight import check
+from pretrain.preflight import check, check_labels
 from pretrain.settings import LATER, Settings
 
 NAMES = ("pretrain",)
@@ -37,9 +37,15 @@ class Pretrain(Settings, ClassificationTask):
     def protocol(self) -> str:
         made = "" if self.augment_on == "cpu" else " (pixels on the device)"
         course = f"{self.peak_lr:g}, {'constant' if self.schedule == 'constant' else 'cosine'}"
+        length = f"without their labels: {self.epochs} epochs"
+        if self.until_purity:
+            length = (
+                f"their labels used for its length alone: at most {self.epochs} epochs, until the purity of "
+                f"neighbours is {self.until_purity:g} points above bare pixels',"
+            )
         return (
-            f"Pretraining by {self.method} on the training images, without their labels: {self.epochs} "
-            f"epochs of {self.optimiser.upper()} (rate {course}, momentum {self.momentum:g}, "
+            f"Pretraining by {self.method} on the training images, {length} "
+            f"of {self.optimiser.upper()} (rate {course}, momentum {self.momentum:g}, "
             f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}{made}."
         )
 
@@ -56,6 +62,7 @@ class Pretrain(Settings, ClassificationTask):
 
     def resolved(self, data: Classification, ctx: Context) -> Self:
         check(self.training, len(data.train))
+        check_labels(self.training, data.train)
         refuse_unknown(self.precision, ctx.device)
         return super().resolved(data, ctx)
 
@@ -70,7 +77,7 @@ class Pretrain(Settings, ClassificationTask):
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
         assert spent is not None, "a run runs in one process"
-        curves = described(training.progress.curves, self.epochs, self.knn_every)
+        curves = described(training.progress.curves, spent.epochs, self.knn_every)
         return Outcome(
             metrics=ends(curves),
             curves=curves,

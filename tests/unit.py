@@ -37,6 +37,7 @@ FILES = (
     "pretrain/test_device_augment.py",
     "pretrain/test_losses.py",
     "pretrain/test_optimiser.py",
+    "pretrain/test_pixels.py",
     "pretrain/test_positives.py",
     "pretrain/test_precision.py",
     "pretrain/test_preflight.py",

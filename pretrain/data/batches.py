@@ -45,11 +45,13 @@ class ContrastiveViews(Dataset[Item]):
         if self.neighbours is None:
             return own, [index] * len(own)
         draw = generator(seed, "neighbour", epoch, index)
-        other = int(self.neighbours[index][torch.randint(self.neighbours.shape[1], (), generator=draw)])
+        theirs = self.neighbours[index]
+        theirs = theirs[theirs >= 0]
+        other = int(theirs[torch.randint(len(theirs), (), generator=draw)])
         its_seed = derive(seed, "views of the neighbour of", index)
-        theirs = views_of(self.images, both, its_seed, epoch, other)[0]
+        others = views_of(self.images, both, its_seed, epoch, other)[0]
         shown = [index, index, other, other, *[index] * len(self.crops)]
-        return [*own[:2], *theirs, *own[2:]], shown
+        return [*own[:2], *others, *own[2:]], shown
 
 
 @dataclass(frozen=True)

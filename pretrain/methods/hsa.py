@@ -60,6 +60,10 @@ class Method(Contrastive):
     def _mixing(self) -> bool:
         return self.settings.mix and not (self.settings.gate_mix and self.warming)
 
+    def weighs_neighbours(self, epoch: int) -> bool:
+        """Tell whether the warm-up is over, if neighbours are then given weight at all."""
+        return self.pairs and self.settings.weights[1] > 0 and epoch >= self.settings.warmup_epochs
+
     def begin(self, epoch: int) -> None:
         """Neighbours count once the warm-up is over."""
         self.warming = epoch < self.settings.warmup_epochs

@@ -10,9 +10,12 @@ from hsa_bench.core.context import Context
 from hsa_bench.core.data.image_set import ImageSet, balanced, label_subset
 from hsa_bench.core.data.views import CentreView
 from hsa_bench.core.features.geometry import effective_rank, spread
-from hsa_bench.core.features.neighbours import vote
+from hsa_bench.core.features.neighbours import search, vote
 from hsa_bench.core.processes import gathered_arrays
 from pretrain.embed import embed
+from pretrain.monitor.described import LOOKED
+from pretrain.monitor.pixels import asked, classes_of
+from pretrain.positives import purity, without_own
 
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 LOOKED_AT = 50_000
@@ -22,14 +25,23 @@ LEAST_SPREAD, LEAST_RANK = 0.05, 2.0
 """Below either, features have collapsed to (nearly) one direction. Our choice; random networks are above."""
 
 
-def look(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context) -> dict[str, float]:
+def look(
+    trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context, k: int = 0
+) -> dict[str, float]:
     """Measure the trunk's un-augmented features.
 
+    Args:
+        trunk: [B, 3, H, W] to [B, D].
+        images: That it trains on.
+        transform: The un-augmented view.
+        ctx: Where to compute.
+        k: Nearest others of each image whose purity is measured; 0 for none.
+
     Returns:
-        `knn`: accuracy on a fixed held-out tenth of the images, percent, if they have labels; `spread` and
-        `rank`: see `core.features.geometry`.
+        `knn`: accuracy on a fixed held-out tenth of the images, and `purity_looked`, both percent, if they
+        have labels; `spread` and `rank`: see `core.features.geometry`.
     """
-    sample = images.subset(balanced(images.labels, LOOKED_AT, seed=0))
+    sample = looked_at(images)
     features = torch.from_numpy(gathered_arrays(embed(trunk, sample, transform, ctx, "looking").numpy()))
     figures = {
         "spread": spread(features),
@@ -37,7 +49,14 @@ def look(trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context
     }
     if len(images.classes) > 1:
         figures["knn"] = _knn(features.to(ctx.device), sample)
+    if k and classes_of(images) > 1:
+        figures[LOOKED] = _purity(features.to(ctx.device), sample, k)
     return figures
+
+
+def looked_at(images: ImageSet) -> ImageSet:
+    """Take the images that a look embeds."""
+    return images.subset(balanced(images.labels, LOOKED_AT, seed=0))
 
 
 def collapse(figures: dict[str, float]) -> str:
@@ -49,6 +68,12 @@ def collapse(figures: dict[str, float]) -> str:
         f"pictures look alike), their effective rank {figures['rank']:.1f}. Try a lower rate or another "
         "temperature"
     )
+
+
+def _purity(features: Tensor, images: ImageSet, k: int) -> float:
+    rows = np.array(asked(images))
+    nearest = search(features[rows], features, k + 1).index.cpu()
+    return purity(without_own(nearest, torch.from_numpy(rows)).numpy(), images.labels, rows)
 
 
 def _knn(features: Tensor, images: ImageSet) -> float:

@@ -91,5 +91,12 @@ def test_neighbours_of_an_untrained_network_are_warned_of() -> None:
     (found,) = warnings(short, 10_000)
     assert found.startswith("epochs 2 to 5 learn from neighbours that the untrained network found")
     assert "Set refresh 1, or a longer warmup" in found
-    for settled in ({"refresh": 1}, {"warmup": 0.6}, {"epochs": 200}, {"neighbours": False}, {"epochs": 1}):
+    for settled in (
+        {"refresh": 1},
+        {"warmup": 0.6},
+        {"epochs": 200},
+        {"neighbours": False},
+        {"weights": (1.0, 0.0)},
+        {"epochs": 1},
+    ):
         assert warnings(replace(short, **settled), 10_000) == ()

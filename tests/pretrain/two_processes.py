@@ -38,7 +38,7 @@ CASES = {
         SHARED, method="simclr", head_bn="all", optimiser="lars", lr_warmup=0.5, schedule="step"
     ),
     "hsa": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,)),
-    "hsa-joined": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,)),
+    "hsa-joined": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,), mutual=True),
     "hsa-one-part-joined": replace(SHARED, method="hsa", bn_groups=1),
     "simclr-joined": replace(SHARED, method="simclr", head_bn="all"),
     "hsa-without-neighbours": replace(SHARED, method="hsa", neighbours=False, accumulate=2, bn_groups=2),

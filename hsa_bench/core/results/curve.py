@@ -7,9 +7,18 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from hsa_bench.core.results.metric import Better, Described, Value
+from hsa_bench.core.results.record import Record
 
 Along = Literal["", "epoch", "step", "iteration", "place"]
 """What a curve's points are counted in; "place" for a sorted row, which is no course in time."""
+
+
+class Level(Record):
+    """A constant that a curve is read against."""
+
+    title: str
+    value: Value
+    """In the curve's unit."""
 
 
 class Curve(Described):
@@ -24,6 +33,8 @@ class Curve(Described):
     """Which values are better, where trainings may be ranked by it."""
     detail: bool = False
     """Whether it is a part of another curve, or a setting, which figures leave out."""
+    beside: Level | None = None
+    """What it has to lie above to mean anything, which figures draw across it."""
 
     @property
     def x(self) -> tuple[float, ...]:

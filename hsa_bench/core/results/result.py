@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from hsa_bench.core.digest import digest
 from hsa_bench.core.results.curve import Curve, Sweep
 from hsa_bench.core.results.metric import Metric, values
+from hsa_bench.core.results.mined import Mined
 from hsa_bench.core.results.record import Record
 
 SCHEMA = 3
@@ -101,6 +102,9 @@ class Budget(Record):
     device: str = ""
     """What it was trained on, after a stop in the end, e.g. "NVIDIA H100 80GB HBM3, 4 processes"; empty in
     older files."""
+    mined: Mined | None = None
+    """How good the neighbours were that it pulled together; absent where it mined none or has no labels, and
+    in older files."""
 
 
 class Source(Record):
