@@ -1,8 +1,11 @@
-"""The command `python -m hsa_bench.reproduce cifar10`: tune every method alike, compare, report."""
+"""The command `python -m hsa_bench.reproduce cifar10`: tune all methods alike, or branch, then report."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from hsa_bench.core.results.result import TaskResult
     from hsa_bench.core.runs.execute import Bench
     from hsa_bench.suite.ablation import Ablation
+    from hsa_bench.suite.branching import Branching
 
 app = Command()
 
@@ -27,52 +31,95 @@ app = Command()
 @app.command()
 def main(
     ablation: Annotated[str, typer.Argument(help="A name, or a YAML file like hsa_bench/ablations/*.yaml.")],
-    out: Annotated[Path, typer.Option(callback=home, help="Folder for tuning/ and final/.")] = Path(
-        "runs/reproduce"
-    ),
+    out: Annotated[
+        Path, typer.Option(callback=home, help="Folder for final/, and tuning/ or states/.")
+    ] = Path("runs/reproduce"),
     data: Annotated[Path, typer.Option(callback=home, help="Folder that holds the named data sets.")] = Path(
         "data"
     ),
     device: Annotated[str, typer.Option(help="cpu, cuda …; auto: cuda if there is any, else cpu.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=MOST_WORKERS, help="Runs done at the same time, e.g. one a core.")
+    ] = 1,
     trust: Annotated[
         bool, typer.Option("--trust-preset", help="Let the YAML file name Python code, which then runs.")
     ] = False,
 ) -> None:
-    """Tune, choose, compare, report. Killed at any point, the same command goes on where it was.
+    """Tune, choose, compare, report; or train a common start, its branches, compare, report.
 
-    The test pictures are used once, after everything is chosen.
+    Killed at any point, the same command goes on where it was. The test pictures are used once, after
+    everything is chosen.
     """
     with stopped_with_a_word(), exit_with_its_message(out=out):
-        from hsa_bench.suite.ablation import read_ablation
+        from hsa_bench.suite.branching import Branching
+        from hsa_bench.suite.read_ablation import read_ablation
 
-        ok = _reproduce(read_ablation(ablation, trust), out, data, device, workers)
+        file = read_ablation(ablation, trust)
+        benches = _Benches(out, data, device, workers, jobs)
+        ok = _branch(file, benches) if isinstance(file, Branching) else _tune_and_compare(file, benches)
     raise typer.Exit(0 if ok else 1)
 
 
-def _reproduce(ablation: Ablation, out: Path, data: Path, device: str, workers: int) -> bool:
-    first, last = (open_bench(out / part, data, device, workers) for part in ("tuning", "final"))
-    with at_work(first, typer.echo), at_work(last, typer.echo):
-        return _tune_and_compare(ablation, first, last, out)
+@dataclass(frozen=True)
+class _Benches:
+    """Where the parts of an ablation are done."""
+
+    out: Path
+    data: Path
+    device: str
+    workers: int
+    jobs: int
+
+    @contextmanager
+    def at(self, part: str) -> Iterator[Bench]:
+        """Work in the folder of a part."""
+        bench = replace(open_bench(self.out / part, self.data, self.device, self.workers), jobs=self.jobs)
+        with at_work(bench, typer.echo):
+            yield bench
 
 
-def _tune_and_compare(ablation: Ablation, first: Bench, last: Bench, out: Path) -> bool:
+def _tune_and_compare(ablation: Ablation, benches: _Benches) -> bool:
     from hsa_bench.suite.ablation import chosen, final_job, flops_per_epoch, in_words, tuning_job
+
+    with benches.at("tuning") as first, benches.at("final") as last:
+        typer.echo("tuning: the same trials for every method")
+        _run(tuning_job(ablation), first)
+        results = _results(first)
+        best = chosen(ablation, results)
+        tuned = in_words(best, ablation.tuning.epochs)
+        settings = {row: trial.settings for row, trial in best.items()}
+        write_text(benches.out / "chosen.json", json.dumps(settings, indent=1) + "\n")
+        typer.echo(f"{tuned}\ncomparison")
+        ok = _run(final_job(ablation, best, flops_per_epoch(ablation, results), tuned), last)
+        return all([ok, _report(first), _report(last)])
+
+
+def _branch(ablation: Branching, benches: _Benches) -> bool:
+    from hsa_bench.suite.start_states import lay_out_states
+
+    with benches.at("final") as bench:
+        typer.echo("common start")
+        _run(ablation.start_job(), bench)
+        states, lost = lay_out_states(ablation.seeds, _results(bench), bench.store, benches.out / "states")
+        if lost:
+            typer.echo(f"no branch begins: {lost}; the same command tries again")
+            return _report(bench) and False
+        typer.echo("branches")
+        ok = _run(ablation.branch_job(states), bench)
+        if ablation.longer is not None:
+            longer = ablation.longer_epochs(_results(bench))
+            typer.echo(f"equal compute: {', '.join(f'{row} for {n} epochs' for row, n in longer.items())}")
+            ok = _run(ablation.branch_job(states, longer), bench)
+        return all([ok, _report(bench)])
+
+
+def _report(bench: Bench) -> bool:
     from hsa_bench.suite.leave_report import leave_report
 
-    typer.echo("tuning: the same trials for every method")
-    _run(tuning_job(ablation), first)
-    results = _results(first)
-    best = chosen(ablation, results)
-    tuned = in_words(best, ablation.tuning.epochs)
-    write_text(out / "chosen.json", json.dumps({row: t.settings for row, t in best.items()}, indent=1) + "\n")
-    typer.echo(f"{tuned}\ncomparison")
-    ok = _run(final_job(ablation, best, flops_per_epoch(ablation, results), tuned), last)
-    for bench in (first, last):
-        said, written = leave_report(bench.store.out)
-        typer.echo(said)
-        ok = ok and written
-    return ok
+    said, written = leave_report(bench.store.out)
+    typer.echo(said)
+    return written
 
 
 def _run(job: Job, bench: Bench) -> bool:

@@ -94,7 +94,8 @@ class Settings:
     refresh: PositiveInt = 5
     """hsa: epochs between minings."""
     warmup: float = Field(default=0.055, ge=0, lt=1)
-    """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200)."""
+    """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200). Exactly 0: they
+    count from the first epoch on, as suits a training that starts from another's state."""
     warmup_steps: NonNegativeInt = 0
     """hsa: the same in steps of the optimiser, over `warmup`, to the end of the epoch that they reach into
     (the authors': 55,000). 0: `warmup` counts."""
@@ -168,7 +169,7 @@ class Settings:
     def warmup_epochs(self) -> int:
         """hsa: epochs, from the first, in which neighbours have no weight; of settings that are `fitted`."""
         assert not self.warmup_steps, "warmup_steps: fit the settings to the training's length first"
-        return max(1, round(self.warmup * self.epochs))
+        return max(1, round(self.warmup * self.epochs)) if self.warmup else 0
 
     @property
     def peak_lr(self) -> float:

@@ -16,6 +16,7 @@ from reports.published.orientation import families
 from reports.run_folder.collected import PRETRAINING, Collected
 from reports.sections.backbones import backbone_table, budget_table, pretraining_table, pretrainings
 from reports.sections.checks import Evidence, checks_table
+from reports.sections.designed import designed_table, questions
 from reports.sections.devices import any_unlike
 from reports.sections.features_shared import features_shared_table
 from reports.sections.glossary import glossary, other_scales, scale
@@ -41,6 +42,7 @@ def tables(evidence: Evidence, classes: Mapping[str, Table], root: str) -> dict[
     narrow = without_transfer(grid)
     found = {
         "results": main_table(narrow, comparison, root),
+        "pairs of the design": designed_table(evidence.designed),
         **{f"against {base}": baseline_table(narrow, comparison, base) for base in comparison.baselines},
         "statistics": statistics_table(grid, comparison),
         **transfer_tables(grid, comparison),
@@ -94,6 +96,8 @@ def render(
         glossary=glossary(without_transfer(grid)),
         baselines=", ".join(map(plain, comparison.baselines)),
         main=text.get("results", ""),
+        designed=text.get("pairs of the design", ""),
+        questions=questions(evidence.designed),
         comparison=own.get("comparison", ""),
         comparisons=[
             {"name": plain(base), "table": text[f"against {base}"]}

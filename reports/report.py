@@ -21,6 +21,7 @@ from reports.sections.checks import Evidence
 from reports.sections.transfer import KNN, LINEAR
 from reports.statistics.cache import Cache
 from reports.statistics.comparison import compare
+from reports.statistics.designed import answers
 from reports.writing.file_name import file_stem
 from reports.writing.formula import disarmed_frame
 from reports.writing.html import page
@@ -34,6 +35,8 @@ CAPTIONS = {
     "Bold: ahead of every other baseline, Holm-adjusted p < 0.05. "
     "The average is over all data sets or not given.",
     KNN: "Transfer to other data sets by a kNN vote on frozen features, percent.",
+    "pairs of the design": "Differences of rows that start from the same states, percentage points; "
+    "a verdict from the interval over pretrainings alone.",
     "statistics": "Differences in percentage points with 95 % intervals, unadjusted, and tests.",
     "cost": "Wall time, peak memory and speed.",
     "features shared": "Extractions that backbones shared, in no run's time above.",
@@ -116,7 +119,14 @@ def examine(
     chosen = tuple(baselines) or planned or usual_baselines(backbones, [c for c in known if c in controls])
     comparison = compare(collected, grid, chosen, controls, cache)
     claimed = {**(collected.plan.claims if collected.plan else {}), **named_claims(claims or {}, backbones)}
-    return Evidence(collected, grid, comparison, anchors(collected, grid, claimed), controls)
+    return Evidence(
+        collected,
+        grid,
+        comparison,
+        anchors(collected, grid, claimed),
+        controls,
+        answers(collected, grid),
+    )
 
 
 def control_labels(collected: Collected) -> list[str]:

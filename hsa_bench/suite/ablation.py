@@ -1,27 +1,22 @@
-"""An ablation as a file: methods, equal trials for each, and the jobs that tune and compare them."""
+"""An ablation that tunes, as a file: methods, equal trials for each, and the jobs of both parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.bounds import Seeds
 from hsa_bench.core.input.label import checked
-from hsa_bench.core.input.named_code import in_fields, refuse_code
-from hsa_bench.core.input.presets import find_preset, read_mapping
-from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.named_code import in_fields
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import USUAL, is_control
 from hsa_bench.suite.job import Job, Pretraining
-
-ABLATIONS = Path(__file__).parents[1] / "ablations"
 
 LONGER = "-longer"
 """Ends the name of a row that trains until it has cost as much as another."""
@@ -114,27 +109,6 @@ class Trial:
     def settings(self) -> dict[str, float]:
         """What was tried."""
         return {"lr": self.lr, "temperature": self.temperature}
-
-
-def read_ablation(name: str, trusted: bool = False) -> Ablation:
-    """An ablation by name or file.
-
-    Args:
-        name: As the user wrote it.
-        trusted: Whether the file may name Python code.
-
-    Raises:
-        UsageError: No such ablation, a field is wrong, or a file that is not trusted names code.
-    """
-    path = find_preset(name, ABLATIONS, "ablation")
-    try:
-        ablation = Ablation.model_validate(read_mapping(path, "fields such as dataset, methods, tuning"))
-    except ValidationError as error:
-        fault = explain(error, Ablation.model_fields)
-        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
-    if not trusted:
-        refuse_code(str(path), ablation.code())
-    return ablation
 
 
 def trials(ablation: Ablation) -> list[Trial]:

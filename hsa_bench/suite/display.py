@@ -28,6 +28,8 @@ from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.feature_pass import FeaturePass
 from hsa_bench.core.runs.plan import Run
 
+PASS = "feature pass"
+
 
 class Display:
     """Bars on a terminal, plain lines elsewhere."""
@@ -45,7 +47,8 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.bar: TaskID | None = None
+        self.running: dict[str, TaskID] = {}
+        """Bars by the key of their run, or that of a feature pass."""
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -74,20 +77,25 @@ class Display:
         self.total, self.done = runs, 0
 
     def watch(self, run: Run | FeaturePass, description: str, done: int, total: int) -> None:
-        """Move the bar of the running run, or of the feature pass before it."""
+        """Move the bar of a running run, or of the feature pass before it."""
         name = run.data if isinstance(run, FeaturePass) else f"{run.label} {run.spec.task}"
         text = escape(printable(f"{name}: {description}"))
-        if self.bar is None:
-            self.bar = self.bars.add_task(text, total=total)
-        self.bars.update(self.bar, description=text, completed=done, total=total)
+        key = PASS if isinstance(run, FeaturePass) else run.spec.key
+        if key != PASS:
+            self._take_off(PASS)  # it is over when a run begins
+        if key not in self.running:
+            self.running[key] = self.bars.add_task(text, total=total)
+        self.bars.update(self.running[key], description=text, completed=done, total=total)
 
     def finish(self, result: TaskResult) -> None:
         """A run has ended."""
-        if self.bar is not None:
-            self.bars.remove_task(self.bar)
-            self.bar = None
+        self._take_off(result.spec.key)
         self.done += 1
         self.say(f"[{self.done}/{self.total}] {_name(result)}: {_verdict(result)}")
+
+    def _take_off(self, key: str) -> None:
+        if key in self.running:
+            self.bars.remove_task(self.running.pop(key))
 
     def loaded(self, label: str, backbone: Backbone) -> None:
         """A checkpoint has been read: the proof that all of it was."""

@@ -12,6 +12,7 @@ from hsa_bench.core.input.bounds import SEEDS, Limit, Seeds, Side
 from hsa_bench.core.input.label import checked, valid
 from hsa_bench.core.input.named_code import in_fields
 from hsa_bench.core.input.settings import explain, shown_value
+from hsa_bench.core.results.designed_pair import DesignedPair
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.runs.time_limit import parse_duration
 from hsa_bench.suite.options import whole_path, word_for, words
@@ -82,6 +83,8 @@ class Job(Record):
     pretrainings of one thing and do not say it themselves."""
     claims: dict[str, str] = Field(default_factory=dict)
     """By backbone's name ("" with a single one): the published pretraining its file is said to be."""
+    pairs: tuple[DesignedPair, ...] = ()
+    """Rows that are set against each other seed by seed, as they are pretrained from the same states."""
     random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
     """Random initialisations of each architecture to measure beside the checkpoints."""
     controls_on: Literal["cheap", "all"] = "cheap"

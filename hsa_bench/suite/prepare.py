@@ -99,6 +99,7 @@ class Prepared:
             notes=self.job.notes,
             baselines=self.baselines,
             claims=self.claims,
+            pairs=self.job.pairs,
             controls=tuple(dict.fromkeys(c.request.label for c in self.controls)),
             limited=self.job.limit is not None,
             command=self.bench.provenance.command,
@@ -113,6 +114,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
         UsageError: An unknown task, setting, value, data set, baseline or claim; a checkpoint that does not
             load completely; or data without which nothing can be measured.
     """
+    _check_pairs(job)
     chosen = choose_tasks(job.tasks, job.settings_of(pretraining=False), job.image_size, job.asked)
     _check_dataset(job, bench, chosen, display)
     pretraining = _pretraining(job, bench)
@@ -182,6 +184,17 @@ def _pretraining(job: Job, bench: Bench) -> list[Run]:
                 raise UsageError(plan.blocked[0].blocked)
             runs += plan.runs
     return runs
+
+
+def _check_pairs(job: Job) -> None:
+    """Refuse pairs of rows that there are not.
+
+    Raises:
+        UsageError: With the pair and the row.
+    """
+    for pair in job.pairs:
+        if lost := next((row for row in (pair.row, pair.less) if row not in job.labels()), ""):
+            raise UsageError(f"pairs, {pair.label}: {lost} is no row of this run; {', '.join(job.labels())}")
 
 
 def _baselines(job: Job, controls: Sequence[LoadedBackbone]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.feature_pass import in_order, plan_passes
 from hsa_bench.core.runs.plan import Plan, Run
-from hsa_bench.core.runs.runner import run_in_worker, run_together
+from hsa_bench.core.runs.runner import run_together
+from hsa_bench.core.runs.side_by_side import run_side_by_side
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import Job
 from hsa_bench.suite.older_results import older_results
@@ -124,4 +125,4 @@ def _results(todo: Sequence[Run], plan: Plan, bench: Bench, display: Display) ->
         return run_together(todo, bench, display.watch, display.say)
     with display.busy("planning"):
         passes = plan_passes(todo, plan.backbones, bench.ctx, display.say)
-    return run_in_worker(in_order(todo, passes), bench, display.watch, display.say)
+    return run_side_by_side(in_order(todo, passes), bench, display.watch, display.say)

@@ -165,6 +165,7 @@ def _plan(sources: Sequence[Collected], results: Sequence[TaskResult], notes: Se
         baselines=tuple(dict.fromkeys(b for p in plans for b in p.baselines if b not in controls)),
         controls=controls,
         claims={label: claim for plan in reversed(plans) for label, claim in plan.claims.items()},
+        pairs=tuple(dict.fromkeys(pair for plan in plans for pair in plan.pairs)),
         limited=any(plan.limited for plan in plans),
         command="; ".join(dict.fromkeys(plan.command for plan in plans)),
         # a cell that one machine lacks and another has is not missing

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hsa_bench.core.results.result import TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected
 from reports.run_folder.grid import Grid
 from reports.statistics.comparison import Comparison
+from reports.statistics.designed import Answers
 from reports.statistics.difference import Difference
 from reports.statistics.untrained import beside_untrained
 from reports.writing.table import Table, bold, plain, signed
@@ -27,6 +28,8 @@ class Evidence:
     anchors: Anchors
     controls: Sequence[str]
     """Labels of the controls."""
+    designed: Answers = field(default_factory=dict)
+    """To the questions of the design."""
 
     @property
     def results(self) -> list[TaskResult]:

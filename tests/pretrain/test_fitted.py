@@ -19,6 +19,7 @@ from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import weights_hash
 from pretrain.export import notes
 from pretrain.loop import Training
+from pretrain.methods.hsa import Method
 from pretrain.preflight import check, warnings
 from pretrain.settings import Settings
 from pretrain.task import Pretrain
@@ -48,6 +49,17 @@ def test_a_warm_up_in_steps_ends_with_the_epoch_that_it_reaches_into(
 def test_every_whole_number_of_epochs_survives_being_a_share(epochs: int) -> None:
     for first in range(1, epochs):
         assert Settings(epochs=epochs, warmup_steps=7 * first).fitted(7).warmup_epochs == first
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "expected"), [(0, 16, 0), (0.055, 16, 1), (1e-9, 16, 1), (0.055, 200, 11)]
+)
+def test_a_warm_up_lasts_an_epoch_at_least_or_is_none(share: float, epochs: int, expected: int) -> None:
+    settings = Settings(method="hsa", epochs=epochs, warmup=share).fitted(10)
+    assert settings.warmup_epochs == expected
+    method = Method(open_backbone(BackboneRequest(label="a", arch="resnet18-w8-s2")).module, settings)
+    method.begin(0)
+    assert method.warming == (expected > 0)
 
 
 def test_a_method_cannot_read_a_warm_up_that_is_not_fitted() -> None:

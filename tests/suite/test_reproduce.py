@@ -9,21 +9,23 @@ import pytest
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.presets import presets_in
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.result import Budget, Source, TaskResult
 from hsa_bench.core.runs.plan import default_task
 from hsa_bench.reproduce import app
 from hsa_bench.suite.ablation import (
-    ABLATIONS,
     LONGER,
+    Ablation,
     chosen,
     final_job,
     flops_per_epoch,
-    read_ablation,
     trials,
     tuning_job,
 )
+from hsa_bench.suite.branching import Branching
 from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
+from hsa_bench.suite.job import Job
 from hsa_bench.suite.make_job import make_job
+from hsa_bench.suite.read_ablation import ABLATIONS, read_ablation
 from reports.run_folder.collected import collect
 from reports.run_folder.grid import lay_out
 from reports.statistics.comparison import compare
@@ -34,6 +36,12 @@ from tests.support.command import Done, call
 ROOT = Path(__file__).parents[2]
 
 SMALL = Path(__file__).with_name("ablation.yaml")
+
+
+def tuned(name: str, trusted: bool = False) -> Ablation:
+    ablation = read_ablation(name, trusted)
+    assert isinstance(ablation, Ablation)
+    return ablation
 
 
 def command(out: Path, ablation: Path | str = SMALL) -> Done:
@@ -78,7 +86,7 @@ def test_it_tunes_chooses_compares_and_takes_up_what_is_there(tmp_path: Path) ->
 
 
 def test_tuning_never_sees_the_test_pictures_and_gives_every_method_as_much() -> None:
-    ablation = read_ablation("cifar10")
+    ablation = tuned("cifar10")
     job = tuning_job(ablation)
     assert job.dataset == "cifar10-10k-held-out" != ablation.dataset
     by_row = [trial.row for trial in trials(ablation)]
@@ -92,20 +100,20 @@ def judged(label: str, top1: float) -> TaskResult:
 
 
 def test_the_best_trial_is_taken_and_of_equal_ones_the_first() -> None:
-    ablation = read_ablation(str(SMALL), trusted=True)
+    ablation = tuned(str(SMALL), trusted=True)
     names = [trial.label for trial in trials(ablation)]
     best = chosen(ablation, [judged(n, v) for n, v in zip(names, (10.0, 20.0, 30.0, 30.0), strict=True)])
     assert {row: trial.lr for row, trial in best.items()} == {"moco": 0.05, "hsa": 0.01}
 
 
 def test_a_lost_trial_stops_the_choice_as_methods_would_not_be_tuned_alike() -> None:
-    ablation = read_ablation(str(SMALL), trusted=True)
+    ablation = tuned(str(SMALL), trusted=True)
     with pytest.raises(UsageError, match=r"tuning: hsa lr 0\.05 T 0\.2 has no number"):
         chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)[:-1]])
 
 
 def test_equal_compute_is_by_flops() -> None:
-    ablation = read_ablation(str(SMALL), trusted=True)
+    ablation = tuned(str(SMALL), trusted=True)
     best = chosen(ablation, [judged(trial.label, 10.0) for trial in trials(ablation)])
     job = final_job(ablation, best, {"moco": 2.0, "hsa": 7.0}, "tuned")
     assert job.pretrain.backbones["moco-longer"]["epochs"] == 7
@@ -140,7 +148,7 @@ def test_an_unknown_name_ends_with_2_and_those_there_are(tmp_path: Path) -> None
 
 
 def test_the_exploratory_row_has_the_settings_of_the_comparison_but_the_epochs() -> None:
-    ablation = read_ablation("cifar10")
+    ablation = tuned("cifar10")
     row = make_job(str(ROOT / "docs/results/cifar10-exploratory.yaml"), {}, [])
     assert (row.dataset, row.tasks, row.settings) == (
         ablation.dataset,
@@ -154,17 +162,32 @@ def test_the_exploratory_row_has_the_settings_of_the_comparison_but_the_epochs()
     assert own["lr"] in ablation.tuning.lr and own["temperature"] in ablation.tuning.temperature
 
 
-def test_every_ablation_that_ships_is_a_job_whose_settings_exist() -> None:
-    for name in presets_in(ABLATIONS):
-        ablation = read_ablation(name)
-        best = chosen(ablation, [judged_by(ablation.tuning.judge, trial.label) for trial in trials(ablation)])
-        final = final_job(ablation, best, dict.fromkeys(ablation.methods, 1.0), "tuned")
-        for job in (tuning_job(ablation), final):
-            choose_tasks(job.tasks, job.settings, job.image_size)
-            for own in job.pretrain.backbones.values():
-                settings = {**job.pretrain.settings, **own}
-                settings.pop("seeds", None)
-                with_settings(default_task("pretrain.task", "pretrain"), settings)
+def jobs_of(name: str) -> list[Job]:
+    ablation = read_ablation(name)
+    if isinstance(ablation, Branching):
+        return [
+            ablation.start_job(),
+            ablation.branch_job(Path("a.state.pth"), ablation.longer_epochs(costs(ablation))),
+        ]
+    best = chosen(ablation, [judged_by(ablation.tuning.judge, trial.label) for trial in trials(ablation)])
+    final = final_job(ablation, best, dict.fromkeys(ablation.methods, 1.0), "tuned")
+    return [tuning_job(ablation), final]
+
+
+@pytest.mark.parametrize("name", list(presets_in(ABLATIONS)))
+def test_every_ablation_that_ships_is_jobs_whose_settings_exist(name: str) -> None:
+    for job in jobs_of(name):
+        choose_tasks(job.tasks, job.settings, job.image_size)
+        for own in job.pretrain.backbones.values():
+            settings = {**job.pretrain.settings, **own}
+            settings.pop("seeds", None)
+            with_settings(default_task("pretrain.task", "pretrain"), settings)
+
+
+def costs(ablation: Branching) -> list[TaskResult]:
+    budget = Budget(method="m", dataset="d", epochs=1, images=1, views=2.0, seconds=1.0, seed=0, flops=1.0)
+    source = Source(path="p", format="hsa_bench", budget=budget)
+    return [result(row, "knn", source=source) for row in ablation.branches]
 
 
 def judged_by(task: str, label: str) -> TaskResult:

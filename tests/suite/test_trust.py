@@ -14,8 +14,8 @@ from hsa_bench.core.input.presets import presets_in
 from hsa_bench.core.registry import load
 from hsa_bench.reproduce import app as reproduce
 from hsa_bench.run import app as run
-from hsa_bench.suite.ablation import ABLATIONS, read_ablation
 from hsa_bench.suite.make_job import make_job, presets
+from hsa_bench.suite.read_ablation import ABLATIONS, read_ablation
 from pretrain.__main__ import app as pretrain
 from pretrain.preset import presets as pretraining_presets
 from pretrain.preset import read_preset

@@ -110,7 +110,7 @@ def runs_done_here() -> contextlib.AbstractContextManager[object]:
     """Do runs in this process: the worker's own loop without the second import of torch."""
     from hsa_bench.core.runs import runner
 
-    return mock.patch.object(runner, "_Worker", _Here)
+    return mock.patch.object(runner, "Worker", _Here)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from hsa_bench.core.results.designed_pair import DesignedPair
 from hsa_bench.core.results.record import Record
 
 
@@ -34,6 +35,8 @@ class PlanFile(Record):
     controls: tuple[str, ...] = ()
     claims: dict[str, str] = Field(default_factory=dict)
     """By backbone: the published pretraining that its file is said to be, e.g. moco-v2-200."""
+    pairs: tuple[DesignedPair, ...] = ()
+    """Rows that the run was made to set against each other."""
     limited: bool = False
     command: str
     runs: tuple[PlannedRun, ...]

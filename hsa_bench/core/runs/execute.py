@@ -39,6 +39,8 @@ class Bench:
     provenance: Provenance
     timeout: float | None = None
     """Seconds that a run may take; None for as long as it wants."""
+    jobs: int = 1
+    """Runs that are done at the same time, each in a worker process of its own."""
 
 
 def execute(run: Run, bench: Bench, backbone: Backbone | None = None) -> TaskResult:

@@ -65,7 +65,7 @@ def run_in_worker(
     others go on. A pass that does not come through is a word: the runs after it make their own features, and
     go on from its pieces. It has the time of as many runs as it has backbones.
     """
-    worker = _Worker(bench, say)
+    worker = Worker(bench, say)
     try:
         for order in orders:
             if isinstance(order, FeaturePass):
@@ -129,20 +129,33 @@ def _all_ended(run: Run, bench: Bench, say: Say) -> Iterator[None]:
 
 
 @dataclass
-class _Worker:
+class Worker:
+    """A worker process that is started when it is needed, and again when it has died."""
+
     bench: Bench
     say: Say
     process: WorkerProcess | None = field(default=None)
+    given_up: bool = False
+    """Whether what it does is wanted no more; set by another thread."""
 
     def do(self, run: Run, watch: Watch) -> TaskResult:
+        """Do a run, and return its result as it is on file."""
         try:
-            if self.process is None:
-                self.process = WorkerProcess.start(self.bench)
-            return self._done(run, self.process, watch)
+            return self._done(run, self._started(), watch)
         except (WorkerDied, TimeIsUp) as error:
+            if self.given_up:
+                raise
             failure = Failure(kind="killed", message=str(error))
         self.stop()
         return self.bench.store.settle(record(run, self.bench, "failed", failure=failure))
+
+    def _started(self) -> WorkerProcess:
+        if self.process is None:
+            self.process = WorkerProcess.start(self.bench)
+        if self.given_up:
+            self.stop()
+            raise WorkerDied("it is not wanted any more")
+        return self.process
 
     def _done(self, run: Run, process: WorkerProcess, watch: Watch) -> TaskResult:
         event = self._last_event(run, process, watch, self.bench.timeout)
@@ -159,9 +172,7 @@ class _Worker:
         """Do a feature pass; say what it took, or why it did not come through."""
         limit = self.bench.timeout and self.bench.timeout * len(features.labels)
         try:
-            if self.process is None:
-                self.process = WorkerProcess.start(self.bench)
-            event = self._last_event(features, self.process, watch, limit)
+            event = self._last_event(features, self._started(), watch, limit)
             if event["event"] == "done":
                 self.say(in_words(features, SharedFeatures.model_validate_json(event["made"])))
                 return
@@ -186,9 +197,16 @@ class _Worker:
         raise WorkerDied("the worker process tells nothing more")
 
     def stop(self) -> None:
+        """End the process."""
         if self.process is not None:
             self.process.stop()
             self.process = None
+
+    def give_up(self) -> None:
+        """End the process while another thread waits for it; of the run under way nothing is written."""
+        self.given_up = True
+        if (process := self.process) is not None:
+            process.stop()
 
 
 def in_words(features: FeaturePass, made: SharedFeatures) -> str:

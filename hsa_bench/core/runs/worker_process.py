@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hsa_bench.core.commands import stopping
+from hsa_bench.core.cores import cores
 from hsa_bench.core.files import unwritable
 from hsa_bench.core.runs import time_limit
 from hsa_bench.core.runs.execute import Bench
@@ -33,6 +34,11 @@ LOOK_EVERY = 5.0
 
 LAST_WORDS = 10.0
 """Seconds a worker has to end once its output is closed."""
+
+
+def _threads(jobs: int) -> dict[str, str]:
+    """Share the cores among workers, unless the user says otherwise; one alone decides for itself."""
+    return {"OMP_NUM_THREADS": str(max(1, cores() // jobs))} if jobs > 1 else {}
 
 
 class WorkerDied(Exception):
@@ -72,7 +78,7 @@ class WorkerProcess:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     encoding="utf-8",
-                    env={**PATIENT, **os.environ, "HSA_BENCH_PATH": json.dumps(path)},
+                    env={**PATIENT, **_threads(bench.jobs), **os.environ, "HSA_BENCH_PATH": json.dumps(path)},
                     process_group=0,
                 )
             except OSError as error:

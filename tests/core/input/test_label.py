@@ -9,9 +9,9 @@ from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.label import MOST_BYTES, fault_of, valid
 from hsa_bench.core.results.store import Store
-from hsa_bench.suite.ablation import read_ablation
 from hsa_bench.suite.make_job import make_job
 from hsa_bench.suite.options import parse_checkpoint
+from hsa_bench.suite.read_ablation import read_ablation
 
 WRONG = [
     "", ".", "..", "../escaped", "../../../escaped", "/tmp/escaped", "a/b", "a/", "a\\b", "..\\..\\x",

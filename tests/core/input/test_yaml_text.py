@@ -9,9 +9,9 @@ from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.presets import presets_in, read_mapping
 from hsa_bench.core.input.yaml_text import MOST_BYTES, parse_yaml, read_yaml_file
 from hsa_bench.core.models.preprocess import parse_card
-from hsa_bench.suite.ablation import ABLATIONS, read_ablation
 from hsa_bench.suite.make_job import PRESETS, make_job
 from hsa_bench.suite.options import parse_task_settings
+from hsa_bench.suite.read_ablation import ABLATIONS, read_ablation
 from pretrain.preset import PRESETS as OF_PRETRAINING
 from pretrain.preset import read_preset
 

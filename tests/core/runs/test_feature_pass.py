@@ -266,7 +266,7 @@ def test_a_pass_has_the_time_of_its_backbones_and_costs_no_run_where_that_is_ove
 ) -> None:
     [one] = passes_of(planned(["knn"], loaded, bench), bench)
     said, seen, slow = list[str](), list[object](), Slow()
-    worker = runner._Worker(replace(bench, timeout=10.0), said.append, slow)  # type: ignore[arg-type]
+    worker = runner.Worker(replace(bench, timeout=10.0), said.append, slow)  # type: ignore[arg-type]
 
     worker.share(one, lambda order, *told: seen.append((order, *told)))
 

@@ -1,0 +1,51 @@
+"""The whole states that a run's start left, under names that branches can be given: one a seed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from hsa_bench.core.files import whole_file
+from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.store import Store
+from hsa_bench.suite.branching import START
+
+STATE = "state"
+"""What a pretraining calls the file of its whole state."""
+
+PRETRAINING = "pretrain"
+
+
+def lay_out_states(
+    seeds: Sequence[int], results: Sequence[TaskResult], store: Store, folder: Path
+) -> tuple[Path, str]:
+    """Copy the states of the start to one folder.
+
+    Args:
+        seeds: Of the start; each must have left its state.
+        results: Of the plan.
+        store: Where they are.
+        folder: For the copies.
+
+    Returns:
+        Their common name with `{seed}` in it; and why one is missing, empty if none is.
+    """
+    starts = {r.spec.seed: r for r in results if r.label == START and r.spec.task == PRETRAINING}
+    for seed in seeds:
+        start = starts.get(seed)
+        if start is None or start.status != "ok":
+            why = f" ({start.failure.message})" if start and start.failure else ""
+            return folder, f"{START}, seed {seed}, has not come to its end{why}"
+        place = store.path(start.label, start.spec.task, start.spec.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            place.with_name(start.artefacts[STATE]).open("rb") as kept,
+            whole_file(_named(folder, seed)) as file,
+        ):
+            shutil.copyfileobj(kept, file)
+    return _named(folder, "{seed}"), ""
+
+
+def _named(folder: Path, seed: int | str) -> Path:
+    return folder / f"{START}-{seed}.state.pth"
