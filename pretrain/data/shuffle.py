@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hsa_bench.core.processes import gathered, own_part
+from pretrain.data.to_device import to_device
 from pretrain.encoder import Encoder
 
 
@@ -38,8 +39,5 @@ def shuffled_keys(encoder: Encoder, views: Sequence[Tensor]) -> list[list[Tensor
 def _drawn(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Draw a permutation and return it and its inverse on the device, copied without waiting for it."""
     order = torch.randperm(count)
-    both = torch.stack([order, order.argsort()])
-    if device.type == "cuda":
-        both = both.pin_memory()  # from pageable memory the copy would wait for all that the GPU has to do
-    there, back = both.to(device, non_blocking=True)
+    there, back = to_device(torch.stack([order, order.argsort()]), device)
     return there, back

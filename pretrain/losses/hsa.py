@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pretrain.losses.info_nce import info_nce
+from pretrain.losses.info_nce import info_nce, weighted_info_nce
+
+Weight = float | Tensor
+"""Of a term: one for all queries, or one for each, [N]."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,17 @@ class HsaTerms:
 
 
 def pulled(
-    u: Tensor, first: Tensor, second: Tensor, queue: Tensor, temperature: float, weights: tuple[float, float]
+    u: Tensor,
+    first: Tensor,
+    second: Tensor,
+    queue: Tensor,
+    temperature: float,
+    weights: tuple[Weight, Weight],
 ) -> Tensor:
     """One query, two positives: separate softmaxes, each over one positive and the queue.
 
-    The other positive is in no denominator (CSML, MulposCrossEntropy). A weight of zero drops its term, so
-    that a random network's neighbours cost nothing during warm-up.
+    The other positive is in no denominator (CSML, MulposCrossEntropy). A weight of zero for all drops its
+    term, so that a random network's neighbours cost nothing during warm-up.
 
     Args:
         u: Queries, [N, C], unit length.
@@ -50,12 +58,21 @@ def pulled(
         second: Keys, [N, C].
         queue: Keys of earlier batches, [C, K].
         temperature: Of the softmax.
-        weights: Of the first and the second key's term.
+        weights: Of the first and the second key's term. Those of each query are averaged over queries, which
+            with one weight for each GPU's is the mean over GPUs of a mean over theirs, as CSML has it.
     """
     terms = [
-        w * info_nce(u, v, queue, temperature) for w, v in zip(weights, (first, second), strict=True) if w
+        _weighted(u, v, queue, temperature, w)
+        for w, v in zip(weights, (first, second), strict=True)
+        if isinstance(w, Tensor) or w
     ]
     return sum(terms[1:], start=terms[0])
+
+
+def _weighted(u: Tensor, v: Tensor, queue: Tensor, temperature: float, weight: Weight) -> Tensor:
+    if isinstance(weight, Tensor):
+        return weighted_info_nce(u, v, queue, temperature, weight)
+    return weight * info_nce(u, v, queue, temperature)
 
 
 def hsa_loss(  # noqa: PLR0913, PLR0917 (the views and weights of one step)
@@ -67,7 +84,7 @@ def hsa_loss(  # noqa: PLR0913, PLR0917 (the views and weights of one step)
     queue: Tensor,
     temperature: float,
     weights: tuple[float, float],
-    mix: float,
+    mix: Weight,
 ) -> Tensor:
     """(L_q + L_p + L_mix) / 3.
 
@@ -80,7 +97,7 @@ def hsa_loss(  # noqa: PLR0913, PLR0917 (the views and weights of one step)
         queue: Keys of earlier batches, [C, K].
         temperature: Of the softmax; the code uses 0.2.
         weights: (own, neighbour): (1, 0) during warm-up, (0.5, 0.5) after.
-        mix: Share of the anchor in the mixture, in [0, 1].
+        mix: Share of the anchor in the mixture, in [0, 1], or in each mixture, [N].
 
     Returns:
         The loss averaged over anchors, in nats.

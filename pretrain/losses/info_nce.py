@@ -20,8 +20,30 @@ def info_nce(q: Tensor, k: Tensor, queue: Tensor, temperature: float = 0.2) -> T
         The loss averaged over queries, in nats; computed in the embeddings' own precision.
     """
     with torch.autocast(q.device.type, enabled=False):
-        positive = torch.einsum("nc,nc->n", q, k.detach())  # [N]
-        negative = torch.einsum("nc,ck->nk", q, queue.detach())  # [N, K]
-        logits = torch.cat([positive[:, None], negative], dim=1) / temperature  # [N, 1+K]
-        target = torch.zeros(len(q), dtype=torch.long, device=q.device)  # column 0
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(*_choices(q, k, queue, temperature))
+
+
+def weighted_info_nce(q: Tensor, k: Tensor, queue: Tensor, temperature: float, weights: Tensor) -> Tensor:
+    """Average each query's loss times its weight.
+
+    Args:
+        q: Queries, [N, C], unit length.
+        k: Their keys, [N, C], unit length.
+        queue: Keys of earlier batches, [C, K], unit length.
+        temperature: Of the softmax.
+        weights: Of each query, [N].
+
+    Returns:
+        The weighted losses' sum over N, in nats.
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        each = F.cross_entropy(*_choices(q, k, queue, temperature), reduction="none")  # [N]
+        return (weights * each).mean()
+
+
+def _choices(q: Tensor, k: Tensor, queue: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return the logits of each query's own key and of the queue's, [N, 1+K], and the right column, [N]."""
+    positive = torch.einsum("nc,nc->n", q, k.detach())  # [N]
+    negative = torch.einsum("nc,ck->nk", q, queue.detach())  # [N, K]
+    logits = torch.cat([positive[:, None], negative], dim=1) / temperature
+    return logits, torch.zeros(len(q), dtype=torch.long, device=q.device)  # column 0

@@ -100,7 +100,7 @@ class Method(Contrastive):
             terms = HsaTerms(
                 own=pulled(q[level], k, p_k, queue, tau, weights),
                 neighbour=pulled(p_q[level], p_k, k, queue, tau, weights) if p_q else None,
-                mixed=pulled(m[level], k, p_k, queue, tau, (mixture.share, 1 - mixture.share))
+                mixed=pulled(m[level], k, p_k, queue, tau, (mixture.shares, 1 - mixture.shares))
                 if m and mixture
                 else None,
                 crops=tuple(info_nce(crop[level], k, queue, tau) for crop in crops),
@@ -119,7 +119,7 @@ class Method(Contrastive):
         if not self._mixing:
             return None
         partner = own_part(gathered(x_q).roll(1, 0)) if x_pq is None else x_pq
-        return cutmix(x_q, partner, self.settings.mix_alpha)
+        return cutmix(x_q, partner, self.settings.mix_alpha, self.settings.groups)
 
     @property
     def mining_trunk(self) -> nn.Module:

@@ -66,6 +66,19 @@ def test_hsa_equals_the_equation(weights: tuple[float, float]) -> None:
     assert float(hsa_loss(q, p_q, m, k, p_k, queue, tau, weights, mix)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_mixtures_of_several_shares_count_as_the_mean_over_gpus_of_each_ones_mean() -> None:
+    q, p_q, m, k, p_k = (unit(6, 8, seed=s).double() for s in range(5))
+    queue, tau, weights = unit(8, 10, seed=9, dim=0).double(), 0.2, (0.5, 0.5)
+    shares = (0.9, 0.0, 0.4)  # of three GPUs with two pictures each
+    each = [
+        hsa_loss(*(view[2 * i : 2 * i + 2] for view in (q, p_q, m, k, p_k)), queue, tau, weights, share)
+        for i, share in enumerate(shares)
+    ]
+    mix = torch.tensor(shares, dtype=torch.float64).repeat_interleave(2)
+    found = hsa_loss(q, p_q, m, k, p_k, queue, tau, weights, mix)
+    torch.testing.assert_close(found, torch.stack(each).mean(), rtol=1e-12, atol=0)
+
+
 def test_info_nce_gives_the_keys_and_the_queue_no_gradient() -> None:
     q, k, queue = (t.requires_grad_() for t in (unit(4, 8), unit(4, 8, seed=1), unit(8, 6, seed=2, dim=0)))
     info_nce(q, k, queue, 0.2).backward()
@@ -102,9 +115,11 @@ class TestReferenceVectors:
     def test_hsa(
         self, name: str, weights: tuple[float, float], given: dict[str, Tensor], expected: dict[str, float]
     ) -> None:
-        views = (given[view] for view in ("q", "p_q", "m", "k", "p_k", "queue"))
-        found = hsa_loss(*views, expected["temperature"], weights, expected["mix_lambda"])
-        assert float(found) == pytest.approx(expected[name], abs=1e-5)
+        views = [given[view] for view in ("q", "p_q", "m", "k", "p_k", "queue")]
+        temperature, mix = expected["temperature"], expected["mix_lambda"]
+        for one_or_each in (mix, torch.full((len(given["m"]),), mix)):
+            found = hsa_loss(*views, temperature, weights, one_or_each)
+            assert float(found) == pytest.approx(expected[name], abs=1e-5)
 
     @pytest.mark.parametrize("temperature", [0.1, 0.5])
     def test_nt_xent(

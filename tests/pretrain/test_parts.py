@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from hsa_bench.core.models.architectures import build
 from hsa_bench.core.seed import forked
@@ -33,17 +33,55 @@ def test_the_momentum_update_is_eq_2() -> None:
     assert torch.allclose(key.weight, expected)
 
 
-def test_cutmix_pastes_one_box_at_the_same_place_and_reports_its_area() -> None:
-    anchor, other = torch.zeros(3, 3, 20, 30), torch.arange(1.0, 4)[:, None, None, None].expand(3, 3, 20, 30)
+def plain_cutmix(anchor: Tensor, other: Tensor, alpha: float) -> tuple[Tensor, float]:
+    """The source's, of one GPU (haohang96/CSML main_moco.py:105-135 @be34e84), with torch's draws."""
+    height, width = anchor.shape[2:]
+    cut = math.sqrt(1 - float(torch.distributions.Beta(alpha, alpha).sample()))
+    y, x = int(torch.randint(height, ())), int(torch.randint(width, ()))
+    half_y, half_x = int(height * cut) // 2, int(width * cut) // 2
+    top, bottom = max(y - half_y, 0), min(y + half_y, height)
+    left, right = max(x - half_x, 0), min(x + half_x, width)
+    mixed = anchor.clone()
+    mixed[:, :, top:bottom, left:right] = other[:, :, top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_cutmix_pastes_a_box_for_each_part_of_the_batch_as_each_gpu_of_the_source(parts: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    anchor, other = (torch.randn(8, 3, 20, 30, generator=draw).double() for _ in range(2))
     for seed in range(20):
         with forked(seed):
-            mixture = cutmix(anchor, other, alpha=2.0)
-        pasted = mixture.pictures > 0
-        assert torch.equal(pasted[0], pasted[1])
-        assert mixture.share == pytest.approx(1 - float(pasted[0, 0].double().mean()))
-        rows, columns = pasted[0, 0].any(1).sum(), pasted[0, 0].any(0).sum()
-        assert int(pasted[0, 0].sum()) == int(rows * columns)  # a rectangle
-        assert set(mixture.pictures[2].unique().tolist()) <= {0.0, 3.0}
+            mixture, then = cutmix(anchor, other, 2.0, parts), torch.rand(1)
+        with forked(seed):
+            each = [
+                plain_cutmix(*two, 2.0) for two in zip(anchor.chunk(parts), other.chunk(parts), strict=True)
+            ]
+            after = torch.rand(1)
+        assert torch.equal(mixture.pictures, torch.cat([mixed for mixed, _ in each]))
+        shares = torch.tensor([share for _, share in each], dtype=torch.float64)
+        assert torch.equal(mixture.shares, shares.repeat_interleave(8 // parts))
+        assert len(mixture.shares.unique()) == parts
+        assert torch.equal(then, after)
+
+
+@pytest.mark.parametrize(("parts", "processes"), [(4, 2), (4, 4), (2, 4), (1, 2)])
+def test_each_process_mixes_its_samples_as_one_process_would(
+    parts: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    anchor, other = (torch.randn(8, 3, 16, 16, generator=draw) for _ in range(2))
+    with forked(3):
+        alone = cutmix(anchor, other, 2.0, parts)
+    found = []
+    for rank in range(processes):
+        monkeypatch.setattr("pretrain.data.cutmix.world", lambda: processes)
+        monkeypatch.setattr("pretrain.data.cutmix.rank", lambda here=rank: here)
+        with forked(3):
+            found.append(cutmix(anchor.chunk(processes)[rank], other.chunk(processes)[rank], 2.0, parts))
+    assert torch.equal(torch.cat([one.pictures for one in found]), alone.pictures)
+    assert torch.equal(torch.cat([one.shares for one in found]), alone.shares)
+    assert len(alone.shares.unique()) == parts
 
 
 def test_an_earlier_stages_head_has_the_backbones_kind_of_block() -> None:
