@@ -17,9 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from hsa_bench.core.data.device_resize import resized, where
+from hsa_bench.core.data.device_resize import Interpolation, resized, where
 from hsa_bench.core.data.drawn_view import DrawnView, Numbers, cropped, happens, random_box, uniform
 from pretrain.data.device_photometric import LARGEST_RADIUS, blurred, jittered, luma
+
+RESAMPLING: dict[Interpolation, Image.Resampling] = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+"""Pillow's names."""
 
 
 class Step(ABC):
@@ -44,16 +50,24 @@ class Step(ABC):
 class RandomViews(DrawnView):
     """A random crop, resized to the square, then steps."""
 
-    def __init__(self, size: int, area: tuple[float, float], steps: Sequence[Step]) -> None:
+    def __init__(
+        self,
+        size: int,
+        area: tuple[float, float],
+        steps: Sequence[Step],
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
         """Put it together.
 
         Args:
             size: Side of the square, px.
             area: Least and largest share of the picture that a crop covers.
             steps: What follows the crop, in order.
+            interpolation: How the crop is resized, with antialiasing, as Pillow has it.
         """
         self.side = size
         self.area = area
+        self.interpolation: Interpolation = interpolation
         self.steps = tuple(steps)
         ends = [*accumulate((step.count for step in steps), initial=4)]
         self.places = tuple(slice(*both) for both in pairwise(ends))
@@ -65,7 +79,7 @@ class RandomViews(DrawnView):
         return numbers
 
     def cut(self, picture: Image.Image, numbers: Numbers) -> Image.Image:
-        return cropped(picture, numbers, self.side)
+        return cropped(picture, numbers, self.side, RESAMPLING[self.interpolation])
 
     def change(self, cut: Image.Image, numbers: Numbers) -> NDArray[np.uint8]:
         for step, place in zip(self.steps, self.places, strict=True):
@@ -73,7 +87,7 @@ class RandomViews(DrawnView):
         return np.array(cut)
 
     def cut_batch(self, pictures: Tensor, numbers: Tensor) -> Tensor:
-        return resized(pictures, numbers[:, :4], self.side, "bilinear")
+        return resized(pictures, numbers[:, :4], self.side, self.interpolation)
 
     def change_batch(self, cuts: Tensor, numbers: Tensor) -> Tensor:
         for step, place in zip(self.steps, self.places, strict=True):

@@ -23,8 +23,9 @@ def jitter(strength: float, hue: float) -> nn.Module:
     return v2.RandomApply([v2.ColorJitter(strength, strength, strength, hue)], p=0.8)
 
 
-def crop(size: int, smallest: float, share: float) -> nn.Module:
-    return v2.RandomResizedCrop(size, scale=(smallest * share, share))
+def crop(size: int, smallest: float, share: float, mode: str = "bilinear") -> nn.Module:
+    interpolation = v2.InterpolationMode(mode)
+    return v2.RandomResizedCrop(size, scale=(smallest * share, share), interpolation=interpolation)
 
 
 def reference(name: str, size: int, share: float) -> v2.Compose:
@@ -32,8 +33,8 @@ def reference(name: str, size: int, share: float) -> v2.Compose:
     steps = {
         "moco-v2": [crop(size, 0.2, share), jitter(0.4, 0.1), grey, blur, flip],
         "moco-v2-cifar": [crop(size, 0.08, share), flip, jitter(0.4, 0.1), grey],
-        "simclr": [crop(size, 0.08, share), flip, jitter(0.8, 0.2), grey, blur],
-        "simclr-cifar": [crop(size, 0.08, share), flip, jitter(0.4, 0.1), grey],
+        "simclr": [crop(size, 0.08, share, "bicubic"), flip, jitter(0.8, 0.2), grey, blur],
+        "simclr-cifar": [crop(size, 0.08, share, "bicubic"), flip, jitter(0.4, 0.1), grey],
     }
     return v2.Compose(steps[name])
 
