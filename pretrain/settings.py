@@ -111,7 +111,9 @@ class Settings:
     level_weights: tuple[PositiveFloat, ...] = field(default=())
     """hsa: weight of each of `levels`; one each if empty. The last stage has weight one."""
     crops: tuple[Shown, ...] = ()
-    """hsa: sides, px, of further small crops of the anchor, each a query against its key."""
+    """hsa: sides, px, of further small crops of the anchor, each a query against its key. The loss is the
+    mean over all queries. The authors' branch `mc` has half of the sum over full view and crops, and no
+    neighbours, so that its rates are not ours."""
     knn_every: NonNegativeInt = 5
     """Epochs between looks at the features: kNN accuracy on a held-out tenth of train, and signs of collapse;
     0 for none."""

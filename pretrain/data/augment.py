@@ -43,12 +43,12 @@ def moco_v2_cifar(size: int, share: float = 1.0) -> DrawnView:
 def simclr(size: int, share: float = 1.0) -> DrawnView:
     """SimCLR's at colour strength 1 (google-research/simclr data_util.py:61-180,238-444 @383d414).
 
-    Differently from there, brightness is multiplied and hue shifted as torchvision does it. The blur is PIL's,
-    three box blurs in place of a sampled Gaussian a tenth of the side wide. Crops are bicubic by PIL, which is
-    antialiased where it makes smaller; TensorFlow's resize_bicubic is not, takes another cubic (a -0.75, not
-    -0.5) and has its pixels' centres half a pixel off. Boxes are torchvision's: area and logarithm of the ratio
-    are uniform, and after ten tries the centre is taken; TensorFlow's have uniform heights and ratios, so that
-    they cover less (in the mean 0.41 of a square picture, not 0.48), and after 100 tries the whole picture.
+    Unlike there, brightness is multiplied and hue shifted as torchvision does it, and the blur is PIL's:
+    three box blurs in place of a sampled Gaussian a tenth of the side wide. Crops are bicubic by PIL, antialiased
+    where it makes smaller; TensorFlow's resize_bicubic is not, has another cubic (a -0.75, not -0.5) and its
+    pixels' centres half a pixel off. Boxes are torchvision's: area and logarithm of the ratio uniform, and
+    after ten tries the centre; TensorFlow's have uniform heights and ratios, so that they cover less (in the
+    mean 0.41 of a square picture, not 0.48), and after 100 tries the whole picture.
     """
     steps: list[Step] = [Flip(), ColourJitter(0.8, 0.2), Grey(), Blur()]
     return RandomViews(size, (0.08 * share, share), steps, "bicubic")

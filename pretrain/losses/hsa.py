@@ -35,7 +35,11 @@ class HsaTerms:
 
     @property
     def total(self) -> Tensor:
-        """Mean of the parts present."""
+        """Mean of the parts present: with four crops, these weigh 4/7.
+
+        The authors' branch mc has (full view + sum of four crops) / 2, where they weigh 4/5, and neither
+        neighbours nor mixing (haohang96/moco_group_ShuffleBN main_moco.py:303-310 @c6ada30).
+        """
         return torch.stack(list(self.parts.values())).mean()
 
 

@@ -37,6 +37,27 @@ def test_every_line_of_a_preset_names_its_source_or_calls_itself_ours(name: str)
         assert used or "our choice" in comment or "arXiv:" in comment or "data set's" in comment, line
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "simclr-100ep",
+            ["[0, 1]", "last scale of a block", "max-pooling", "crops are PIL's", "blur", "hue"],
+        ),
+        ("simclr-cifar10", ["[0, 1]", "last scale of a block", "crops are PIL's", "hue", "1,000 epochs"]),
+        (
+            "hsa-200ep",
+            ["its own neighbour", "running statistics", "sum of crops) / 2", "a box and share a GPU"],
+        ),
+        ("hsa-cifar10", ["its own neighbour", "CIFAR-10's", "sum of crops) / 2", "a box and share a GPU"]),
+    ],
+)
+def test_a_preset_says_where_it_departs_from_its_source(name: str, told: list[str]) -> None:
+    shown = text(name)
+    assert "# What differs from the source" in shown
+    assert [words for words in told if words not in shown] == []
+
+
 def test_simclrs_rate_is_that_of_its_readme() -> None:
     assert Settings(**read_preset("simclr-100ep").settings).peak_lr == pytest.approx(4.8)
     assert Settings(**read_preset("simclr-cifar10").settings).peak_lr == pytest.approx(2.0)
