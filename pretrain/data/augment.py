@@ -43,8 +43,8 @@ def moco_v2_cifar(size: int, share: float = 1.0) -> DrawnView:
 def simclr(size: int, share: float = 1.0) -> DrawnView:
     """SimCLR's at colour strength 1 (google-research/simclr data_util.py:61-180,238-444 @383d414).
 
-    Unlike there, brightness is multiplied and hue shifted as torchvision does it, and the blur is PIL's:
-    three box blurs in place of a sampled Gaussian a tenth of the side wide. Crops are bicubic by PIL, antialiased
+    Unlike there, brightness is multiplied and hue shifted as torchvision does, and the blur is PIL's, three
+    box blurs in place of a sampled Gaussian a tenth of the side wide. Crops are bicubic by PIL, antialiased
     where it makes smaller; TensorFlow's resize_bicubic is not, has another cubic (a -0.75, not -0.5) and its
     pixels' centres half a pixel off. Boxes are torchvision's: area and logarithm of the ratio uniform, and
     after ten tries the centre; TensorFlow's have uniform heights and ratios, so that they cover less (in the
