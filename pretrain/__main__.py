@@ -49,6 +49,16 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     image_size: Annotated[
         int, typer.Option(min=0, max=MOST_SIDE, help="Side of the crops, px; 0: the data set's.")
     ] = 0,
+    init: Annotated[
+        str, typer.Option(help="Checkpoint whose weights all encoders begin with; heads as usual.")
+    ] = "",
+    start_from: Annotated[
+        str,
+        typer.Option(
+            help="Whole state of another training, also by another method, to begin with, as --set "
+            "keep_state=true leaves it: NAME.state.pth. What both have is taken; epochs and rate begin anew."
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="field=value, e.g. lr=0.06; repeatable.")
     ] = None,
@@ -69,7 +79,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
     Several processes, as torchrun or Slurm start them, share each batch.
     """
     with stopped_with_a_word(), exit_with_its_message(FloatingPointError, OSError):
-        if show and (method or arch or dataset or epochs or out or settings):
+        if show and (method or arch or dataset or epochs or out or settings or init or start_from):
             raise UsageError("--print shows a preset as its file has it; leave the other options out")
         if trust and not preset:
             raise UsageError("--trust-preset: it changes nothing, as there is no --preset; leave it out")
@@ -78,10 +88,11 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
             return
         base = read_preset(preset, trust) if preset else NO_PRESET
         given = {**base.settings, **parse_settings(settings or (), "field=value, for example lr=0.06")}
-        given |= {name: value for name, value in (("method", method), ("epochs", epochs)) if value}
+        options = {"method": method, "epochs": epochs, "init": init, "start_from": start_from}
+        given |= {name: value for name, value in options.items() if value}
         required = {
             "--method": given.get("method"),
-            "--arch": arch or base.arch,
+            "--arch": arch or base.arch or given.get("init") or given.get("start_from"),  # whose file tells
             "--dataset": dataset or base.dataset,
             "--epochs": given.get("epochs"),
             "--out": out,
@@ -89,7 +100,6 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         if missing := [option for option, value in required.items() if not value]:
             raise UsageError(f"{', '.join(missing)}: needed, or a --preset that says so")
         assert out is not None
-        from hsa_bench.core.checkpoints.open import open_backbone
         from hsa_bench.core.checkpoints.request import BackboneRequest
         from hsa_bench.core.context import Context
         from hsa_bench.core.data.manifest import keep_in
@@ -99,6 +109,7 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
         from pretrain.export import check_destination
         from pretrain.loop import Training
         from pretrain.settings import Settings
+        from pretrain.start import open_start
 
         check_destination(out)
         with _bar() as (progress, say):
@@ -106,12 +117,15 @@ def main(  # noqa: PLR0913, PLR0917 (a command's option list)
                 data, out.parent, device=device, workers=workers, compile=compiled, progress=progress, say=say
             )
             keep_in(out.parent / "cache")
+            begin = open_start(
+                given,
+                BackboneRequest(label="pretrained", arch=arch or base.arch, init=seed),
+                {"init": "--init", "start_from": "--start-from"},
+            )
             images = open_dataset(str(required["--dataset"]), data).limited(limit or None)
             training = Training(
-                settings=changed(Settings(), given, "pretrain"),
-                backbone=open_backbone(
-                    BackboneRequest(label="pretrained", arch=str(required["--arch"]), init=seed)
-                ),
+                settings=changed(Settings(), begin.settings, "pretrain"),
+                backbone=begin.backbone,
                 images=images.train,
                 view=eval_view(images, image_size or base.image_size),
                 seed=seed,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -16,13 +17,19 @@ from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.input.settings import departures
+from hsa_bench.core.models.backbone import Hashes
 from hsa_bench.core.processes import rank
 from hsa_bench.core.results.device import computed_on
 from hsa_bench.core.results.result import Budget
 from hsa_bench.core.runs.hardware import hardware
+from pretrain.kept_state import FIELD, as_field, state_of, state_path
 from pretrain.loop import Training
 from pretrain.monitor.mined import mined
 from pretrain.settings import Settings, as_now
+from pretrain.start import in_words
+
+NO_DEPARTURE = frozenset({"method", "knn_every", "init", "start_from", "keep_state"})
+"""Settings that are said elsewhere, or change no number."""
 
 
 def finish(training: Training, dataset: str, path: Path, resume: Path) -> Budget | None:
@@ -56,7 +63,7 @@ def check_destination(path: Path) -> None:
     """
     if path.suffix == ".safetensors":
         raise PretrainingError(f"{path}: name the .pth file; its .safetensors twin is written beside it")
-    for place in (path, twin(path)):
+    for place in (path, twin(path), state_path(path)):
         if place.is_dir():
             raise PretrainingError(f"{place}: is a folder; name a file, e.g. {place / 'backbone.pth'}")
 
@@ -67,11 +74,18 @@ def twin(path: Path) -> Path:
 
 
 def holds_training(training: Training, path: Path) -> bool:
-    """Tell whether a file already holds just this training.
+    """Tell whether a file already holds just this training, its whole state beside it if that is wanted.
 
     Raises:
-        PretrainingError: It holds something else.
+        PretrainingError: One of the two holds something else, or is missing.
     """
+    there, state = _is_of(training, path), state_path(path)
+    if training.settings.keep_state and there > _is_of(training, state):
+        raise PretrainingError(f"{path}: is there already, but not {state.name}; move it to train again")
+    return there
+
+
+def _is_of(training: Training, path: Path) -> bool:
     if not path.exists():
         return False
     try:
@@ -100,15 +114,16 @@ def budget(training: Training, dataset: str) -> Budget:
         seed=training.seed,
         flops=training.progress.flops,
         warnings=tuple(training.progress.warnings),
-        notes=notes(settings),
+        notes=(*notes(settings), *training.started),
         device=computed_on(hardware(training.ctx.device)),
         mined=mined(training.progress, training.method),
+        start=in_words(settings, training.backbone),
     )
 
 
 def notes(settings: Settings) -> tuple[str, ...]:
     """List settings that are not the defaults, which are MoCo v2's and HSA's: "batch 64 (256)"."""
-    usual = {name: value for name, value in asdict(Settings()).items() if name not in {"method", "knn_every"}}
+    usual = {name: value for name, value in asdict(Settings()).items() if name not in NO_DEPARTURE}
     return tuple(f"{name} {value} ({usual[name]})" for name, value in departures(settings, usual).items())
 
 
@@ -116,13 +131,18 @@ def export(training: Training, path: Path, spent: Budget) -> None:
     """Write the query trunk under torchvision's names: `path`, and the same as `.safetensors` beside it.
 
     The first is readable with `weights_only`; the second holds all but the hashes of the training images,
-    as JSON in its metadata.
+    as JSON in its metadata. With `keep_state` the first stands once more beside it, before it, with the
+    whole state.
     """
     state = {k: v.float().cpu() if v.is_floating_point() else v.cpu() for k, v in _trunk(training).items()}
     about = {**_about(training), "budget": spent.model_dump(), "curves": training.progress.curves}
-    hashes = torch.from_numpy(image_hashes(training.images, training.ctx))
+    contents = {**about, "state_dict": state, "image_hashes": torch.from_numpy(_seen(training))}
+    if training.settings.keep_state:
+        whole = state_of(training.method, training.optimiser, training.settings.optimiser)
+        with whole_file(state_path(path)) as file:
+            torch.save({**contents, FIELD: as_field(whole)}, file)
     with whole_file(path) as file:
-        torch.save({**about, "state_dict": state, "image_hashes": hashes}, file)
+        torch.save(contents, file)
     metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
     with whole_file(twin(path)) as file:
         file.write(save({k: v.contiguous() for k, v in state.items()}, metadata))
@@ -138,6 +158,12 @@ def _about(training: Training) -> dict[str, Any]:
         "data": training.images.fingerprint(),
         "view": asdict(training.view),
     }
+
+
+def _seen(training: Training) -> Hashes:
+    """Hashes of all pictures that it was trained on, and its start before it, as far as these are known."""
+    own, before = image_hashes(training.images, training.ctx), training.backbone.seen
+    return own if before is None else np.union1d(own, before)
 
 
 def _trunk(training: Training) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -23,10 +22,18 @@ from hsa_bench.core.data.views import CentreView, View, centre_view
 from hsa_bench.core.errors import DamagedResume, PretrainingError
 from hsa_bench.core.files import set_aside
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.processes import average_statistics, gathered_arrays, gathered_lists, rank, world
+from hsa_bench.core.processes import (
+    average_statistics,
+    gathered_arrays,
+    gathered_lists,
+    rank,
+    together,
+    world,
+)
 from hsa_bench.core.seed import forked, seed_device
+from pretrain.carry_over import carry_over
 from pretrain.compiled import CompiledEncoders
-from pretrain.contrastive import Contrastive, method_class
+from pretrain.contrastive import Contrastive
 from pretrain.data.augment import AUGMENTATIONS
 from pretrain.data.batches import Carried, ContrastiveViews, OwnParts, batches
 from pretrain.embed import embed
@@ -42,6 +49,7 @@ from pretrain.precision import computing
 from pretrain.preflight import check, check_labels, warnings
 from pretrain.progress import Progress, Resumable, State, check_writable, read_state
 from pretrain.settings import Settings
+from pretrain.start import built, checked_state, in_words
 
 
 @dataclass
@@ -65,6 +73,8 @@ class Training:
     compiled: CompiledEncoders = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     fabric: Fabric = field(init=False)
+    started: tuple[str, ...] = field(init=False, default=())
+    """What was taken from a whole state, and what is new."""
     earlier_seconds: float = field(init=False, default=0.0)
     """Of processes before this one, whose resume file it went on from."""
 
@@ -77,12 +87,26 @@ class Training:
         if self.backbone.trunk is None:
             raise PretrainingError(f"arch {self.backbone.arch}: has no stages to train")
         self.steps = len(self.images) // settings.batch
-        build = method_class(settings.method)
-        with forked(self.seed, "method"):
-            self.method = build(copy.deepcopy(self.backbone.module), settings.fitted(self.steps))
+        self.method = built(settings.fitted(self.steps), self.backbone, self.seed)
         self.method.train().to(memory_format=torch.channels_last)
         self.stepping, self.optimiser = self.fabric.setup(self.method, optimiser(self.method, settings))
+        self.started = self._start()
         self.compiled = CompiledEncoders(self.method, self.ctx.compile, self.ctx.say)
+
+    def _start(self) -> tuple[str, ...]:
+        """Take up the whole state that the training starts from; return what is to be known of its start.
+
+        Raises:
+            PretrainingError: The file has changed, does not fit, or is not the same for all processes.
+        """
+        settings = self.settings
+        if len({*gathered_lists([settings.init or settings.start_from])}) > 1:
+            raise PretrainingError("not all processes start from the same file; put it where they share it")
+        with together():
+            state = checked_state(settings, self.backbone)
+            if state is None:
+                return ()
+            return (carry_over(state, self.method, self.optimiser, settings.optimiser).in_words,)
 
     @cached_property
     def resumable(self) -> Resumable:
@@ -107,6 +131,8 @@ class Training:
         """
         self._go_on(resume)
         progress = self.progress
+        if rank() == 0 and not progress.epoch:
+            self._say_start()
         with self._monitor() as monitor, computing(self.settings.precision, self.fabric.device):
             monitor.warn(warnings(self.settings, len(self.images)))
             for epochs in self._periods():
@@ -178,6 +204,10 @@ class Training:
             raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
         if rank() == 0:
             reads.note(noted)
+
+    def _say_start(self) -> None:
+        if start := in_words(self.settings, self.backbone):
+            self.ctx.say("; ".join((f"starts from {start}", *self.started)))
 
     def _state(self, resume: Path) -> tuple[State | None, str]:
         """Read the resume file, if there is one; or say how it is damaged."""

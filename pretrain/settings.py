@@ -29,7 +29,9 @@ from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
 
-LATER = frozenset({"augment_on", "ema_share", "mutual", "until_purity", "warmup_steps"})
+LATER = frozenset(
+    {"augment_on", "ema_share", "init", "keep_state", "mutual", "start_from", "until_purity", "warmup_steps"}
+)
 """Settings that older files do not state; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
@@ -121,6 +123,13 @@ class Settings:
     """End after the first look at which the purity of neighbours lies this many points above bare pixels';
     0: train all epochs. **Labels then decide how long training lasts**: for experiments that start others
     from such a state, not for a backbone that is called self-supervised."""
+    init: str = ""
+    """Checkpoint whose weights all encoders begin with; in keys and records the hash of these weights."""
+    start_from: str = ""
+    """Whole state of another training, also by another method, that this one begins with: what both have is
+    taken, the rest begins as usual. In keys and records the hash of its tensors."""
+    keep_state: bool = False
+    """Leave the whole state beside the checkpoint: encoders, heads, queues and optimiser."""
 
     @field_validator("method")
     @classmethod

@@ -13,18 +13,20 @@ from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
+from pretrain.kept_state import state_path
 from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
 from pretrain.precision import refuse_unknown
 from pretrain.preflight import check, check_labels
 from pretrain.settings import LATER, Settings
+from pretrain.start import SHOWN_DIGITS
 
 NAMES = ("pretrain",)
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class Pretrain(Settings, ClassificationTask):
-    """A contrastive pretraining of a randomly initialised backbone, on training images without labels."""
+    """A contrastive pretraining of a backbone, of random weights or a start's, on images without labels."""
 
     version: ClassVar[int] = 3
     main_metric: ClassVar[str] = "loss"
@@ -47,7 +49,14 @@ class Pretrain(Settings, ClassificationTask):
             f"Pretraining by {self.method} on the training images, {length} "
             f"of {self.optimiser.upper()} (rate {course}, momentum {self.momentum:g}, "
             f"weight decay {self.weight_decay:g}), batch {self.batch}, augmentation {self.augment}{made}."
+            f"{self._begins}"
         )
+
+    @property
+    def _begins(self) -> str:
+        if self.start_from:
+            return f" It begins with the whole state {self.start_from[:SHOWN_DIGITS]} of an earlier training."
+        return f" It begins with the weights {self.init[:SHOWN_DIGITS]}." if self.init else ""
 
     def unsupported(self, backbone: Backbone) -> str:
         return "" if backbone.trunk is not None else f"{backbone.label} has no stages to train"
@@ -77,11 +86,14 @@ class Pretrain(Settings, ClassificationTask):
         training = Training(self.training, backbone, data.train, self.view, seed, ctx, scalars)
         spent = finish(training, data.name, ctx.artefact(".pth"), resume)
         assert spent is not None, "a run runs in one process"
+        artefacts = {"checkpoint": ctx.artefact(".pth")}
+        if self.keep_state:
+            artefacts["state"] = state_path(artefacts["checkpoint"])
         curves = described(training.progress.curves, spent.epochs, self.knn_every)
         return Outcome(
             metrics=ends(curves),
             curves=curves,
-            artefacts={"checkpoint": ctx.artefact(".pth")},
+            artefacts=artefacts,
             effective={
                 "images": spent.images,
                 "views": spent.views,

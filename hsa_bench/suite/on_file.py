@@ -19,6 +19,9 @@ from hsa_bench.core.runs.runner import aside_if_of_another, finished
 CHECKPOINT = "checkpoint"
 """What a pretraining calls the file that it hands over."""
 
+STATE = "state"
+"""And the one of its whole state, if it keeps that."""
+
 
 def on_file(run: Run, bench: Bench) -> TaskResult | None:
     """Return the result that need not be made again; a pretraining's with the checkpoint it tells of."""
@@ -50,7 +53,8 @@ def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
         return f"{path} holds another pretraining, with {others[0]}"
     if result.effective.get("weights", found.weights) != found.weights:
         return f"{path} holds other weights than were pretrained"
-    return ""
+    state = path.with_name(Path(result.artefacts.get(STATE, path.name)).name)
+    return "" if state.is_file() else f"{state} is gone"
 
 
 def _differences(held: Any, spec: RunSpec) -> list[str]:

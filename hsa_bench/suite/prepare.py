@@ -14,7 +14,6 @@ from hsa_bench.core.data.manifest import keep_in
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.errors import DataError, UsageError
 from hsa_bench.core.models.user_module import is_own
-from hsa_bench.core.processes import world
 from hsa_bench.core.results.plan_file import PlanFile, PlannedRun
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.row_names import usual_baselines
@@ -25,20 +24,17 @@ from hsa_bench.core.runs.plan import (
     OpenedTask,
     Plan,
     Run,
-    default_task,
-    make_plan,
     open_tasks,
     plan_runs,
 )
 from hsa_bench.core.runs.task import ClassificationTask
-from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
+from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import SHIPPED, Job
 from hsa_bench.suite.one_name import check_one_name
+from hsa_bench.suite.plan_pretraining import plan_pretraining
 from reports.published.entries import named_claims
-
-PRETRAIN = "pretrain.task"
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def prepare(job: Job, bench: Bench, display: Display) -> Prepared:
     _check_pairs(job)
     chosen = choose_tasks(job.tasks, job.settings_of(pretraining=False), job.image_size, job.asked)
     _check_dataset(job, bench, chosen, display)
-    pretraining = _pretraining(job, bench)
+    pretraining = plan_pretraining(job, bench)
     checkpoints = []
     for request in job.requests():
         checkpoints.append(load(request))
@@ -167,23 +163,6 @@ def _check_dataset(job: Job, bench: Bench, chosen: Sequence[ChosenTask], display
         pass  # planning blocks the runs that need it and says why
     except ValueError as error:
         raise UsageError(f"--dataset {error}") from error
-
-
-def _pretraining(job: Job, bench: Bench) -> list[Run]:
-    if job.pretrain.backbones and world() > 1:
-        raise UsageError("this run pretrains; with torchrun, pretrain first: torchrun -m pretrain")
-    runs: list[Run] = []
-    for label, own in job.pretrain.backbones.items():
-        settings = {**job.pretrain.settings, **own, **job.settings_of(pretraining=True)}
-        seeds = settings.pop("seeds", job.pretrain.seeds)
-        task = ChosenTask(PRETRAIN, with_settings(default_task(PRETRAIN, "pretrain"), settings))
-        for seed in seeds:
-            start = load(BackboneRequest(label=label, arch=job.pretrain.arch, init=seed))
-            plan = make_plan([task], [start], job.dataset, [seed], job.limit, bench.ctx)
-            if plan.blocked:
-                raise UsageError(plan.blocked[0].blocked)
-            runs += plan.runs
-    return runs
 
 
 def _check_pairs(job: Job) -> None:

@@ -34,7 +34,7 @@ def check_text(value: str) -> str:
 
 
 def _spent(budget: Budget) -> Budget:
-    for name in ("method", "dataset", "device"):
+    for name in ("method", "dataset", "device", "start"):
         try:
             check_text(getattr(budget, name))
         except ValueError as error:

@@ -105,6 +105,9 @@ class Budget(Record):
     mined: Mined | None = None
     """How good the neighbours were that it pulled together; absent where it mined none or has no labels, and
     in older files."""
+    start: str = ""
+    """What it began with other than random weights, and what that had cost, which the numbers here leave out:
+    "the whole state of moco.state.pth (3fa4b2c19d08): moco, 60 epochs of cifar10, 600,000 images"."""
 
 
 class Source(Record):
