@@ -20,6 +20,7 @@ from reports.sections.designed import designed_table, questions
 from reports.sections.devices import any_unlike
 from reports.sections.features_shared import features_shared_table
 from reports.sections.glossary import glossary, other_scales, scale
+from reports.sections.mined import mined_sentences
 from reports.sections.notes import notes
 from reports.sections.provenance import commit, hardware, provenance_table
 from reports.sections.summary import summary
@@ -87,6 +88,9 @@ def render(
         limited=_limited(collected),
         header=_header(collected).markdown(),
         summary=summary(grid, comparison, set(evidence.controls)),
+        mined=mined_sentences(
+            grid, set(evidence.controls), figures["pretraining"].path if "pretraining" in figures else None
+        ),
         draws={"classification": f"{CLASSIFICATION_DRAWS:,}", "detection": f"{DETECTION_DRAWS:,}"},
         least=LEAST_RUNS,
         tests=comparison.tests,

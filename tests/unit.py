@@ -53,6 +53,7 @@ FILES = (
     "reports/test_report_devices.py",
     "reports/test_report_frame.py",
     "reports/test_report_grid.py",
+    "reports/test_report_mined.py",
     "reports/test_report_notes.py",
     "reports/test_report_tables.py",
     "reports/test_significance.py",

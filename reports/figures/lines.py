@@ -65,6 +65,10 @@ class Panel:
     """Whether x has whole numbers only."""
     mark: float | None = None
     """Where a dashed line crosses all others."""
+    levels: tuple[float, ...] = ()
+    """Heights of dashed lines that the others are read against."""
+    level: str = ""
+    """What these say."""
 
 
 def thinned(line: Line) -> Line:
@@ -113,6 +117,8 @@ def draw_lines(shown: Sequence[Panel], looks: Mapping[str, Look], ring: str = ""
             _line(ax, line, looks[line.row], list(looks).index(line.row))
         if panel.mark is not None:
             ax.axvline(panel.mark, **CROSSING)
+        for height in panel.levels:
+            ax.axhline(height, **CROSSING)
         ax.set_title(shortened(panel.title, LONGEST))
         ax.set_xlabel(shortened(panel.x_label, AXIS))
         ax.set_ylabel(shortened(panel.y_label, AXIS))
@@ -122,7 +128,9 @@ def draw_lines(shown: Sequence[Panel], looks: Mapping[str, Look], ring: str = ""
     marks = [Line2D([], [], label=mark, **CROSSING)]
     has_ring = any(line.ringed for panel in shown for line in panel.lines)
     has_mark = any(panel.mark is not None for panel in shown)
-    add_legend(figure, [*named, *(rings if has_ring else []), *(marks if has_mark else [])])
+    said = dict.fromkeys(shortened(panel.level, AXIS) for panel in shown if panel.levels)
+    levels = [Line2D([], [], label=text, **CROSSING) for text in said]
+    add_legend(figure, [*named, *(rings if has_ring else []), *(marks if has_mark else []), *levels])
     return figure
 
 

@@ -64,4 +64,7 @@ def _panel(curve: Curve, runs: dict[str, list[TaskResult]]) -> Panel:
     along = {one.along for found in recorded.values() for one in noted(found, curve.name)}
     lines = tuple(thinned(mean_line(label, found, curve.name)) for label, found in recorded.items())
     label = (along.pop() if len(along) == 1 else "") or "recorded point"
-    return Panel(curve.words, label, curve.axis, lines, whole=True)
+    beside = [one.beside for found in recorded.values() for one in noted(found, curve.name) if one.beside]
+    levels = tuple(sorted({level.value for level in beside}))
+    said = " / ".join(dict.fromkeys(level.title for level in beside))
+    return Panel(curve.words, label, curve.axis, lines, whole=True, levels=levels, level=said)

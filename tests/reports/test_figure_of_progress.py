@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from pretrain.monitor.described import described
 from reports.figures.pretraining import draw_pretraining
 from reports.figures.progress import draw_progress
 from tests.reports.figure_cases import caught, costing, draw, lines, panels, points, pretrained
@@ -63,3 +65,28 @@ def test_curves_of_pretraining_run_over_epochs_and_are_means_over_seeds(
     assert points(lines(purity)["hsa"]) == [[1, 21], [2, 21], [3, 33], [4, 33]]
     assert points(lines(knn)["hsa"]) == [[2, 20], [4, 40]]
     assert [ax.get_xlabel() for ax in (loss, purity, knn)] == ["epoch"] * 3
+
+
+def test_purity_is_read_against_that_of_bare_pixels_which_has_no_panel(
+    drawn: list[Figure], tmp_path: Path
+) -> None:
+    noted = {
+        "loss": [2.0, 1.0],
+        "purity": [20.0, 30.0],
+        "purity_pixels": [21.5, 21.5],
+        "purity_looked": [25.0],
+    }
+    curves = described(noted, 2, 2)
+    results = [
+        result("hsa", "pretrain", seed=seed, metrics={"loss": 1.0}).model_copy(update={"curves": curves})
+        for seed in (0, 1)
+    ]
+    results.append(result("moco", "pretrain", curves={"purity": [10.0, 20.0]}, settings={"epochs": 2}))
+    assert draw(draw_pretraining, tmp_path, *results) is not None
+    loss, mined, looked = panels(drawn[0])
+    assert [ax.get_title("left") for ax in (loss, mined, looked)] == ["loss", "purity", "purity at looks"]
+    assert points(lines(mined)["hsa"]) == [[1, 20], [2, 30]]
+    for ax, levels in ((loss, []), (mined, [21.5]), (looked, [21.5])):
+        across = [line for line in ax.get_lines() if list(np.asarray(line.get_xdata())) == [0, 1]]
+        assert [float(np.asarray(line.get_ydata())[0]) for line in across] == levels
+    assert "purity of bare pixels" in [text.get_text() for text in drawn[0].legends[0].get_texts()]
