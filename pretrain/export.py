@@ -25,7 +25,7 @@ from hsa_bench.core.runs.hardware import hardware
 from pretrain.kept_state import FIELD, as_field, state_of, state_path
 from pretrain.loop import Training
 from pretrain.monitor.mined import mined
-from pretrain.settings import Settings, as_now
+from pretrain.settings import UNSTATED, VERSION, Settings, as_now
 from pretrain.start import in_words
 
 NO_DEPARTURE = frozenset({"method", "knn_every", "init", "start_from", "keep_state"})
@@ -90,15 +90,16 @@ def _is_of(training: Training, path: Path) -> bool:
         return False
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-        held["settings"] = as_now(held["settings"])
-        same = all(held[name] == value for name, value in _about(training).items())
-        if same and held["budget"]["seed"] == training.seed:
+        held = {"version": UNSTATED, **held, "settings": as_now(held["settings"])}
+        others = {name for name, value in _about(training).items() if held[name] != value}
+        if not others and held["budget"]["seed"] == training.seed:
             return True
     except Exception as error:
         raise PretrainingError(
             f"{path}: is there already, and no pretraining of ours ({error}); move it"
         ) from error
-    raise PretrainingError(f"{path}: holds another pretraining; move it, or choose another --out")
+    earlier = f" (by version {held['version']} of pretraining, now {VERSION})" if "version" in others else ""
+    raise PretrainingError(f"{path}: holds another pretraining{earlier}; move it, or choose another --out")
 
 
 def budget(training: Training, dataset: str) -> Budget:
@@ -152,6 +153,7 @@ def _about(training: Training) -> dict[str, Any]:
     """Describe the training by all that identifies it but the seed."""
     return {
         "format": MARK,
+        "version": VERSION,
         "arch": training.backbone.arch,
         "card": training.backbone.card.as_dict(),
         "settings": asdict(training.settings),

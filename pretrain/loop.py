@@ -48,7 +48,7 @@ from pretrain.positives import mutual, nearest_others
 from pretrain.precision import computing
 from pretrain.preflight import check, check_labels, warnings
 from pretrain.progress import Progress, Resumable, State, check_writable, read_state
-from pretrain.settings import Settings
+from pretrain.settings import VERSION, Settings
 from pretrain.start import built, checked_state, in_words
 
 
@@ -112,6 +112,7 @@ class Training:
     def resumable(self) -> Resumable:
         """The resume file's content, and what it must agree with."""
         identity = {
+            "version": VERSION,
             "settings": asdict(self.settings),
             "weights": self.backbone.weights,
             "data": self.images.fingerprint(),
@@ -199,7 +200,9 @@ class Training:
             self.progress = self.resumable.take_up(state, resume, reads.go_on(noted))
             self.earlier_seconds = self.progress.seconds
             if rank() == 0:
-                self.ctx.say(f"goes on after epoch {self.progress.epoch} of {self.settings.epochs}")
+                begun = state.identity["version"]
+                by = "" if begun == VERSION else f", begun by version {begun} of pretraining (now {VERSION})"
+                self.ctx.say(f"goes on after epoch {self.progress.epoch} of {self.settings.epochs}{by}")
         if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
             raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
         if rank() == 0:

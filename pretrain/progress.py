@@ -15,7 +15,7 @@ from hsa_bench.core.errors import DamagedResume, PretrainingError, Unwritable
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.results.sound import first_line
 from pretrain.positives import Neighbours
-from pretrain.settings import as_now
+from pretrain.settings import UNSTATED, VERSION, as_now
 
 
 @dataclass
@@ -90,7 +90,8 @@ def read_state(path: Path, device: str) -> State:
     try:
         table = state["neighbours"]
         progress = Progress(**state["progress"], neighbours=None if table is None else table.cpu().numpy())
-        identity = {**state["identity"], "settings": as_now(state["identity"]["settings"])}
+        stated = {"version": UNSTATED, **state["identity"]}
+        identity = {**stated, "settings": as_now(stated["settings"])}
         return State(identity, state["method"], state["optimiser"], progress)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PretrainingError(
@@ -106,7 +107,7 @@ class Resumable:
     optimiser: Any
     """A torch optimiser, or Fabric's wrapper of one."""
     identity: Mapping[str, Any]
-    """What a resume file must agree on: settings, weights, data, view, seed."""
+    """What a resume file must agree on: settings, weights, data, view, seed; pretraining's version too."""
 
     def save(self, path: Path, progress: Progress) -> None:
         """Write the file whole or leave the one that is there.
@@ -134,7 +135,7 @@ class Resumable:
             ) from error
 
     def take_up(self, state: State, path: Path, mended: bool = False) -> Progress:
-        """Take everything back.
+        """Take everything back; what another version of pretraining began goes on, and is noted.
 
         Args:
             state: What stands in the file.
@@ -144,7 +145,8 @@ class Resumable:
         Raises:
             PretrainingError: The file belongs to another training.
         """
-        expected = {name: value for name, value in self.identity.items() if not (mended and name == "data")}
+        apart = {"version", "data"} if mended else {"version"}
+        expected = {name: value for name, value in self.identity.items() if name not in apart}
         if differences := _differences(state.identity, expected):
             raise PretrainingError(
                 f"{path}: belongs to a training with other {', '.join(differences)}; "
@@ -157,7 +159,13 @@ class Resumable:
             raise PretrainingError(
                 f"{path}: its tensors are not this training's ({first_line(error)}); remove it to start anew"
             ) from error
-        return state.progress
+        progress, began_by = state.progress, state.identity["version"]
+        if began_by != VERSION and progress.epoch:
+            progress.warnings.append(
+                f"epochs 1 to {progress.epoch} are by version {began_by} of pretraining, the others by "
+                f"version {VERSION}, which trains otherwise"
+            )
+        return progress
 
 
 def _differences(identity: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,12 @@ from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
 
+VERSION = 3
+"""Raised when the same settings give other weights."""
+
+UNSTATED = 2
+"""Version of pretraining of files that state none."""
+
 LATER = frozenset(
     {"augment_on", "ema_share", "init", "keep_state", "mutual", "start_from", "until_purity", "warmup_steps"}
 )
@@ -67,7 +73,7 @@ class Settings:
     augment: Augmentation = "moco-v2"
     augment_on: AugmentOn = "cpu"
     """Who makes the views: Pillow in loader processes, or the device of the training, from the same draws and
-    within a grey level or two of Pillow's pixels."""
+    within a grey level or two of Pillow's pixels, where bicubic crops overshoot neither black nor white."""
     dim: Width = 128
     """Width of the embedding."""
     head_layers: int = Field(default=2, ge=1, le=1000)

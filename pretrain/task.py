@@ -18,7 +18,7 @@ from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
 from pretrain.precision import refuse_unknown
 from pretrain.preflight import check, check_labels
-from pretrain.settings import LATER, Settings
+from pretrain.settings import LATER, VERSION, Settings
 from pretrain.start import SHOWN_DIGITS
 
 NAMES = ("pretrain",)
@@ -28,7 +28,7 @@ NAMES = ("pretrain",)
 class Pretrain(Settings, ClassificationTask):
     """A contrastive pretraining of a backbone, of random weights or a start's, on images without labels."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = VERSION
     main_metric: ClassVar[str] = "loss"
     frozen: ClassVar[bool] = False
     later: ClassVar[frozenset[str]] = LATER

@@ -21,7 +21,7 @@ SETTINGS = Settings(
 )
 
 PARTS = {"identity", "method", "optimiser", "progress", "neighbours"}
-IDENTITY = {"settings", "weights", "data", "view", "seed"}
+IDENTITY = {"version", "settings", "weights", "data", "view", "seed"}
 PROGRESS = {
     "epoch": 0,
     "seconds": 7.0,
@@ -72,6 +72,28 @@ def test_a_resume_file_of_an_earlier_version_is_taken_up(ctx: Context, tmp_path:
     assert written["neighbours"].shape == (64, 3)
 
 
+def test_a_training_that_an_earlier_version_began_goes_on_and_says_so(ctx: Context, tmp_path: Path) -> None:
+    said: list[str] = []
+    resumed = training(replace(ctx, say=said.append))
+    file = by_hand(resumed)
+    file["progress"] = {
+        **PROGRESS,
+        "epoch": 2,
+        "curves": {"loss": [1.0, 1.0]},
+    }  # all, so that none is trained
+    torch.save(file, tmp_path / "old")
+    resumed.run(tmp_path / "old")
+    assert "goes on after epoch 2 of 2, begun by version 2 of pretraining (now 3)" in said
+    assert resumed.progress.warnings[:2] == [
+        "said before",
+        "epochs 1 to 2 are by version 2 of pretraining, the others by version 3, which trains otherwise",
+    ]
+    resumed.resumable.save(tmp_path / "now", resumed.progress)
+    again = training(ctx)
+    again.run(tmp_path / "now")
+    assert again.progress.warnings == resumed.progress.warnings
+
+
 def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path: Path) -> None:
     work = training(ctx)
     file = by_hand(work)
@@ -105,5 +127,10 @@ def test_a_checkpoint_of_an_earlier_version_is_known_as_this_training(ctx: Conte
         del held["settings"][name]
     torch.save(held, file)
     assert holds_training(done, file)
+    for earlier in ({"version": 1}, {}):
+        torch.save({**{name: value for name, value in held.items() if name != "version"}, **earlier}, file)
+        told = rf"holds another pretraining \(by version {earlier.get('version', 2)} of pretraining, now 3\)"
+        with pytest.raises(PretrainingError, match=told):
+            holds_training(done, file)
     with pytest.raises(PretrainingError, match="holds another pretraining"):
         holds_training(training(ctx, replace(SETTINGS, augment_on="device")), file)
