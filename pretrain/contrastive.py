@@ -20,6 +20,11 @@ class Contrastive(nn.Module, ABC):
     """Whether it compares with a queue of earlier keys, whose length must fit batch and training set, and
     has keys normalised in `bn_groups`."""
 
+    @classmethod
+    def keys(cls, settings: Settings) -> int:
+        """Return how many keys each picture gives the queue in one visit, where there is a queue."""
+        return 1
+
     def __init__(self, encoder: Encoder, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder

@@ -29,13 +29,7 @@ def check(settings: Settings, images: int, image_size: int = 0, processes: int =
     if not method_class(settings.method).queued:
         return
     _check_groups(settings, processes)
-    if not settings.batch < settings.queue:
-        raise PretrainingError(f"queue {settings.queue} must be larger than the batch ({settings.batch})")
-    if settings.queue >= images:
-        raise PretrainingError(
-            f"queue {settings.queue} must be smaller than the training set ({images} images): "
-            "each anchor would meet its own older key as a negative"
-        )
+    _check_queue(settings, images)
     if settings.method == "hsa" and settings.neighbours and settings.k >= images:
         raise PretrainingError(f"k {settings.k} neighbours cannot be found among {images} images")
     large = [crop for crop in settings.crops if image_size and crop >= image_size]
@@ -56,6 +50,18 @@ def check_labels(settings: Settings, images: ImageSet) -> None:
         )
 
 
+def _check_queue(settings: Settings, images: int) -> None:
+    keys, queue = method_class(settings.method).keys(settings), settings.queue
+    each = "" if keys == 1 else f" x {keys} keys each"
+    if queue <= keys * settings.batch:
+        raise PretrainingError(f"queue {queue} must be larger than the batch ({settings.batch}{each})")
+    if queue >= keys * images:
+        raise PretrainingError(
+            f"queue {queue} must be smaller than the training set ({images} images{each}): "
+            "each anchor would meet its own older key as a negative"
+        )
+
+
 def _check_groups(settings: Settings, processes: int) -> None:
     groups = settings.groups
     if settings.part % groups or (groups % processes and processes % groups):
@@ -72,12 +78,13 @@ def _check_groups(settings: Settings, processes: int) -> None:
 def warnings(settings: Settings, images: int) -> tuple[str, ...]:
     """List what works but should be known."""
     settings = settings.fitted(images // settings.batch)
-    texts = []
-    if method_class(settings.method).queued and 4 * settings.queue > images:
-        share = met_share(settings.queue, images)
+    method, texts = method_class(settings.method), []
+    held = settings.queue / method.keys(settings)
+    if method.queued and 4 * held > images:
+        each = "" if held == settings.queue else f", {method.keys(settings)} keys a picture,"
         texts.append(
-            f"queue {settings.queue} is {settings.queue / images:.0%} of the training set: {share:.1%} of "
-            "the anchors meet their own older key as a negative"
+            f"queue {settings.queue}{each} is {held / images:.0%} of the training set: "
+            f"{met_share(held, images):.1%} of the anchors meet their own older key as a negative"
         )
     last, first = min(settings.refresh, settings.epochs), settings.warmup_epochs
     weighed = settings.method == "hsa" and settings.neighbours and settings.weights[1] > 0
@@ -89,10 +96,14 @@ def warnings(settings: Settings, images: int) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def met_share(queue: int, images: int) -> float:
-    """Share of anchors whose own key of the epoch before is still in the queue.
+def met_share(held: float, images: int) -> float:
+    """Return the share of anchors whose own key of the epoch before is still in the queue.
 
-    An anchor at place t of its epoch finds the last `queue - t` keys of the epoch before; its own stands
-    anywhere among `images`. The mean over t is queue² / (2 images²).
+    An anchor at place t of its epoch finds the keys of the last `held - t` pictures of the epoch before; its
+    own stands anywhere among `images`. The mean over t is held² / (2 images²).
+
+    Args:
+        held: Pictures whose keys fill the queue.
+        images: Pictures of the training set.
     """
-    return queue**2 / (2 * images**2)
+    return held**2 / (2 * images**2)

@@ -36,7 +36,17 @@ UNSTATED = 2
 """Version of pretraining of files that state none."""
 
 LATER = frozenset(
-    {"augment_on", "ema_share", "init", "keep_state", "mutual", "start_from", "until_purity", "warmup_steps"}
+    {
+        "augment_on",
+        "ema_share",
+        "init",
+        "keep_state",
+        "mutual",
+        "start_from",
+        "symmetric",
+        "until_purity",
+        "warmup_steps",
+    }
 )
 """Settings that older files do not state; their defaults are what was done before."""
 
@@ -82,6 +92,10 @@ class Settings:
     """Where projection heads have batch norm: after hidden layers, or after the last one too, there without
     an offset (SimCLR's code)."""
     temperature: float = Field(default=0.2, ge=1e-4, le=1e4)
+    symmetric: bool = False
+    """moco: both views are queries, each against the other's key, and both keys enter the queue. The loss is
+    the mean of both directions, as lightly's; MoCo's CIFAR demo has their sum, which is lr x 2 and
+    weight_decay / 2 here."""
     queue: Many = 65536
     """Keys kept as negatives (moco, hsa)."""
     bn_groups: NonNegativeInt = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from hsa_bench.core.models.batch_norm import group_batch_norm
@@ -19,7 +20,7 @@ from pretrain.settings import Settings
 
 
 class Method(Contrastive):
-    """Query encoder by gradient, key encoder by momentum, negatives from the queue."""
+    """Query encoder by gradient, key encoder by momentum, negatives from the queue; one direction or both."""
 
     queued: ClassVar[bool] = True
 
@@ -29,14 +30,30 @@ class Method(Contrastive):
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.queue = KeyQueue(settings.dim, settings.queue)
 
+    @classmethod
+    def keys(cls, settings: Settings) -> int:
+        """Return how many keys each picture gives the queue: with a symmetric loss, those of both crops."""
+        return 2 if settings.symmetric else 1
+
+    @property
+    def views(self) -> float:
+        """Forward passes of the trunk an image: a query and a key in each direction."""
+        return 2.0 * self.keys(self.settings)
+
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
-        """One step's loss from two views, each [N, 3, H, W]."""
-        x_q, x_k = views
-        [q] = self.encoder(x_q)
-        [[k]] = shuffled_keys(self.key_encoder, [x_k])  # of all processes
-        loss = info_nce(q, own_part(k), self.queue.keys.clone(), self.settings.temperature)
-        self.queue.enqueue(k)
-        return {"loss": loss}
+        """One step's loss from two views, each [N, 3, H, W].
+
+        With a symmetric loss each view is the query of one direction and the key of the other. Both
+        directions meet the queue as it was before the step, and both views' keys enter it, the first view's
+        first, as in the authors' demo (facebookresearch/moco colab/moco_cifar10_demo.ipynb @f736491).
+        """
+        directions = [views, views[::-1]][: self.keys(self.settings)]
+        queries = self.encoder.each([x_q for x_q, _ in directions])
+        keys = shuffled_keys(self.key_encoder, [x_k for _, x_k in directions])  # of all processes
+        queue, tau = self.queue.keys.clone(), self.settings.temperature
+        losses = [info_nce(q, own_part(k), queue, tau) for [q], [k] in zip(queries, keys, strict=True)]
+        self.queue.enqueue(torch.cat([k for [k] in reversed(keys)]))
+        return {"loss": torch.stack(losses).mean()}
 
     def after_step(self) -> None:
         """The key encoder follows."""

@@ -18,6 +18,7 @@ from pretrain.settings import Settings
 
 CASES: dict[str, dict[str, Any]] = {
     "moco": {"method": "moco"},
+    "moco, symmetric": {"method": "moco", "symmetric": True, "queue": 24},
     "simclr": {"method": "simclr", "head_bn": "all"},
     "hsa": {"method": "hsa", "levels": (2, 3), "crops": (24, 24, 16)},
     "hsa, four parts": {"method": "hsa", "bn_groups": 4},
@@ -58,7 +59,7 @@ def passes(method: nn.Module) -> list[int]:
     return calls
 
 
-SAMPLE = ("simclr", "hsa", "hsa without neighbours")
+SAMPLE = ("simclr", "moco, symmetric", "hsa", "hsa without neighbours")
 
 
 @pytest.mark.parametrize(

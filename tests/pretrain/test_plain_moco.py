@@ -59,27 +59,35 @@ def load(plain: Plain, ours: nn.Module) -> Plain:
     return plain.train()
 
 
+@pytest.mark.parametrize("symmetric", [False, True], ids=["one direction", "both"])
 @pytest.mark.parametrize("epochs", [3, pytest.param(60, marks=pytest.mark.long)])
-def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Context, tmp_path: Path) -> None:
+def test_up_to_300_steps_have_the_losses_of_a_plain_loop(
+    epochs: int, symmetric: bool, ctx: Context, tmp_path: Path
+) -> None:
     images = open_dataset("digits", Path()).limited(80).train
     backbone = open_backbone(BackboneRequest(label="x", arch=ARCH))
-    ours = Training(replace(SETTINGS, epochs=epochs), backbone, images, View(32, 32), 3, ctx)
+    settings = replace(SETTINGS, epochs=epochs, symmetric=symmetric)
+    ours = Training(settings, backbone, images, View(32, 32), 3, ctx)
 
     f_q, f_k = load(Plain(), ours.method.encoder), load(Plain(), ours.method.encoder)
     queue = ours.method.queue.keys.clone()  # [C, K]
     momentum = [torch.zeros_like(p) for p in f_q.parameters()]
     views = ContrastiveViews(images, AUGMENTATIONS["digits"](32, 1.0), None, (), 3)
     loader = batches(views, OwnParts(80, 16, 1, 3, range(epochs)), 0, False)
-    losses = []
+    losses, start = [], 0
     for step, (pixels, _) in enumerate(loader):
-        x_q, x_k = (Normalise(backbone.card).batch(view) for view in pixels)
-        q = f_q.on_devices(x_q.double(), 4)
+        x_1, x_2 = (Normalise(backbone.card).batch(view).double() for view in pixels)
+        queries = [f_q.on_devices(x, 4) for x in ((x_1, x_2) if symmetric else (x_1,))]
+        keys = []
         with torch.no_grad(), forked(3, "step", step // 5, step % 5):
-            shuffle = torch.randperm(16)
-            k = f_k.on_devices(x_k[shuffle].double(), 4)[shuffle.argsort()]
-        positive = (q * k).sum(1, keepdim=True)
-        logits = torch.cat([positive, q @ queue], dim=1) / 0.2
-        loss = F.cross_entropy(logits, torch.zeros(16, dtype=torch.long))
+            for x in (x_2, x_1) if symmetric else (x_2,):
+                shuffle = torch.randperm(16)
+                keys.append(f_k.on_devices(x[shuffle], 4)[shuffle.argsort()])
+        each = []
+        for q, k in zip(queries, keys, strict=True):
+            logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue], dim=1) / 0.2
+            each.append(F.cross_entropy(logits, torch.zeros(16, dtype=torch.long)))
+        loss = torch.stack(each).sum() / len(each)
         loss.backward()
         rate = 0.03 * 0.5 * (1 + math.cos(math.pi * (step // 5) / epochs))
         with torch.no_grad():
@@ -89,12 +97,15 @@ def test_up_to_300_steps_have_the_losses_of_a_plain_loop(epochs: int, ctx: Conte
                 p.sub_(rate * v)
                 p.grad = None
                 p_k.mul_(0.99).add_(0.01 * p)
-        start = (step * 16) % 48
-        queue = torch.cat([queue[:, :start], k.T, queue[:, start + 16 : 48]], dim=1)
+        for k in reversed(keys):  # the demo: torch.cat([k1, k2])
+            queue[:, start : start + 16] = k.T
+            start = (start + 16) % 48
         losses.append(float(loss.detach()))
 
     ours.run(tmp_path / "resume")
-    found = ours.progress.curves["loss"]  # a mean of five steps each
-    expected = torch.tensor(losses).view(epochs, 5).mean(1).tolist()
+    found = ours.progress.curves["loss"]  # a mean of five float32 each
+    expected = torch.tensor(losses, dtype=torch.float64).view(epochs, 5).mean(1).tolist()
     assert len(losses) == 5 * epochs
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert ours.progress.views == epochs * (4 if symmetric else 2)
+    assert found == pytest.approx(expected, rel=1e-7 if epochs == 3 else 1e-5)
+    torch.testing.assert_close(ours.method.queue.keys, queue, rtol=1e-6, atol=1e-6)

@@ -20,6 +20,9 @@ SMALL = Settings(batch=16, queue=32, bn_groups=4)
         ({"batch": 128}, "batch 128 is larger than the training set"),
         ({"queue": 16}, r"queue 16 must be larger than the batch \(16\)"),
         ({"queue": 64}, "queue 64 must be smaller than the training set"),
+        ({"symmetric": True}, r"queue 32 must be larger than the batch \(16 x 2 keys each\)"),
+        ({"symmetric": True, "queue": 128}, r"smaller than the training set \(64 images x 2 keys each\)"),
+        ({"method": "hsa", "symmetric": True, "queue": 64}, r"smaller than the training set \(64 images\)"),
         ({"method": "hsa", "k": 64}, "k 64 neighbours cannot be found"),
         ({"bn_groups": 3}, "bn_groups 3: a batch of 16 on 1 process.* cannot be cut"),
         ({"bn_groups": 16}, "bn_groups 16: leaves one picture a part"),
@@ -65,15 +68,24 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
         Settings(**settings)
 
 
+def test_what_just_fits_is_taken() -> None:
+    for changes in ({"queue": 33}, {"queue": 127}, {"method": "simclr", "queue": 1}):
+        check(replace(SMALL, symmetric=True, **changes), images=64)  # type: ignore[arg-type]  # fields
+
+
 def test_a_queue_above_a_quarter_of_the_data_is_remarked() -> None:
     assert warnings(replace(SMALL, queue=250), images=1000) == ()
     [text] = warnings(replace(SMALL, queue=500), images=1000)
     assert "queue 500 is 50% of the training set: 12.5% of the anchors" in text
     assert warnings(replace(SMALL, method="simclr", queue=500), images=1000) == ()
+    both = replace(SMALL, symmetric=True)
+    assert warnings(replace(both, queue=500), images=1000) == ()
+    [text] = warnings(replace(both, queue=1000), images=1000)
+    assert "queue 1000, 2 keys a picture, is 50% of the training set: 12.5% of the anchors" in text
 
 
-@pytest.mark.parametrize("queue", [64, 128, 240])
-def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(queue: int) -> None:
+@pytest.mark.parametrize(("queue", "keys"), [(64, 1), (128, 1), (240, 1), (256, 2)])
+def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(queue: int, keys: int) -> None:
     images, batch, epochs, draw = 256, 8, 60, random.Random(0)
     fifo: list[int] = []
     met = 0
@@ -82,8 +94,8 @@ def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(qu
         for start in range(0, images, batch):
             visit = order[start : start + batch]
             met += len(set(visit) & set(fifo)) if epoch else 0
-            fifo = [*fifo, *visit][-queue:]
-    assert met / (images * (epochs - 1)) == pytest.approx(met_share(queue, images), abs=0.02)
+            fifo = [*fifo, *visit * keys][-queue:]
+    assert met / (images * (epochs - 1)) == pytest.approx(met_share(queue / keys, images), abs=0.02)
 
 
 def test_neighbours_of_an_untrained_network_are_warned_of() -> None:

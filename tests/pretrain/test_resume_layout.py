@@ -107,7 +107,12 @@ def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path:
 
 @pytest.mark.parametrize(
     ("name", "usual", "now"),
-    [("augment_on", "cpu", "device"), ("ema_share", 0.0, 0.5), ("warmup_steps", 0, 3)],
+    [
+        ("augment_on", "cpu", "device"),
+        ("ema_share", 0.0, 0.5),
+        ("warmup_steps", 0, 3),
+        ("symmetric", False, True),
+    ],
 )
 def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(
     name: str, usual: object, now: object, ctx: Context, tmp_path: Path

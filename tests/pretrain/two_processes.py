@@ -34,6 +34,7 @@ SHARED = Settings(
 CASES = {
     "moco": replace(SHARED, method="moco"),
     "moco-one-part-for-both": replace(SHARED, method="moco", bn_groups=1),
+    "moco-symmetric": replace(SHARED, method="moco", symmetric=True, queue=48),
     "simclr": replace(
         SHARED, method="simclr", head_bn="all", optimiser="lars", lr_warmup=0.5, schedule="step"
     ),
