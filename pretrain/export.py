@@ -28,7 +28,9 @@ from pretrain.monitor.mined import mined
 from pretrain.settings import UNSTATED, VERSION, Settings, as_now
 from pretrain.start import in_words
 
-NO_DEPARTURE = frozenset({"method", "knn_every", "init", "start_from", "keep_state"})
+NO_DEPARTURE = frozenset(
+    {"method", "knn_every", "knn_k", "knn_of", "knn_temperature", "init", "start_from", "keep_state"}
+)
 """Settings that are said elsewhere, or change no number."""
 
 

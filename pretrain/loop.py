@@ -42,6 +42,7 @@ from pretrain.monitor.flops import count_step, mining_flops, uncounted
 from pretrain.monitor.meter import Meter
 from pretrain.monitor.monitor import Monitor
 from pretrain.monitor.scalars import Scalars
+from pretrain.monitor.watch import vote_of
 from pretrain.optim.optimiser import optimiser
 from pretrain.optim.schedule import rate
 from pretrain.positives import mutual, nearest_others
@@ -231,6 +232,7 @@ class Training:
             self.ctx,
             Scalars(self.scalars if rank() == 0 else None, self.progress.curves),
             self.say,
+            vote_of(self.settings, self.method.encoder),
         )
 
     def _periods(self) -> Iterator[range]:

@@ -41,6 +41,9 @@ LATER = frozenset(
         "ema_share",
         "init",
         "keep_state",
+        "knn_k",
+        "knn_of",
+        "knn_temperature",
         "mutual",
         "start_from",
         "symmetric",
@@ -139,6 +142,13 @@ class Settings:
     knn_every: NonNegativeInt = 5
     """Epochs between looks at the features: kNN accuracy on a held-out tenth of train, and signs of collapse;
     0 for none."""
+    knn_of: Literal["features", "embedding"] = "features"
+    """What the looks' kNN compares: pooled features, or the head's output of the last stage, as MoCo's CIFAR
+    demo does; that takes a pass of its own."""
+    knn_k: Many = 20
+    """Neighbours that vote in the looks' kNN."""
+    knn_temperature: float = Field(default=0.07, gt=0.0125, le=1e4)
+    """Of the looks' votes; below 1/80 a sum of thousands of exp(1 / T) overflows float32."""
     until_purity: float = Field(default=0, ge=0, le=100)
     """End after the first look at which the purity of neighbours lies this many points above bare pixels';
     0: train all epochs. **Labels then decide how long training lasts**: for experiments that start others
@@ -207,6 +217,13 @@ class Settings:
         """The rate in force after the warm-up."""
         factor = {"fixed": 1.0, "linear": self.batch / 256, "sqrt": math.sqrt(self.batch)}
         return self.lr * factor[self.lr_rule]
+
+    @property
+    def knn_taken(self) -> str:
+        """How the looks' kNN is taken, in words; empty where as usual."""
+        if (self.knn_of, self.knn_k, self.knn_temperature) == ("features", 20, 0.07):
+            return ""
+        return f"of the {self.knn_of}, k {self.knn_k}, temperature {self.knn_temperature:g}"
 
     def fitted(self, steps_per_epoch: int) -> Self:
         """Put in numbers what depends on the length: `ema_share` in `ema`, `warmup_steps` in `warmup`.

@@ -89,7 +89,7 @@ class Pretrain(Settings, ClassificationTask):
         artefacts = {"checkpoint": ctx.artefact(".pth")}
         if self.keep_state:
             artefacts["state"] = state_path(artefacts["checkpoint"])
-        curves = described(training.progress.curves, spent.epochs, self.knn_every)
+        curves = described(training.progress.curves, spent.epochs, self.knn_every, self.knn_taken)
         return Outcome(
             metrics=ends(curves),
             curves=curves,

@@ -37,13 +37,16 @@ BESIDE = {PURITY: PIXELS, LOOKED: PIXELS}
 """A curve, and the constant one that it has to lie above to mean anything."""
 
 
-def described(noted: Mapping[str, Sequence[float]], epochs: int, every: int) -> tuple[Curve, ...]:
+def described(
+    noted: Mapping[str, Sequence[float]], epochs: int, every: int, knn: str = ""
+) -> tuple[Curve, ...]:
     """Describe the curves of a pretraining.
 
     Args:
         noted: Points by name; parts of a level's loss are called `loss/stage3/own`.
         epochs: That the training took.
         every: Epochs between two looks at the features; a curve with fewer points is of looks.
+        knn: How the looks' kNN is taken, where not as usual.
     """
     looks = tuple(float(e) for e in range(1, epochs + 1) if every and (e % every == 0 or e == epochs))
     return tuple(
@@ -51,7 +54,7 @@ def described(noted: Mapping[str, Sequence[float]], epochs: int, every: int) -> 
             name=name,
             title=TITLES.get(name, name.replace("/", ", ")),
             unit=UNITS.get(name, ""),
-            meaning=MEANINGS.get(name, ""),
+            meaning=MEANINGS.get(name, "") + (f"; {knn}" if name == "knn" and knn else ""),
             values=tuple(values),
             along="epoch" if len(values) in (epochs, len(looks)) else "",
             at=looks if len(values) == len(looks) != epochs else (),

@@ -19,7 +19,7 @@ from pretrain.monitor.described import LOOKED, PAIRED, PIXELS, PURITY, RATE
 from pretrain.monitor.mined import NO_BETTER, doubt
 from pretrain.monitor.pixels import classes_of, pixels_purity
 from pretrain.monitor.scalars import Scalars
-from pretrain.monitor.watch import LOOKED_AT, collapse, look, looked_at
+from pretrain.monitor.watch import LOOKED_AT, USUAL, Vote, collapse, look, looked_at
 from pretrain.optim.schedule import rate
 from pretrain.positives import paired, purity
 from pretrain.progress import Progress
@@ -43,6 +43,8 @@ class Monitor:
     scalars: Scalars
     say: Callable[[str], None]
     """Called by the first process alone."""
+    knn: Vote = USUAL
+    """Of each look."""
     epoch_start: float = field(init=False)
 
     def __enter__(self) -> Self:
@@ -94,7 +96,7 @@ class Monitor:
         if progress.pixels is not None:
             figures[PIXELS] = progress.pixels
         if self._looks:
-            figures |= look(self.trunk, self.images, self.transform, self.ctx, self._looked_k)
+            figures |= look(self.trunk, self.images, self.transform, self.ctx, self._looked_k, self.knn)
             if text := collapse(figures):
                 self.warn([f"after epoch {progress.epoch} {text}"])
         return figures

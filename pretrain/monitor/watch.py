@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,11 +15,12 @@ from hsa_bench.core.features.geometry import effective_rank, spread
 from hsa_bench.core.features.neighbours import search, vote
 from hsa_bench.core.processes import gathered_arrays
 from pretrain.embed import embed
+from pretrain.encoder import Encoder
 from pretrain.monitor.described import LOOKED
 from pretrain.monitor.pixels import asked, classes_of
 from pretrain.positives import purity, without_own
+from pretrain.settings import Settings
 
-KNN_K, KNN_TEMPERATURE = 20, 0.07
 LOOKED_AT = 50_000
 """Images that kNN looks at, drawn class-balanced where there are more."""
 SPECTRUM_ROWS = 2048
@@ -25,8 +28,32 @@ LEAST_SPREAD, LEAST_RANK = 0.05, 2.0
 """Below either, features have collapsed to (nearly) one direction. Our choice; random networks are above."""
 
 
+@dataclass(frozen=True)
+class Vote:
+    """How the kNN of a look is taken."""
+
+    k: int = 20
+    temperature: float = 0.07
+    net: nn.Module | None = None
+    """Gives what is compared, [B, 3, H, W] to [B, D]; None: it is the features looked at."""
+
+
+USUAL = Vote()
+
+
+def vote_of(settings: Settings, encoder: Encoder) -> Vote:
+    """Return the kNN that the settings want of an encoder in training."""
+    embedding = nn.Sequential(encoder.trunk, encoder.heads[-1]) if settings.knn_of == "embedding" else None
+    return Vote(settings.knn_k, settings.knn_temperature, embedding)
+
+
 def look(
-    trunk: nn.Module, images: ImageSet, transform: CentreView, ctx: Context, k: int = 0
+    trunk: nn.Module,
+    images: ImageSet,
+    transform: CentreView,
+    ctx: Context,
+    k: int = 0,
+    knn: Vote = USUAL,
 ) -> dict[str, float]:
     """Measure the trunk's un-augmented features.
 
@@ -36,19 +63,21 @@ def look(
         transform: The un-augmented view.
         ctx: Where to compute.
         k: Nearest others of each image whose purity is measured; 0 for none.
+        knn: How kNN is taken.
 
     Returns:
         `knn`: accuracy on a fixed held-out tenth of the images, and `purity_looked`, both percent, if they
         have labels; `spread` and `rank`: see `core.features.geometry`.
     """
     sample = looked_at(images)
-    features = torch.from_numpy(gathered_arrays(embed(trunk, sample, transform, ctx, "looking").numpy()))
+    features = _embedded(trunk, sample, transform, ctx)
     figures = {
         "spread": spread(features),
         "rank": effective_rank(features[:: max(1, len(features) // SPECTRUM_ROWS)]),
     }
     if len(images.classes) > 1:
-        figures["knn"] = _knn(features.to(ctx.device), sample)
+        compared = features if knn.net is None else _embedded(knn.net, sample, transform, ctx)
+        figures["knn"] = _knn(compared.to(ctx.device), sample, knn)
     if k and classes_of(images) > 1:
         figures[LOOKED] = _purity(features.to(ctx.device), sample, k)
     return figures
@@ -76,10 +105,14 @@ def _purity(features: Tensor, images: ImageSet, k: int) -> float:
     return purity(without_own(nearest, torch.from_numpy(rows)).numpy(), images.labels, rows)
 
 
-def _knn(features: Tensor, images: ImageSet) -> float:
+def _embedded(net: nn.Module, sample: ImageSet, transform: CentreView, ctx: Context) -> Tensor:
+    return torch.from_numpy(gathered_arrays(embed(net, sample, transform, ctx, "looking").numpy()))
+
+
+def _knn(features: Tensor, images: ImageSet, knn: Vote) -> float:
     labels = torch.from_numpy(np.asarray(images.labels)).to(features.device)
     held_out = torch.zeros(len(labels), dtype=torch.bool, device=features.device)
     held_out[label_subset(images.labels, 0.1, seed=0)] = True
     classes = len(images.classes)
-    scores = vote(features[held_out], features[~held_out], labels[~held_out], classes, KNN_K, KNN_TEMPERATURE)
+    scores = vote(features[held_out], features[~held_out], labels[~held_out], classes, knn.k, knn.temperature)
     return float((scores.argmax(1) == labels[held_out]).double().mean() * 100)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -63,10 +64,33 @@ def test_simclrs_rate_is_that_of_its_readme() -> None:
     assert Settings(**read_preset("simclr-cifar10").settings).peak_lr == pytest.approx(2.0)
 
 
-def test_print_shows_the_file_itself() -> None:
-    shown = CliRunner().invoke(app, ["--preset", "hsa-200ep", "--print"])
-    assert shown.exit_code == 0
-    assert shown.stdout == text("hsa-200ep")
+DEMO = {"batch": 512, "lr": 0.06, "bn_groups": 8, "weight_decay": 5e-4, "temperature": 0.1, "queue": 4096}
+LIGHTLY = {"batch": 512, "lr": 0.06 * 512 / 128, "weight_decay": 5e-4, "head_layers": 2}
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "moco-demo-cifar10": ("82.6", {**DEMO, "ema": 0.99, "head_layers": 1, "knn_of": "embedding"}),
+    "moco-v2-sym-cifar10": (
+        "84.7",
+        {**LIGHTLY, "symmetric": True, "bn_groups": 8, "queue": 8192, "ema": 0.99, "temperature": 0.1},
+    ),
+    "simclr-sgd-cifar10": ("84.8", {**LIGHTLY, "head_bn": "all", "temperature": 0.5, "optimiser": "sgd"}),
+}
+"""Target, percent, and what its source has; kept by hand."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_preset_with_a_target_has_its_sources_settings_and_length(name: str) -> None:
+    target, source = PUBLISHED[name]
+    every = {"epochs": 200, "schedule": "epoch", "lr_rule": "fixed", "knn_k": 200, "knn_temperature": 0.1}
+    settings = Settings(**read_preset(name).settings)
+    assert {field: getattr(settings, field) for field in {**every, **source}} == {**every, **source}
+    assert settings.peak_lr == pytest.approx(source["lr"])
+    assert f"\n# Target: {target} % after 200 epochs, by kNN (k 200, temperature 0.1) on " in text(name)
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_print_shows_every_file_as_it_is(name: str) -> None:
+    shown = CliRunner().invoke(app, ["--preset", name, "--print"])
+    assert (shown.exit_code, shown.stdout) == (0, text(name))
 
 
 @pytest.mark.parametrize(

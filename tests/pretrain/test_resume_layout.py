@@ -112,6 +112,9 @@ def test_a_resume_file_of_another_layout_says_what_to_do(ctx: Context, tmp_path:
         ("ema_share", 0.0, 0.5),
         ("warmup_steps", 0, 3),
         ("symmetric", False, True),
+        ("knn_of", "features", "embedding"),
+        ("knn_k", 20, 200),
+        ("knn_temperature", 0.07, 0.1),
     ],
 )
 def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(

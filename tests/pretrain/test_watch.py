@@ -11,13 +11,19 @@ from torch import Tensor, nn
 from hsa_bench.core.checkpoints.open import open_backbone
 from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
-from hsa_bench.core.data.image_set import ImageSet
+from hsa_bench.core.data.image_set import ImageSet, label_subset
 from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.data.views import View, centre_view
+from hsa_bench.core.models.backbone import weights_hash
 from hsa_bench.core.models.preprocess import Preprocess
+from pretrain.encoder import Encoder
+from pretrain.export import notes
+from pretrain.heads import Projection
 from pretrain.loop import Training
-from pretrain.monitor.watch import collapse, look
+from pretrain.monitor.described import described
+from pretrain.monitor.watch import collapse, look, vote_of
 from pretrain.settings import Settings
+from tests.support.training import digits_training
 
 
 class Constant(nn.Module):
@@ -74,3 +80,57 @@ def test_a_collapse_is_said_once_and_kept_for_the_report(
     assert collapsed.startswith("warning: after epoch 2 the features have collapsed")
     assert "knn" in second
     assert training.progress.warnings == [text.removeprefix("warning: ") for text in (queue, collapsed)]
+
+
+@pytest.mark.parametrize("of", ["features", "embedding"])
+def test_the_knn_of_a_look_is_the_vote_written_out(of: str, ctx: Context) -> None:
+    sample = images()
+    settings = Settings(knn_of=of, knn_k=7, knn_temperature=0.1)  # type: ignore[arg-type]  # of the two words
+    trunk = open_backbone(BackboneRequest(label="x", arch="resnet18-w8-s2")).module
+    encoder = Encoder(trunk, (3,), Projection(16))
+    view = centre_view(View(32, 32), Preprocess())
+    usual = look(encoder.trunk, sample, view, ctx)
+    found = look(encoder.trunk, sample, view, ctx, knn=vote_of(settings, encoder))
+
+    assert encoder.training
+    encoder.eval()
+    pictures = view.normalise.batch(torch.stack([view(sample.picture(i)) for i in range(60)]))
+    with torch.no_grad():
+        compared = encoder(pictures)[-1] if of == "embedding" else encoder.trunk(pictures)
+    unit = torch.nn.functional.normalize(compared, dim=1)
+    held_out = set(label_subset(sample.labels, 0.1, seed=0))
+    bank = [i for i in range(60) if i not in held_out]
+    right = 0
+    for i in held_out:
+        nearest = sorted(bank, key=lambda j: -float(unit[i] @ unit[j]))[:7]
+        scores = torch.zeros(10)
+        for j in nearest:
+            scores[sample.labels[j]] += torch.exp(unit[i] @ unit[j] / 0.1)
+        right += int(scores.argmax()) == sample.labels[i]
+    assert found["knn"] == pytest.approx(100 * right / len(held_out))
+    assert (found["spread"], found["rank"]) == (usual["spread"], usual["rank"])
+
+
+def test_a_curve_says_which_knn_it_is_where_it_is_not_the_usual() -> None:
+    [plain] = described({"knn": [1.0]}, 1, 1, Settings().knn_taken)
+    assert plain.meaning == "accuracy on a fixed tenth of the training images, by the labels of the others"
+    demo = Settings(knn_of="embedding", knn_k=200, knn_temperature=0.1)
+    [curve] = described({"knn": [1.0]}, 1, 1, demo.knn_taken)
+    assert curve.meaning == f"{plain.meaning}; of the embedding, k 200, temperature 0.1"
+    assert notes(demo) == ()
+    with pytest.raises(ValueError, match="greater than"):
+        Settings(knn_temperature=0.0125)
+
+
+def test_a_training_looks_at_what_it_is_told_to_and_learns_the_same(ctx: Context, tmp_path: Path) -> None:
+    plain = Settings(epochs=1, batch=16, queue=24, bn_groups=4, augment="digits", knn_every=1)
+    demo = replace(plain, knn_of="embedding", knn_k=3, knn_temperature=0.1)
+    done = [digits_training(settings, ctx, "resnet18-w8-s2", 60) for settings in (plain, demo)]
+    for number, training in enumerate(done):
+        training.run(tmp_path / f"resume{number}")
+    assert weights_hash(done[0].method) == weights_hash(done[1].method)
+    encoder = done[1].method.encoder
+    view = centre_view(View(32, 32), done[1].backbone.card)
+    expected = look(encoder.trunk, done[1].images, view, ctx, knn=vote_of(demo, encoder))
+    assert done[1].progress.curves["knn"] == [expected["knn"]]
+    assert encoder.training
