@@ -134,7 +134,8 @@ def _told(budget: Budget | None) -> str:
     if budget is None:
         return "unknown"
     seen = f"{budget.epochs} epochs, {budget.images:,} images, seed {budget.seed}"
-    return f"{budget.method} on {budget.dataset}, {seen}"
+    begun = f", started from {budget.start}" if budget.start else ""
+    return f"{budget.method} on {budget.dataset}, {seen}{begun}"
 
 
 def _probe(request: BackboneRequest, dataset: str, data: Path, image_size: int) -> None:

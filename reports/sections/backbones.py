@@ -13,6 +13,7 @@ from reports.run_folder.grid import Grid
 from reports.writing.table import MISSING, Table, code, detail, duration, plain, shortened
 
 UNKNOWN = "unknown"
+BEGUN = "started from (its cost is not in this row)"
 
 
 def backbone_table(grid: Grid, out: Path) -> Table:
@@ -40,12 +41,14 @@ def backbone_table(grid: Grid, out: Path) -> Table:
 def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
     """What each pretraining cost, as its checkpoint says; "unknown" where it does not say.
 
-    On which device has a column where one of them says it.
+    On which device, and what it began with, have columns where one of them says it.
     """
     known = any(r.source.budget and r.source.budget.device for _, r in _weights(grid))
+    begun = any(r.source.budget and r.source.budget.start for _, r in _weights(grid))
     header = (
         "backbone", "weights", "method", "data", "epochs", "images", "views an image", "views in all",
-        "FLOPs", "time", *(["device"] if known else []), "seed", "settings unlike MoCo v2's and HSA's",
+        "FLOPs", "time", *(["device"] if known else []), "seed",
+        *([BEGUN] if begun else []), "settings unlike MoCo v2's and HSA's",
     )  # fmt: skip
     rows: dict[tuple[str, ...], None] = {}
     for row, result in _weights(grid):
@@ -54,7 +57,8 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
         if grid.row_labels[row] in controls:
             rows[plain(row), MISSING, "none, a control", *[MISSING] * (len(header) - 3)] = None
         elif budget is None:
-            rows[plain(row), weights, *[UNKNOWN] * (len(header) - 4), _known(seed), MISSING] = None
+            end = _known(seed), *([UNKNOWN] if begun else []), MISSING
+            rows[plain(row), weights, *[UNKNOWN] * (len(header) - 2 - len(end)), *end] = None
         else:
             views = f"{budget.views:.4g}", f"{budget.images * budget.views:,.0f}"
             numbers = f"{budget.epochs:,}", f"{budget.images:,}", *views
@@ -63,12 +67,13 @@ def budget_table(grid: Grid, controls: Sequence[str]) -> Table:
                 duration(budget.seconds),
                 *([plain(budget.device) or UNKNOWN] if known else []),
                 _known(seed),
+                *([plain(budget.start) or "random weights"] if begun else []),
             )
             notes = plain("; ".join(budget.notes)) or MISSING
             rows[plain(row), weights, plain(budget.method), plain(budget.dataset), *numbers, *cost, notes] = (
                 None
             )
-    return Table(header, tuple(rows), frozenset({"weights", "method", "data", "device", header[-1]}))
+    return Table(header, tuple(rows), frozenset({"weights", "method", "data", "device", BEGUN, header[-1]}))
 
 
 def pretraining_table(collected: Collected) -> Table:

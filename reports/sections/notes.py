@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.result import Budget, TaskResult
 from reports.published.beside import TOLERANCE, Anchors
 from reports.run_folder.collected import Collected, result_file
 from reports.run_folder.devices import unlike
@@ -141,9 +141,16 @@ def _remarked(grid: Grid) -> tuple[str, ...]:
         for row in grid.rows
         for result in grid.in_row(row)
         if result.source.budget
-        for text in result.source.budget.warnings
+        for text in (*_begun(result.source.budget), *result.source.budget.warnings)
     )
     return tuple(lines)
+
+
+def _begun(budget: Budget) -> tuple[str, ...]:
+    """Say what is missing in the cost of a pretraining that did not begin with random weights."""
+    if not budget.start:
+        return ()
+    return (f"started from {budget.start}; its epochs, images, FLOPs and time are those after that alone",)
 
 
 def _no_better_than_random(comparison: Comparison, grid: Grid) -> tuple[str, ...]:
