@@ -169,6 +169,7 @@ def test_moco_from_hsa_takes_the_last_of_its_queues(ctx: Context, tmp_path: Path
     )
 
 
+@pytest.mark.long
 def test_levels_are_found_by_stage_and_not_by_number(ctx: Context, tmp_path: Path) -> None:
     first, state = kept(replace(HSA, levels=(2, 3), epochs=1), ctx, tmp_path)
     other = training(replace(HSA, levels=(3,)), ctx, state)
@@ -185,6 +186,7 @@ def test_a_state_without_key_encoder_gives_a_copy_of_its_encoder(ctx: Context, t
     assert "copied from the encoder: key_encoder.trunk, key_encoder.heads.stage4" in started.started[0]
 
 
+@pytest.mark.long
 def test_momentum_of_another_optimiser_is_not_taken(ctx: Context, tmp_path: Path) -> None:
     _, state = kept(replace(SIMCLR, epochs=1, optimiser="lars"), ctx, tmp_path)
     started = training(MOCO, ctx, state)
@@ -256,6 +258,7 @@ def test_another_start_is_another_training(moco: tuple[Training, Path], ctx: Con
             holds_training(training(settings, ctx, start), out)
 
 
+@pytest.mark.long
 def test_a_started_training_goes_on_after_a_stop(
     moco: tuple[Training, Path], ctx: Context, tmp_path: Path
 ) -> None:
@@ -300,6 +303,7 @@ def test_it_says_what_it_started_from_and_what_that_had_cost(
     assert reopened.source.budget == spent
 
 
+@pytest.mark.long
 def test_pictures_of_the_start_count_as_seen(
     moco: tuple[Training, Path], ctx: Context, tmp_path: Path
 ) -> None:
@@ -433,6 +437,7 @@ def test_all_of_a_state_is_taken_by_the_same_method(moco: tuple[Training, Path])
     assert weights_hash(method) == weights_hash(work.method)
 
 
+@pytest.mark.long
 def test_a_disk_without_room_for_the_state_keeps_the_training(
     ctx: Context, small_disk: Path, tmp_path: Path
 ) -> None:
