@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
+from hsa_bench.core.checkpoints.request import BackboneRequest
 from hsa_bench.core.context import Context
 from hsa_bench.core.models.batch_norm import GroupedBatchNorm
-from hsa_bench.core.processes import rank, world
+from hsa_bench.core.processes import gathered_lists, rank, world
 from pretrain.encoder import Encoder
+from pretrain.export import finish
 from pretrain.loop import Training
 from pretrain.settings import Settings
+from pretrain.start import open_start
 from tests.support.training import digits_training
 
 # In double precision, so that rounding does not hide a difference of substance.
@@ -31,6 +34,7 @@ SHARED = Settings(
     precision="64-true",
     bn_groups=4,
 )
+ARCH = "resnet18-w8-cifar"
 CASES = {
     "moco": replace(SHARED, method="moco"),
     "moco-one-part-for-both": replace(SHARED, method="moco", bn_groups=1),
@@ -42,17 +46,29 @@ CASES = {
     "hsa-joined": replace(SHARED, method="hsa", levels=(2, 3), crops=(24,), mutual=True),
     "hsa-one-part-joined": replace(SHARED, method="hsa", bn_groups=1),
     "simclr-joined": replace(SHARED, method="simclr", head_bn="all"),
+    "started": replace(SHARED, method="hsa", refresh=2),
     "hsa-without-neighbours": replace(SHARED, method="hsa", neighbours=False, accumulate=2, bn_groups=2),
 }
 
 
 def train(case: str, folder: Path) -> Training:
     ctx = Context(data_root=folder, cache=folder)
-    training = digits_training(CASES[case], ctx, "resnet18-w8-cifar", 48)
+    training = _started(ctx) if case == "started" else digits_training(CASES[case], ctx, ARCH, 48)
     if case.endswith("joined") and world() > 1:
         join_passes(training)
     training.run(folder / "resume")
     return training
+
+
+def _started(ctx: Context) -> Training:
+    """HSA from the whole state that MoCo, which these processes train first, leaves in a file."""
+    folder = ctx.cache
+    before = digits_training(replace(CASES["moco"], keep_state=True), ctx, ARCH, 48)
+    finish(before, "digits", folder / "first.pth", folder / "first.resume")
+    gathered_lists([rank()])  # so that the first process has written the file
+    given = {**asdict(CASES["started"]), "start_from": str(folder / "first.state.pth")}
+    begin = open_start(given, BackboneRequest(label="x", arch=ARCH))
+    return Training(Settings(**begin.settings), begin.backbone, before.images, before.view, 0, ctx)
 
 
 def join_passes(training: Training) -> None:
