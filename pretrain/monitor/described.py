@@ -17,7 +17,7 @@ TITLES = {
     "knn": "kNN top-1",
     LOOKED: "purity at looks",
     PIXELS: "purity of bare pixels",
-    PAIRED: "pictures with a mutual neighbour",
+    PAIRED: "in a mutual pair",
 }
 UNITS = {PURITY: "%", LOOKED: "%", PIXELS: "%", PAIRED: "%", "knn": "%"}
 MEANINGS = {
