@@ -88,10 +88,12 @@ def warnings(settings: Settings, images: int) -> tuple[str, ...]:
         )
     last, first = min(settings.refresh, settings.epochs), settings.warmup_epochs
     weighed = settings.method == "hsa" and settings.neighbours and settings.weights[1] > 0
-    if weighed and first < last:
+    untrained = not (settings.init or settings.start_from)
+    if weighed and untrained and first < last:
+        remedy = f"Set refresh {first}, or a longer warmup" if first else "Set a warmup"
         texts.append(
             f"epochs {first + 1} to {last} learn from neighbours that the untrained network found: the "
-            f"warm-up ends before the second mining. Set refresh {first}, or a longer warmup"
+            f"warm-up ends before the second mining. {remedy}"
         )
     return tuple(texts)
 

@@ -98,6 +98,15 @@ def test_the_share_of_anchors_that_meet_their_own_key_is_that_of_a_simulation(qu
     assert met / (images * (epochs - 1)) == pytest.approx(met_share(queue / keys, images), abs=0.02)
 
 
+def test_without_a_warm_up_neighbours_of_a_start_are_no_untrained_networks() -> None:
+    settings = Settings(method="hsa", epochs=16, batch=64, queue=64, warmup=0, refresh=1)
+    (found,) = warnings(settings, images=6400)
+    assert found.startswith("epochs 1 to 1 learn from neighbours that the untrained network found")
+    assert found.endswith("Set a warmup")
+    for begun in ({"start_from": "1a2b"}, {"init": "1a2b"}):
+        assert not warnings(replace(settings, **begun), images=6400)
+
+
 def test_neighbours_of_an_untrained_network_are_warned_of() -> None:
     short = Settings(method="hsa", epochs=8, queue=2048, batch=128)
     (found,) = warnings(short, 10_000)

@@ -167,3 +167,15 @@ def test_a_start_that_failed_or_is_missing_is_named(tmp_path: Path) -> None:
         "start, seed 0, has not come to its end (out of memory)"
     )
     assert "start, seed 1, has not" in lay_out_states((1,), [failed], store, tmp_path)[1]
+
+
+def test_the_cifar_ablation_states_its_one_difference() -> None:
+    rows = branching("cifar10-branch").branch_job(STATES, {"moco": 61}).pretrain.backbones
+    assert list(rows) == ["start", "moco", "moco-longer", "hsa-views", "hsa-one-level", "hsa"]
+    assert apart(rows["hsa-views"], rows["hsa-one-level"]) == ["weights"]
+    assert apart(rows["hsa"], rows["hsa-one-level"]) == ["levels"]
+    assert apart(rows["moco"], rows["moco-longer"]) == ["epochs"]
+
+
+def apart(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
