@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import eq
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -46,12 +47,17 @@ def by_name(results: Iterable[TaskResult]) -> dict[str, list[TaskResult]]:
 
 
 def mean_line(label: str, runs: Sequence[TaskResult], name: str) -> Line:
-    """Mean over the runs that noted a curve after the same epochs as the first that has it."""
+    """Mean over the runs that noted a curve after the same epochs as the first that has it.
+
+    Where they end at different epochs, as by `until_purity`, it ends with the shortest.
+    """
     recorded = noted(runs, name)
-    alike = [curve for curve in recorded if curve.x == recorded[0].x]
-    values = list(zip(*(curve.values for curve in alike), strict=True))
+    first = recorded[0].x
+    alike = [curve for curve in recorded if all(map(eq, curve.x, first))]
+    shortest = min(alike, key=lambda curve: len(curve.x)).x
+    values = list(zip(*(curve.values[: len(shortest)] for curve in alike), strict=True))
     error = tuple(stdev(point) for point in values) if len(alike) > 1 else ()
-    return Line(label, recorded[0].x, tuple(fmean(point) for point in values), error)
+    return Line(label, shortest, tuple(fmean(point) for point in values), error)
 
 
 def noted(runs: Iterable[TaskResult], name: str) -> list[Curve]:

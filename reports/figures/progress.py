@@ -31,7 +31,7 @@ def draw_progress(
     curve = _ranking(collected)
     if curve is None:
         return None
-    costs = {r.label: r.source.budget.flops for r in collected.results if r.source.budget}
+    costs = _costs(collected)
     results = [r for r in collected.results if r.spec.task == PRETRAINING and costs.get(r.label)]
     runs = by_name(r for r in results if any(map(_tells, noted([r], curve.name))))
     if len(runs) < 2:
@@ -52,6 +52,16 @@ def draw_progress(
     caption = CAPTION.format(what=f"{curve.words}: {curve.meaning}" if curve.meaning else curve.words)
     caption += bars(shown, "pretrainings, where there are several")
     return saved_lines(collected, report, "progress", shown, own, "Accuracy while pretraining", caption)
+
+
+def _costs(collected: Collected) -> dict[str, float]:
+    """FLOPs of the shortest pretraining of each name, where its line ends."""
+    found: dict[str, float] = {}
+    for result in collected.results:
+        if result.source.budget:
+            flops = result.source.budget.flops
+            found[result.label] = min(flops, found.get(result.label, flops))
+    return found
 
 
 def _ranking(collected: Collected) -> Curve | None:

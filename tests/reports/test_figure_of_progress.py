@@ -36,6 +36,23 @@ def test_each_method_runs_over_epochs_and_over_what_they_cost(drawn: list[Figure
     assert cost.get_xlabel() == "10¹⁵ multiplications and additions"
 
 
+def test_pretrainings_of_unlike_length_are_averaged_as_far_as_all_go(
+    drawn: list[Figure], tmp_path: Path
+) -> None:
+    results = [
+        pretrained("start", [20.0, 40.0, 60.0]),
+        pretrained("start", [10.0, 20.0], seed=1),
+        pretrained("moco", [10.0, 30.0]),
+        result("start", "knn", source=costing("start", 6e15), seed=0),
+        result("start", "knn", source=costing("start", 4e15), weights="a" * 64, seed=1),
+        result("moco", "knn", source=costing("moco", 2e15)),
+    ]
+    draw(draw_progress, tmp_path, *results)
+    epochs, cost = panels(drawn[0])
+    assert points(lines(epochs)["start"]) == [[2, 15], [4, 30]]
+    assert points(lines(cost)["start"]) == [[2, 15], [4, 30]]
+
+
 def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
     odd = pretrained("hsa", [1.0, 2.0, 3.0], settings={"epochs": 5, "knn_every": 2})
     assert odd.courses["knn"].at == (2, 4, 5)
