@@ -50,7 +50,9 @@ PIECE ?= all
 OUT ?= runs/device
 DEVICE ?= cuda
 SECONDS ?= 540
-DEVICE_OPTIONS = --piece $(PIECE) --out "$(OUT)" --device $(DEVICE) --seconds $(SECONDS)
+MINUTES ?= 25
+DEVICE_OPTIONS = --piece $(PIECE) --out "$(OUT)" --device $(DEVICE) --seconds $(SECONDS) \
+	--data "$(DATA)" --minutes $(MINUTES)
 device:
 	PYTHONPATH="$(CURDIR)$(if $(WHEELS),:$(WHEELS))" $(PYTHON) -W default -m tools.device $(DEVICE_OPTIONS) \
 		$(if $(TINY),--tiny) $(if $(FORCE),--force)

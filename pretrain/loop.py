@@ -53,6 +53,11 @@ from pretrain.settings import VERSION, Settings
 from pretrain.start import built, checked_state, in_words
 
 
+def to_the_end(progress: Progress) -> bool:
+    """Stop at no epoch."""
+    return False
+
+
 @dataclass
 class Training:
     """A method in training on one image set; labels are for watching alone."""
@@ -122,10 +127,15 @@ class Training:
         }
         return Resumable(self.method, self.optimiser, identity)
 
-    def run(self, resume: Path) -> None:
+    def run(self, resume: Path, stop: Callable[[Progress], bool] = to_the_end) -> None:
         """Train to the end, from where `resume` stands if it exists.
 
         The caller removes that file once the result is safe.
+
+        Args:
+            resume: The file, written after each epoch.
+            stop: Asked where the training stands and after each epoch whether to leave it there for now: a
+                later call goes on as if there had been no stop. All processes must be told the same.
 
         Raises:
             PretrainingError: The resume file belongs to another training, or cannot be written.
@@ -133,6 +143,8 @@ class Training:
         """
         self._go_on(resume)
         progress = self.progress
+        if stop(progress):
+            return
         if rank() == 0 and not progress.epoch:
             self._say_start()
         with self._monitor() as monitor, computing(self.settings.precision, self.fabric.device):
@@ -150,7 +162,7 @@ class Training:
                     monitor.note(losses)
                     if rank() == 0:
                         self.resumable.save(resume, progress)
-                    if progress.ended:
+                    if progress.ended or stop(progress):
                         return
 
     def _epoch(self, epoch: int, loader: Iterator[list[Tensor]]) -> dict[str, float]:

@@ -17,9 +17,13 @@ HELP = "Measure on this node's accelerator whether the suite is right and fast: 
 def parsed(arguments: list[str]) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="make device", description=HELP)
-    parser.add_argument("--piece", default="all", help="its number, or all (PIECE)")
+    parser.add_argument("--piece", default="all", help="its number, several as 1,2, or all (PIECE)")
     parser.add_argument("--out", type=Path, default=Path("runs/device"), help="folder for tables (OUT)")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu for a rehearsal (DEVICE)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of data sets (DATA)")
+    parser.add_argument(
+        "--minutes", type=float, default=25, help="of the device, for all of piece 4 (MINUTES)"
+    )
     parser.add_argument("--tiny", action="store_true", help="everything as small as can be (TINY=1)")
     parser.add_argument("--seconds", type=float, default=540, help="after which nothing begins (SECONDS)")
     parser.add_argument("--force", action="store_true", help="also what stands in docs already (FORCE=1)")
@@ -29,8 +33,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Do the pieces that are asked for; 0 where all is done and right, 1 where not, 2 for a wrong option."""
     began, asked = time.monotonic(), parsed(arguments)
-    if asked.seconds <= 0:
-        return refused(f"--seconds {asked.seconds:g}: must be above zero")
+    for name in ("seconds", "minutes"):
+        if not getattr(asked, name) > 0:
+            return refused(f"--{name} {getattr(asked, name):g}: must be above zero")
     import torch  # not before: --help and a wrong option need none
 
     from hsa_bench.core.devices import fault_of
@@ -41,15 +46,18 @@ def main(arguments: list[str]) -> int:
     if fault := fault_of(asked.device):
         return refused(f"--device {asked.device}: {fault}; DEVICE=cpu TINY=1 rehearses all of it")
     pieces = found()
-    if asked.piece != "all" and asked.piece not in map(str, pieces):
-        return refused(f"--piece {asked.piece}: there are {', '.join(map(str, pieces))}, and all")
-    call = Call(asked.device, asked.tiny, asked.out.absolute(), began + asked.seconds)
+    numbers = [*map(str, pieces)]
+    wanted = numbers if asked.piece == "all" else asked.piece.split(",")
+    if strange := sorted({*wanted} - {*numbers}):
+        return refused(f"--piece {strange[0]}: there are {', '.join(numbers)}, and all")
+    until, data = began + asked.seconds, asked.data.expanduser().absolute()
+    call = Call(asked.device, asked.tiny, asked.out.absolute(), until, data, asked.minutes)
     join(call.device)  # float32 is float32 from here on
     if (
         number := torch.device(call.device).index
     ) is not None:  # "cuda" alone is the first, or the chosen one
         torch.cuda.set_device(number)
-    chosen = [p for number, p in pieces.items() if asked.piece in ("all", str(number))]
+    chosen = [piece for number, piece in pieces.items() if str(number) in wanted]
     return max([one(piece, call, asked.force or asked.tiny) for piece in chosen], default=0)
 
 

@@ -20,11 +20,20 @@ class Call:
     out: Path
     until: float
     """On the monotonic clock: nothing begins that would not end by then."""
+    data: Path = Path("data")
+    """Folder that holds the data sets, for pieces that want some."""
+    minutes: float = 25.0
+    """Of the device, over all calls together, for a piece that fits its length to them."""
 
     @property
     def left(self) -> float:
         """Seconds."""
         return self.until - time.monotonic()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device is a GPU."""
+        return self.device.startswith("cuda")
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether something that takes so long may begin; tiny things always may, while there is any time."""

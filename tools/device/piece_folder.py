@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hsa_bench.core.digest import digest
 from tools.device.row import Row, row_of
 
 TRIES = 2
-"""How often a part may begin without an end, as where the node's time ran out, before it is given up."""
+"""How often a part may begin without an end, as where the node's time ran out, before it is given up;
+one that goes on where it was may begin as often from each place."""
 
 HEAD = ("part", "figure", "value", "aim", "met", "note")
 
@@ -42,7 +44,9 @@ class PieceFolder:
     parts: dict[str, Part] = field(init=False, default_factory=dict)
     """By name, the latest of each."""
     began: dict[str, int] = field(init=False, default_factory=dict)
-    """How often each part that never ended has begun."""
+    """How often each part that never ended has begun, from the same place."""
+    places: dict[str, str] = field(init=False, default_factory=dict)
+    """Where each of these began."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +68,16 @@ class PieceFolder:
         left = [name for name in names if not self.done(name)]
         return sorted(left, key=lambda name: name in self.parts or name in self.began)
 
-    def begin(self, name: str) -> None:
-        """Note that a part begins."""
-        self._write({"part": name, "made": dict(self.made)})
+    def begin(self, name: str, at: str = "") -> None:
+        """Note that a part begins, and where, if it goes on from what an earlier call left."""
+        self._write({"part": name, "made": dict(self.made), "at": at})
+
+    def work(self) -> Path:
+        """Make a folder beside this one for what the piece goes on from; each device and size has its own."""
+        own = digest(self.made["device"], self.made["size"])[:8]
+        folder = self.folder.with_name(f"{self.folder.name}-work-{own}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def put(self, name: str, rows: Sequence[Row], seconds: float, fault: str = "") -> None:
         """Write what a part gave, and the tables anew."""
@@ -118,7 +129,9 @@ class PieceFolder:
     def _take(self, event: Mapping[str, Any]) -> None:
         name = event["part"]
         if "rows" not in event:
-            self.began[name] = self.began.get(name, 0) + 1
+            at = event.get("at", "")
+            self.began[name] = 1 + (self.began.get(name, 0) if self.places.get(name, "") == at else 0)
+            self.places[name] = at
             return
         self.began.pop(name, None)
         rows = tuple(row_of(plain) for plain in event["rows"])
