@@ -27,19 +27,36 @@ def on_file(folder: Path, **made: str) -> PieceFolder:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs make")
-def test_the_whole_command_runs_on_the_cpu_at_tiny_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pieces", ["1,2,3", pytest.param("4", marks=pytest.mark.long)])
+def test_the_whole_command_runs_on_the_cpu_at_tiny_size(pieces: str, tmp_path: Path) -> None:
     out = tmp_path / "a folder"
-    asked = ["make", "device", f"PYTHON={sys.executable}", "DEVICE=cpu", "TINY=1", f"OUT={out}"]
+    asked = [
+        "make",
+        "device",
+        f"PYTHON={sys.executable}",
+        "DEVICE=cpu",
+        "TINY=1",
+        f"PIECE={pieces}",
+        f"OUT={out}",
+    ]
     plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS")}
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " left: " not in done.stdout
-    for number, piece in found().items():
+    for number, piece in ((number, found()[number]) for number in map(int, pieces.split(","))):
         folder = out / f"piece-{number}"
         assert {path.name for path in folder.iterdir()} == {"rows.jsonl", "table.md", "table.csv"}
         assert (folder / "table.md").read_text().startswith(f"## {piece.title}\n\ndevice cpu, size tiny, ")
         rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
         assert len(rows) > 10 and not [row for row in rows if row["value"] in ("failed", "did not end")]
+
+
+def test_each_piece_is_rehearsed() -> None:
+    [cases] = [
+        m for m in test_the_whole_command_runs_on_the_cpu_at_tiny_size.pytestmark if m.name == "parametrize"
+    ]
+    named = [getattr(case, "values", [case])[0] for case in cases.args[1]]
+    assert ",".join(named).split(",") == [*map(str, found())]
 
 
 def test_pieces_are_numbered_from_one_and_named_so() -> None:
@@ -70,6 +87,14 @@ def test_rows_are_on_file_at_once_and_a_later_call_goes_on(tmp_path: Path) -> No
     assert "| c |  | did not end |  | no |  |" in table
 
 
+def test_a_part_that_gets_further_each_time_is_not_given_up(tmp_path: Path) -> None:
+    for place in ("", "epoch 3", "epoch 9"):
+        on_file(tmp_path).begin("a", place)  # and is killed
+    assert on_file(tmp_path).missing("a") == ["a"]
+    on_file(tmp_path).begin("a", "epoch 9")
+    assert on_file(tmp_path).missing("a") == [] and on_file(tmp_path).wrong() == ["a: did not end"]
+
+
 def test_a_line_that_was_cut_off_costs_its_own_part_alone(tmp_path: Path) -> None:
     on_file(tmp_path).put("a", [Row("x", 1.0)], 1.0)
     with (tmp_path / "rows.jsonl").open("a") as file:
@@ -94,6 +119,8 @@ def test_rows_of_another_device_or_size_count_for_nothing(tmp_path: Path, other:
         (["--device", "cuda:99"], "torch sees"),
         (["--device", "gpu"], "not usable here"),
         (["--device", "cpu", "--piece", "77"], "there are 1, 2"),
+        (["--device", "cpu", "--piece", "1,77"], "--piece 77: there are 1, 2"),
+        (["--device", "cpu", "--minutes", "nan"], "--minutes nan: must be above zero"),
         (["--device", "cpu", "--seconds", "0"], "must be above zero"),
     ],
 )
