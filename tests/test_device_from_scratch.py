@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from pretrain.preset import read_preset
 from pretrain.settings import Settings
 from tools.device.from_scratch import claims as rule
 from tools.device.from_scratch.claims import claims, verdict
-from tools.device.from_scratch.command import go_on, log_of
+from tools.device.from_scratch.command import STOPPING, go_on, log_of
 from tools.device.from_scratch.epochs import KINDS
 from tools.device.from_scratch.fit import LEAST, MOST, WARMUP, Cost, Costs, cost_of, fitted
 from tools.device.from_scratch.rows import FILE, rows, settings_of, write_fitted
@@ -164,6 +167,45 @@ def test_a_command_that_fails_is_told_with_its_last_words(
     there = measured(tmp_path)
     assert "moco" in hsa.PIECE.run(call(tmp_path), there)
     assert "the run: it ended with 1" in there.wrong()[0] and "no room on the device" in there.wrong()[0]
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command that never ends by itself, and the file that has its process's number."""
+    script, number = tmp_path / "sleeper", tmp_path / "number"
+    script.write_text(f"#!/bin/sh\necho $$ > {number}.new; mv {number}.new {number}; exec sleep 600\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    return number
+
+
+def gone(number: Path) -> bool:
+    try:
+        os.kill(int(number.read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs sh")
+def test_a_command_is_ended_where_time_is_over(tmp_path: Path, sleeper: Path) -> None:
+    until = time.monotonic() + STOPPING + 2
+    assert go_on(tmp_path / "x.yaml", tmp_path / "run", 0, call(tmp_path, until=until)) is None
+    assert gone(sleeper)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs sh")
+def test_a_call_that_is_stopped_leaves_no_command_behind(tmp_path: Path, sleeper: Path) -> None:
+    def stop() -> None:
+        while not sleeper.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(SystemExit) as ended:
+        go_on(tmp_path / "x.yaml", tmp_path / "run", 0, call(tmp_path))
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert gone(sleeper)
 
 
 @pytest.mark.long

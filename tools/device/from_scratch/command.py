@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hsa_bench.core.commands.stopping import stopped_with_a_word
 from tools.device.made_with import ROOT
 from tools.device.piece import Call
 
@@ -16,12 +17,14 @@ STOPPING = 30.0
 def go_on(preset: Path, out: Path, workers: int, call: Call) -> int | None:
     """Run a preset until it is done or time is over.
 
+    Ctrl-C and TERM end it too, and then this process.
+
     Returns:
         The command's exit code; None where it was stopped.
     """
     asked = [sys.executable, "-W", "default", "-m", "hsa_bench.run", "--preset", str(preset)]
     asked += ["--data", str(call.data), "--device", call.device, "--workers", str(workers), "--out", str(out)]
-    with log_of(out).open("a", encoding="utf-8") as log:
+    with stopped_with_a_word(), log_of(out).open("a", encoding="utf-8") as log:
         process = subprocess.Popen(asked, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         try:
             return process.wait(max(1.0, call.left - STOPPING))
