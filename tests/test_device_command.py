@@ -42,7 +42,7 @@ def test_the_whole_command_runs_on_the_cpu_at_tiny_size(pieces: str, tmp_path: P
     plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS")}
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert " left: " not in done.stdout
+    assert "\n  left: " not in done.stdout
     for number, piece in ((number, found()[number]) for number in map(int, pieces.split(","))):
         folder = out / f"piece-{number}"
         assert {path.name for path in folder.iterdir()} == {"rows.jsonl", "table.md", "table.csv"}
