@@ -25,7 +25,8 @@ from hsa_bench.core.runs.hardware import hardware
 from pretrain.kept_state import FIELD, as_field, state_of, state_path
 from pretrain.loop import Training
 from pretrain.monitor.mined import mined
-from pretrain.settings import UNSTATED, VERSION, Settings, as_now
+from pretrain.older_files import UNSTATED, VERSION, as_now
+from pretrain.settings import Settings
 from pretrain.start import in_words
 
 NO_DEPARTURE = frozenset(

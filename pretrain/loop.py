@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from hsa_bench.core.context import Context, unheard
 from hsa_bench.core.data.device_views import DeviceViews
-from hsa_bench.core.data.drawn_view import DrawnView
 from hsa_bench.core.data.image_set import ImageSet
-from hsa_bench.core.data.loading import pinned
-from hsa_bench.core.data.reads import Reads, noted_beside
 from hsa_bench.core.data.views import CentreView, View, centre_view
-from hsa_bench.core.errors import DamagedResume, PretrainingError
-from hsa_bench.core.files import set_aside
+from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import Backbone
 from hsa_bench.core.processes import (
     average_statistics,
-    gathered_arrays,
     gathered_lists,
     rank,
     together,
@@ -34,22 +28,23 @@ from hsa_bench.core.seed import forked, seed_device
 from pretrain.carry_over import carry_over
 from pretrain.compiled import CompiledEncoders
 from pretrain.contrastive import Contrastive
-from pretrain.data.augment import AUGMENTATIONS
-from pretrain.data.batches import Carried, ContrastiveViews, OwnParts, batches
+from pretrain.data.training_views import TrainingViews
 from pretrain.embed import embed
+from pretrain.go_on import go_on
 from pretrain.launch import launch_fabric
-from pretrain.monitor.flops import count_step, mining_flops, uncounted
+from pretrain.monitor.flops import count_step, mining_flops
 from pretrain.monitor.meter import Meter
 from pretrain.monitor.monitor import Monitor
 from pretrain.monitor.scalars import Scalars
 from pretrain.monitor.watch import vote_of
+from pretrain.older_files import VERSION
 from pretrain.optim.optimiser import optimiser
 from pretrain.optim.schedule import rate
 from pretrain.positives import mutual, nearest_others
 from pretrain.precision import computing
 from pretrain.preflight import check, check_labels, warnings
-from pretrain.progress import Progress, Resumable, State, check_writable, read_state
-from pretrain.settings import VERSION, Settings
+from pretrain.progress import Progress, Resumable
+from pretrain.settings import Settings
 from pretrain.start import built, checked_state, in_words
 
 
@@ -141,7 +136,9 @@ class Training:
             PretrainingError: The resume file belongs to another training, or cannot be written.
             FloatingPointError: The loss is no longer a number.
         """
-        self._go_on(resume)
+        # The data's fingerprint, of `resumable`, takes a while: before processes wait for each other.
+        if (found := go_on(self.resumable, resume, self.images, self.settings.epochs, self.ctx)) is not None:
+            self.progress, self.earlier_seconds = found, found.seconds
         progress = self.progress
         if stop(progress):
             return
@@ -198,39 +195,9 @@ class Training:
         self.fabric.backward(parts["loss"] / self.settings.accumulate)
         return {name: value.detach() for name, value in parts.items()}
 
-    def _go_on(self, resume: Path) -> None:
-        """Take up the resume file, if there is one; refuse a place where none could be written."""
-        _ = self.resumable  # the data's fingerprint takes a while; now, not while other processes wait
-        reads, noted = Reads(self.images), noted_beside(resume)
-        if rank() == 0:
-            check_writable(resume)
-        state, fault = self._state(resume)
-        if faults := gathered_lists([fault] if fault else []):
-            if rank() == 0:
-                aside = set_aside(resume).name
-                self.ctx.say(f"{faults[0]}; it is set aside as {aside}, and the training begins anew")
-        elif state is not None:
-            self.progress = self.resumable.take_up(state, resume, reads.go_on(noted))
-            self.earlier_seconds = self.progress.seconds
-            if rank() == 0:
-                begun = state.identity["version"]
-                by = "" if begun == VERSION else f", begun by version {begun} of pretraining (now {VERSION})"
-                self.ctx.say(f"goes on after epoch {self.progress.epoch} of {self.settings.epochs}{by}")
-        if len({*gathered_arrays(np.array([self.progress.epoch])).tolist()}) > 1:
-            raise PretrainingError(f"{resume}: not all processes see this file; put it where they share it")
-        if rank() == 0:
-            reads.note(noted)
-
     def _say_start(self) -> None:
         if start := in_words(self.settings, self.backbone):
             self.ctx.say("; ".join((f"starts from {start}", *self.started)))
-
-    def _state(self, resume: Path) -> tuple[State | None, str]:
-        """Read the resume file, if there is one; or say how it is damaged."""
-        try:
-            return (read_state(resume, self.ctx.device) if resume.exists() else None), ""
-        except DamagedResume as error:
-            return None, str(error)
 
     def _monitor(self) -> Monitor:
         """Watch from where the progress stands."""
@@ -268,34 +235,15 @@ class Training:
             self.progress.flops += mining_flops(trunk, self.view.size, len(self.images), features)
 
     def _batches(self, epochs: range) -> Iterator[list[Tensor]]:
-        """Load and augment the images of these epochs, each process its own parts of every batch.
-
-        Loader processes start here, not at the first batch: one that is forked while a step is counted would
-        count its own tensors too, and take four times as long over each view.
-        """
-        settings, size, device = self.settings, self.view.size, self.fabric.device
-        augment = AUGMENTATIONS[settings.augment]
-        plain, crops = augment(size, 1.0), [augment(crop, crop / size) for crop in self.method.crops]
-        neighbours, there = self.progress.neighbours, self._device_views
-        views = ContrastiveViews(
-            self.images, there.carried(plain), neighbours, tuple(map(there.carried, crops)), self.seed
-        )
-        kinds = [*[plain] * (2 if neighbours is None else 4), *crops]
-        places = OwnParts(len(self.images), settings.batch, settings.accumulate, self.seed, epochs)
-        return self._finished(iter(batches(views, places, self.ctx.workers, pinned(device))), kinds)
-
-    def _finished(self, loaded: Iterator[Carried], kinds: Sequence[DrawnView]) -> Iterator[list[Tensor]]:
-        """Make on the device what is left of each batch's views."""
-        for carried, shown in loaded:
-            with uncounted():
-                there = self._device_views
-                made = [there.finished(*view) for view in zip(kinds, carried, shown, strict=True)]
-            yield made
+        """Begin to load the images of these epochs, each process its own parts of every batch."""
+        return self._views.batches(epochs, self.progress.neighbours)
 
     @cached_property
-    def _device_views(self) -> DeviceViews:
+    def _views(self) -> TrainingViews:
         """Views of this training's images, made once, as they may hold all pictures."""
-        return DeviceViews(self.images, self.backbone.card, self.fabric.device, self.settings.augment_on)
+        device, crops = self.fabric.device, self.method.crops
+        there = DeviceViews(self.images, self.backbone.card, device, self.settings.augment_on)
+        return TrainingViews(self.settings, there, self.view.size, crops, self.seed, self.ctx.workers)
 
     @property
     def _plain(self) -> CentreView:

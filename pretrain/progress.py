@@ -14,8 +14,8 @@ from hsa_bench.core import files
 from hsa_bench.core.errors import DamagedResume, PretrainingError, Unwritable
 from hsa_bench.core.files import whole_file
 from hsa_bench.core.results.sound import first_line
+from pretrain.older_files import UNSTATED, VERSION, as_now
 from pretrain.positives import Neighbours
-from pretrain.settings import UNSTATED, VERSION, as_now
 
 
 @dataclass

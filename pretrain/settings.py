@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any, Literal, Self
 
@@ -28,30 +27,6 @@ from pretrain.data.augment import Augmentation
 from pretrain.heads import Projection
 
 METHODS = "pretrain.methods"
-
-VERSION = 3
-"""Raised when the same settings give other weights."""
-
-UNSTATED = 2
-"""Version of pretraining of files that state none."""
-
-LATER = frozenset(
-    {
-        "augment_on",
-        "ema_share",
-        "init",
-        "keep_state",
-        "knn_k",
-        "knn_of",
-        "knn_temperature",
-        "mutual",
-        "start_from",
-        "symmetric",
-        "until_purity",
-        "warmup_steps",
-    }
-)
-"""Settings that older files do not state; their defaults are what was done before."""
 
 Precision = Literal["32-true", "tf32", "bf16-mixed", "64-true"]
 
@@ -250,9 +225,3 @@ class Settings:
                 )
             fit |= {"warmup": epochs / self.epochs, "warmup_steps": 0}
         return replace(self, **fit)
-
-
-def as_now(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the settings that a file states the defaults of those that were added since."""
-    usual = Settings()
-    return {**{name: getattr(usual, name) for name in LATER}, **stated}

@@ -16,9 +16,10 @@ from pretrain.export import finish
 from pretrain.kept_state import state_path
 from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
+from pretrain.older_files import LATER, VERSION
 from pretrain.precision import refuse_unknown
 from pretrain.preflight import check, check_labels
-from pretrain.settings import LATER, VERSION, Settings
+from pretrain.settings import Settings
 from pretrain.start import SHOWN_DIGITS
 
 NAMES = ("pretrain",)

@@ -13,7 +13,8 @@ from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import weights_hash
 from pretrain.export import budget, export, holds_training
 from pretrain.loop import Training
-from pretrain.settings import LATER, Settings
+from pretrain.older_files import LATER
+from pretrain.settings import Settings
 from tests.support.training import digits_training
 
 SETTINGS = Settings(
