@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ TRUNK, KEYS, QUERIES = "encoder.trunk", "key_encoder.", "encoder."
 
 REMEDIES = ((".trunk", "arch"), (".heads", "dim, head_layers and head_bn"), ("queues", "queue and dim"))
 """By what stands in a part's name: the settings that give its tensors their shapes."""
+
+MOST_SAID = 20
+"""Parts of one kind that are named."""
 
 Parts = dict[str, dict[str, Tensor]]
 """Tensors by part and by their names in it."""
@@ -43,7 +46,7 @@ class CarriedOver:
         taken = (*self.taken, *(["momentum"] if self.momentum else []))
         new = (*self.new, *([] if self.momentum else ["momentum"]))
         said = {"taken": taken, "copied from the encoder": self.copied, "new": new, "left out": self.left}
-        return "; ".join(f"{word}: {', '.join(parts)}" for word, parts in said.items() if parts)
+        return "; ".join(f"{word}: {_listed(parts)}" for word, parts in said.items() if parts)
 
 
 def carry_over(state: KeptState, method: Contrastive, optimiser: Any = None, name: str = "") -> CarriedOver:
@@ -84,6 +87,12 @@ def carry_over(state: KeptState, method: Contrastive, optimiser: Any = None, nam
     )
 
 
+def _listed(parts: Sequence[str]) -> str:
+    """Name them, the first few where there are many."""
+    more = len(parts) - MOST_SAID
+    return ", ".join(parts[:MOST_SAID]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _parts(tensors: Mapping[str, Tensor]) -> Parts:
     """Group tensors: `encoder.trunk`, `encoder.heads.stage4`, `queues.stage4`, or as a name begins."""
     found: Parts = {}
@@ -95,9 +104,9 @@ def _parts(tensors: Mapping[str, Tensor]) -> Parts:
 
 
 def _check_alike(part: str, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
-    """Refuse a part whose tensors have not the names and shapes of this training's."""
+    """Refuse a part whose tensors have not the names, shapes and kinds of numbers of this training's."""
     for name in dict.fromkeys([*ours, *theirs]):
-        there, here = (_shape(tensors.get(name)) for tensors in (theirs, ours))
+        there, here = (_form(tensors.get(name)) for tensors in (theirs, ours))
         if there != here:
             settings = next((said for end, said in REMEDIES if end in part), "what decides its form")
             raise PretrainingError(
@@ -106,8 +115,12 @@ def _check_alike(part: str, theirs: Mapping[str, Tensor], ours: Mapping[str, Ten
             )
 
 
-def _shape(tensor: Tensor | None) -> str:
-    return "missing" if tensor is None else " x ".join(map(str, tensor.shape)) or "one number"
+def _form(tensor: Tensor | None) -> str:
+    """Say a tensor's shape, and its numbers' type where it has no point: "16 x 20", "one number, int64"."""
+    if tensor is None:
+        return "missing"
+    shape = " x ".join(map(str, tensor.shape)) or "one number"
+    return shape if tensor.is_floating_point() else f"{shape}, {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ with another.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,13 @@ FIELD = "whole_state"
 
 VELOCITY = {"sgd": "momentum_buffer", "lars": "velocity"}
 """By optimiser: what it calls the momentum of a weight."""
+
+KINDS = frozenset(
+    {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64, torch.bool}
+)
+"""Of numbers that a training holds."""
+
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ def read_state_file(path: Path) -> KeptState:
     field = held[FIELD] if isinstance(held[FIELD], Mapping) else {}
     for name in ("tensors", "momentum"):
         _check(path, name, field.get(name))
-    if field.get("optimiser") not in VELOCITY:
+    if field.get("optimiser") not in [*VELOCITY]:  # which may be of any kind, and need not have a hash
         raise PretrainingError(f"{path}: field {FIELD}.optimiser: is none of {', '.join(VELOCITY)}")
     return KeptState(field["tensors"], field["momentum"], field["optimiser"], _arch(held))
 
@@ -144,15 +152,39 @@ def _arch(held: Mapping[str, Any]) -> str:
 
 
 def _check(path: Path, name: str, tensors: Any) -> None:
-    """Refuse what is no mapping of names to dense, finite tensors."""
-    named = isinstance(tensors, Mapping) and all(isinstance(n, str) for n in tensors)
-    if not named or not all(isinstance(t, Tensor) and t.layout is torch.strided for t in tensors.values()):
+    """Refuse what is no mapping of names to tensors as a training holds them, in memory and finite."""
+    named = isinstance(tensors, Mapping) and all(map(_is_name, tensors))
+    if not named or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise PretrainingError(f"{path}: field {FIELD}.{name}: is no mapping of names to tensors")
     for at, tensor in tensors.items():
+        if odd := _oddity(tensor):
+            raise PretrainingError(f"{path}: field {FIELD}.{name}: {at} is {odd}, as no training leaves it")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise PretrainingError(
                 f"{path}: {at} holds NaN or infinity: the training diverged, or the file is damaged"
             )
+        if at.endswith("running_var") and (tensor < 0).any():
+            raise PretrainingError(
+                f"{path}: {at} holds variances below 0: its tensors are exchanged, or damaged"
+            )
+
+
+def _is_name(name: Any) -> bool:
+    """Tell whether it is a tensor's name, which messages and records may show as it is."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and bool(re.fullmatch(rf"[^:;]{{1,{LONGEST_NAME}}}", name))
+    )
+
+
+def _oddity(tensor: Tensor) -> str:
+    """Say what keeps a tensor from being compared and copied; empty where nothing does."""
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return "sparse or nested"
+    if tensor.device.type != "cpu":
+        return f"of the device {tensor.device.type}"
+    return "" if tensor.dtype in KINDS else f"of the type {tensor.dtype}"
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
