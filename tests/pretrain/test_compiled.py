@@ -15,6 +15,7 @@ from hsa_bench.core.context import Context
 from pretrain.compiled import CompiledEncoders
 from pretrain.encoder import Encoder
 from pretrain.loop import Training
+from pretrain.settings import Settings
 from tests.pretrain.test_loop import SMALL, training
 
 HSA = replace(SMALL, method="hsa", crops=(24,), knn_every=0, precision="64-true")
@@ -25,8 +26,10 @@ def views() -> list[Tensor]:
     return [torch.randn(16, 3, side, side, dtype=torch.float64, generator=draw) for side in (32,) * 4 + (24,)]
 
 
-def compiled(ctx: Context, said: list[str], backend: Any, wanted: bool = True) -> Training:
-    work = training(HSA, ctx)
+def compiled(
+    ctx: Context, said: list[str], backend: Any, wanted: bool = True, settings: Settings = HSA
+) -> Training:
+    work = training(settings, ctx)
     work.counting = False
     for module in work.method.modules():
         if isinstance(module, Encoder):
@@ -36,8 +39,9 @@ def compiled(ctx: Context, said: list[str], backend: Any, wanted: bool = True) -
 
 
 def state_after(work: Training, steps: int = 2) -> dict[str, Tensor]:
+    given = views() if work.settings.method == "hsa" else views()[:2]
     for step in range(steps):
-        work._step(9, step, iter([views()]))
+        work._step(9, step, iter([given] * work.settings.accumulate))
     return copy.deepcopy(work.method.state_dict())
 
 
@@ -92,6 +96,37 @@ def test_where_compiling_fails_a_step_is_undone_and_done_without(run: int, ctx: 
     assert without(said)
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
+
+
+def traced(graph: Any, _: Any) -> Any:
+    """A compiler that makes torch's program of a step and leaves it as it is."""
+    return graph.forward
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_compiled_symmetric_step_is_the_same(accumulate: int, ctx: Context) -> None:
+    torch._dynamo.reset()
+    said: list[str] = []
+    settings = replace(
+        SMALL,
+        method="moco",
+        symmetric=True,
+        queue=80,
+        accumulate=accumulate,
+        bn_groups=2,
+        precision="64-true",
+    )
+    expected = state_after(compiled(ctx, said, "", wanted=False, settings=settings))
+    work = compiled(ctx, said, traced, settings=settings)
+
+    found = state_after(work)
+
+    assert (said, work.compiled.worked) == ([], True)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(
+            found[name], tensor, rtol=1e-9, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 def test_a_fault_of_the_step_itself_is_raised(ctx: Context) -> None:

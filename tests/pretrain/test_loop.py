@@ -25,6 +25,7 @@ from hsa_bench.core.data.views import View
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.features.image_hashes import image_hashes
 from hsa_bench.core.models.backbone import weights_hash
+from hsa_bench.core.seed import forked
 from pretrain.data.augment import AUGMENTATIONS, Digits
 from pretrain.export import budget, export, finish
 from pretrain.loop import Training
@@ -258,6 +259,35 @@ def test_accumulated_gradients_are_those_of_the_parts(ctx: Context) -> None:
         torch.testing.assert_close(
             now.detach(), was - rate * (like.grad + decay * was), rtol=1e-9, atol=1e-11
         )
+
+
+def test_both_directions_of_accumulated_parts_meet_the_keys_of_the_parts_before(ctx: Context) -> None:
+    settings = replace(SMALL, method="moco", symmetric=True, queue=48, accumulate=2, precision="64-true")
+    whole = training(replace(settings, momentum=0, bn_groups=2), ctx)
+    before = [p.detach().clone() for p in whole.method.encoder.parameters()]
+    draw = torch.Generator().manual_seed(0)
+    parts = [[torch.randn(8, 3, 32, 32, generator=draw).double() for _ in range(2)] for _ in range(2)]
+    shown = whole._step(0, 0, iter(parts))
+    by_hand = training(replace(settings, accumulate=1, bn_groups=2), ctx).method
+    first, losses = by_hand.queue.keys.clone(), []
+    for number, views in enumerate(parts):
+        with forked(0, "step", 0, number):
+            losses.append(by_hand(views)["loss"])
+        (losses[-1] / 2).backward()
+    assert float(shown["loss"]) == pytest.approx(float(torch.stack(losses).detach().mean()), rel=1e-6)
+    decay, rate = SMALL.weight_decay, SMALL.lr
+    for was, now, like in zip(
+        before, whole.method.encoder.parameters(), by_hand.encoder.parameters(), strict=True
+    ):
+        assert like.grad is not None
+        torch.testing.assert_close(
+            now.detach(), was - rate * (like.grad + decay * was), rtol=1e-9, atol=1e-11
+        )
+    found = whole.method.queue
+    torch.testing.assert_close(found.keys, by_hand.queue.keys, rtol=1e-9, atol=1e-11)
+    assert int(found.pointer) == 4 * 8  # two keys of each of 16 pictures
+    assert torch.equal(found.keys[:, 32:], first[:, 32:])
+    assert not torch.isclose(found.keys[:, :32], first[:, :32]).all(0).any()
 
 
 def test_bf16_trains_too(ctx: Context, tmp_path: Path) -> None:
