@@ -34,17 +34,17 @@ def on_file(tmp_path: Path) -> PieceFolder:
 
 
 def training(tmp_path: Path) -> Training:
-    settings = Settings(epochs=3, batch=8, queue=16, bn_groups=2, augment="digits", knn_every=2)
-    return digits_training(settings, Context(Path(), tmp_path), "resnet18-w8-s2", 24)
+    settings = Settings(epochs=2, batch=8, queue=16, bn_groups=2, augment="digits", knn_every=2)
+    return digits_training(settings, Context(Path(), tmp_path), "resnet18-w8-s2", 17)
 
 
 def test_a_training_that_is_left_after_an_epoch_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = training(tmp_path)
     whole.run(tmp_path / "whole")
-    for wanted in (1, 1, 2):  # the second time there is nothing to do
+    for _ in range(2):  # the second time there is nothing to do
         part = training(tmp_path)
-        part.run(tmp_path / "parts", lambda progress, wanted=wanted: progress.epoch >= wanted)
-        assert part.progress.epoch == wanted and not part.progress.ended
+        part.run(tmp_path / "parts", lambda progress: progress.epoch >= 1)
+        assert part.progress.epoch == 1 and not part.progress.ended
     last = training(tmp_path)
     last.run(tmp_path / "parts")
     assert weights_hash(last.method.encoder.trunk) == weights_hash(whole.method.encoder.trunk)
