@@ -116,6 +116,8 @@ class Training:
             "version": VERSION,
             "settings": asdict(self.settings),
             "weights": self.backbone.weights,
+            "arch": self.backbone.arch,
+            "card": self.backbone.card.as_dict(),
             "data": self.images.fingerprint(),
             "view": asdict(self.view),
             "seed": self.seed,

@@ -17,6 +17,10 @@ from hsa_bench.core.results.sound import first_line
 from pretrain.older_files import UNSTATED, VERSION, as_now
 from pretrain.positives import Neighbours
 
+UNTOLD = frozenset({"arch", "card"})
+"""Of what a resume file must agree on: what older ones do not state. Strides of an architecture show in no
+tensor, and the card says how pixels are normalised."""
+
 
 @dataclass
 class Progress:
@@ -107,7 +111,8 @@ class Resumable:
     optimiser: Any
     """A torch optimiser, or Fabric's wrapper of one."""
     identity: Mapping[str, Any]
-    """What a resume file must agree on: settings, weights, data, view, seed; pretraining's version too."""
+    """What a resume file must agree on: settings, weights and their architecture and card,
+    data, view, seed; pretraining's version too."""
 
     def save(self, path: Path, progress: Progress) -> None:
         """Write the file whole or leave the one that is there.
@@ -146,6 +151,7 @@ class Resumable:
             PretrainingError: The file belongs to another training.
         """
         apart = {"version", "data"} if mended else {"version"}
+        apart |= {name for name in UNTOLD if name not in state.identity}
         expected = {name: value for name, value in self.identity.items() if name not in apart}
         if differences := _differences(state.identity, expected):
             raise PretrainingError(

@@ -16,7 +16,7 @@ from hsa_bench.core.data.views import CentreView
 from hsa_bench.core.features.forward import batches
 from hsa_bench.core.features.neighbours import best_of
 from hsa_bench.core.models.architectures import Pixels
-from hsa_bench.core.processes import gathered_arrays, gathered_lists, own_range
+from hsa_bench.core.processes import gathered_lists, own_range
 from pretrain.embed import embed
 from pretrain.positives import Neighbours, mutual, purity, without_own
 
@@ -67,7 +67,7 @@ def _nearest(
     wide, k = Pixels(), min(k, len(images) - 1)
     own = torch.as_tensor(rows)
     part = embed(wide, images.subset([*own.tolist()]), view, ctx, "looking at pixels")
-    query = torch.from_numpy(gathered_arrays(part.numpy())).to(ctx.device)
+    query = torch.cat(gathered_lists([part])).to(ctx.device)  # of few rows a process may have none
     share = own_range(len(images))
     similarity = torch.full((len(query), k + 1), -torch.inf)
     index = torch.full((len(query), k + 1), -1)

@@ -67,7 +67,7 @@ def look(
 
     Returns:
         `knn`: accuracy on a fixed held-out tenth of the images, and `purity_looked`, both percent, if they
-        have labels; `spread` and `rank`: see `core.features.geometry`.
+        are of several classes; `spread` and `rank`: see `core.features.geometry`.
     """
     sample = looked_at(images)
     features = _embedded(trunk, sample, transform, ctx)
@@ -75,10 +75,11 @@ def look(
         "spread": spread(features),
         "rank": effective_rank(features[:: max(1, len(features) // SPECTRUM_ROWS)]),
     }
-    if len(images.classes) > 1:
+    labelled = classes_of(images) > 1
+    if labelled:
         compared = features if knn.net is None else _embedded(knn.net, sample, transform, ctx)
         figures["knn"] = _knn(compared.to(ctx.device), sample, knn)
-    if k and classes_of(images) > 1:
+    if k and labelled:
         figures[LOOKED] = _purity(features.to(ctx.device), sample, k)
     return figures
 

@@ -50,7 +50,21 @@ def test_every_line_of_a_preset_names_its_source_or_calls_itself_ours(name: str)
             "hsa-200ep",
             ["its own neighbour", "running statistics", "sum of crops) / 2", "a box and share a GPU"],
         ),
-        ("hsa-cifar10", ["its own neighbour", "CIFAR-10's", "sum of crops) / 2", "a box and share a GPU"]),
+        (
+            "hsa-cifar10",
+            [
+                "its own neighbour",
+                "CIFAR-10's",
+                "first convolution",
+                "sum of crops) / 2",
+                "a box and share a GPU",
+            ],
+        ),
+        ("moco-v2-200ep", ["running statistics"]),
+        ("moco-v2-cifar10", ["CIFAR-10's", "first convolution"]),
+        ("moco-demo-cifar10", ["(there CIFAR's)", "first convolution"]),
+        ("moco-v2-sym-cifar10", ["convolutions start", "first's keys"]),
+        ("simclr-sgd-cifar10", ["convolutions start", "no offset"]),
     ],
 )
 def test_a_preset_says_where_it_departs_from_its_source(name: str, told: list[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 from hsa_bench.core.context import Context
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import weights_hash
+from hsa_bench.core.models.preprocess import STD_228
 from pretrain.export import budget, export, holds_training
 from pretrain.loop import Training
 from pretrain.older_files import LATER
@@ -22,7 +23,7 @@ SETTINGS = Settings(
 )
 
 PARTS = {"identity", "method", "optimiser", "progress", "neighbours"}
-IDENTITY = {"version", "settings", "weights", "data", "view", "seed"}
+IDENTITY = {"version", "settings", "weights", "arch", "card", "data", "view", "seed"}
 PROGRESS = {
     "epoch": 0,
     "seconds": 7.0,
@@ -126,6 +127,20 @@ def test_a_later_setting_is_read_as_its_default_in_an_earlier_file(
     torch.save(by_hand(work), tmp_path / "old")
     with pytest.raises(PretrainingError, match=rf"other {name} \({usual}, now {now}\); remove it"):
         work.run(tmp_path / "old")
+
+
+@pytest.mark.parametrize(
+    ("field", "other", "told"),
+    [("arch", "resnet18-w16-s2", "arch"), ("card", STD_228, r"std \(\[0.229, .*now \[0.228, .*\)")],
+)
+def test_strides_and_normalisation_are_of_the_training_that_goes_on(
+    field: str, other: object, told: str, ctx: Context, tmp_path: Path
+) -> None:
+    work = training(ctx)
+    work.resumable.save(tmp_path / "stopped", work.progress)
+    unlike = replace(work.backbone, **{field: other})  # type: ignore[arg-type]  # of the field's type
+    with pytest.raises(PretrainingError, match=f"with other {told}; remove it"):
+        Training(SETTINGS, unlike, work.images, work.view, 0, ctx).run(tmp_path / "stopped")
 
 
 def test_a_checkpoint_of_an_earlier_version_is_known_as_this_training(ctx: Context, tmp_path: Path) -> None:

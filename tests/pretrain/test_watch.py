@@ -52,8 +52,11 @@ def test_collapsed_features_are_remarked_and_others_are_not(ctx: Context) -> Non
     assert 0 <= apart["knn"] <= 100
 
 
-def test_without_classes_there_is_no_knn_and_no_purity(ctx: Context, tmp_path: Path) -> None:
-    unlabelled = replace(images(), labels=np.zeros(60, np.int64), classes=("all",))
+@pytest.mark.parametrize("classes", [("all",), ("cat", "dog")])
+def test_without_two_classes_that_occur_there_is_no_knn_and_no_purity(
+    classes: tuple[str, ...], ctx: Context, tmp_path: Path
+) -> None:
+    unlabelled = replace(images(), labels=np.zeros(60, np.int64), classes=classes)
     trunk = BackboneRequest(label="x", arch="resnet18-w16")
     settings = Settings(method="hsa", epochs=1, batch=16, queue=32, bn_groups=4, augment="digits", k=3)
     training = Training(settings, open_backbone(trunk), unlabelled, View(32, 32), 0, ctx)
