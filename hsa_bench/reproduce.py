@@ -14,6 +14,7 @@ import typer
 from hsa_bench.core.commands.command import Command, home
 from hsa_bench.core.commands.ending import exit_with_its_message
 from hsa_bench.core.commands.stopping import stopped_with_a_word
+from hsa_bench.core.errors import UsageError
 from hsa_bench.core.files import write_text
 from hsa_bench.core.input.bounds import MOST_WORKERS
 from hsa_bench.suite.job import Job
@@ -86,7 +87,8 @@ def _tune_and_compare(ablation: Ablation, benches: _Benches) -> bool:
         typer.echo("tuning: the same trials for every method")
         _run(tuning_job(ablation), first)
         results = _results(first)
-        best = chosen(ablation, results)
+        with _reported(first):
+            best = chosen(ablation, results)
         tuned = in_words(best, ablation.tuning.epochs)
         settings = {row: trial.settings for row, trial in best.items()}
         write_text(benches.out / "chosen.json", json.dumps(settings, indent=1) + "\n")
@@ -108,10 +110,21 @@ def _branch(ablation: Branching, benches: _Benches) -> bool:
         typer.echo("branches")
         ok = _run(ablation.branch_job(states), bench)
         if ablation.longer is not None:
-            longer = ablation.longer_epochs(_results(bench))
+            with _reported(bench):
+                longer = ablation.longer_epochs(_results(bench))
             typer.echo(f"equal compute: {', '.join(f'{row} for {n} epochs' for row, n in longer.items())}")
             ok = _run(ablation.branch_job(states, longer), bench)
         return all([ok, _report(bench)])
+
+
+@contextmanager
+def _reported(bench: Bench) -> Iterator[None]:
+    """Leave the report of what there is, and why the rest failed, before an error ends the command."""
+    try:
+        yield
+    except UsageError:
+        _report(bench)
+        raise
 
 
 def _report(bench: Bench) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,7 +15,7 @@ from hsa_bench.core.input.label import checked
 from hsa_bench.core.input.named_code import in_fields
 from hsa_bench.core.results.designed_pair import DesignedPair
 from hsa_bench.core.results.record import Record
-from hsa_bench.core.results.result import TaskResult
+from hsa_bench.core.results.result import Budget, TaskResult
 from hsa_bench.core.results.row_names import USUAL, is_control
 from hsa_bench.suite.ablation import LONGER
 from hsa_bench.suite.job import Job, Pretraining
@@ -101,10 +102,6 @@ class Branching(Record):
         for row in (longer.like, *longer.methods):
             if row not in self.branches:
                 raise ValueError(f"longer: {row} is no row of branches")
-            if not isinstance(self._of_branch(row).get("epochs"), int):
-                raise ValueError(
-                    f"longer: {row} needs epochs, a whole number, as it is multiplied; see shared_by_branches"
-                )
 
     def _check_names(self) -> None:
         rows = [START, *self.rows()]
@@ -112,9 +109,6 @@ class Branching(Record):
             raise ValueError(f"branches: two rows would be called {twice}; call the branch something else")
         if control := next((row for row in rows if is_control(row)), ""):
             raise ValueError(f"branches: {control} is the name of a control; call this row something else")
-
-    def _of_branch(self, row: str) -> Settings:
-        return {**self.shared, **self.shared_by_branches, **self.branches[row]}
 
     def start_job(self) -> Job:
         """Train the start of every seed, keep its whole state, and measure it."""
@@ -166,10 +160,13 @@ class Branching(Record):
         """
         if self.longer is None:
             return {}
-        costs = {r.label: r.source.budget for r in results if r.source.budget}
-        an_epoch = {row: budget.flops / budget.epochs for row, budget in costs.items()}
+        costs: dict[str, list[Budget]] = {}
+        for result in results:
+            if result.source.budget and result.source.budget.flops:
+                costs.setdefault(result.label, []).append(result.source.budget)
         like = self.longer.like
-        if lost := next((row for row in (like, *self.longer.methods) if row not in an_epoch), ""):
+        if lost := next((row for row in (like, *self.longer.methods) if row not in costs), ""):
             raise UsageError(f"longer: {lost} has cost nothing; see its results, and run the command again")
-        whole = self._of_branch(like)["epochs"] * an_epoch[like]
-        return {row: round(whole / an_epoch[row]) for row in self.longer.methods}
+        whole = fmean(budget.flops for budget in costs[like])
+        an_epoch = {row: fmean(one.flops / one.epochs for one in costs[row]) for row in self.longer.methods}
+        return {row: max(1, round(whole / cost)) for row, cost in an_epoch.items()}

@@ -47,8 +47,15 @@ def _line(pair: DesignedPair, column: str, found: Answer | Impossible) -> tuple[
         _bounds(found.over_seeds, found),
         ", ".join(f"{seed}: {signed(one, digits)}" for seed, one in found.gaps.items()),
         MISSING if least is None else f"{least:.{digits}f}",
-        bold(verdict) if verdict in {"ahead", "behind"} else verdict,
+        (bold(verdict) if verdict in {"ahead", "behind"} else verdict) + _without(found.missing),
     )
+
+
+def _without(missing: tuple[int, ...]) -> str:
+    if not missing:
+        return ""
+    seeds, have = ("seeds", "have") if len(missing) > 1 else ("seed", "has")
+    return f" (without {seeds} {', '.join(map(str, missing))}, which {have} no number in both rows)"
 
 
 def _bounds(interval: Interval | Impossible, found: Answer) -> str:

@@ -48,11 +48,12 @@ def _sentence(found: Sequence[tuple[Budget, Mined]]) -> str:
             f"mined neighbours never counted in its {epochs} epochs; at the end {last} of them were of the "
             f"picture's class, against {pixels} among bare pixels{several}"
         )
-    first = _span([one.counted_from for one in weighed])
+    first, latest = (end(one.counted_from for one in weighed) for end in (min, max))
+    begun = f"epoch {first:,}" if first == latest else f"an epoch between {first:,} and {latest:,}"
     some = f" in {len(weighed)} of {len(found)} pretrainings" if len(weighed) < len(found) else ""
     counted = _percent([one.counted for one in weighed])
     return (
-        f"mined neighbours counted from epoch {first} of {epochs} on{some}, when {counted} of them were of "
+        f"mined neighbours counted from {begun} of {epochs} on{some}, when {counted} of them were of "
         f"the picture's class, against {pixels} among bare pixels; {last} at the end{several}"
     )
 

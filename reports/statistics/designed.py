@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from hsa_bench.core.results.designed_pair import DesignedPair
 from hsa_bench.core.results.metric import Better
 from hsa_bench.core.results.pretrainings import stated_seed
@@ -21,8 +23,8 @@ START = "start_from"
 
 Runs = tuple[TaskResult, ...]
 
-Side = tuple[str, str, tuple[int, ...]]
-"""Row, column, and seeds of the pretrainings."""
+Side = tuple[str, str, int]
+"""Row, column, and seed of the pretraining."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Answer:
     """95 %, Student's t of the seeds' differences: what other pretrainings might give on these images."""
     unit: str = "%"
     better: Better = "higher"
+    missing: tuple[int, ...] = ()
+    """Seeds that were planned, and that have no number in both rows."""
 
     @property
     def least(self) -> float | None:
@@ -66,7 +70,8 @@ def answers(collected: Collected, grid: Grid) -> Answers:
     pairs = collected.plan.pairs if collected.plan else ()
     columns = [column for column in grid.columns if _ranks(grid, column)]
     starts = states(collected.results)
-    found = {(p, c): _paired(p, c, grid, starts) for p, c in product(pairs, columns)}
+    seeds = {pair: _planned(pair, collected) for pair in pairs}
+    found = {(p, c): _paired(p, c, grid, starts, seeds[p]) for p, c in product(pairs, columns)}
     sides = {
         side: runs for one in found.values() if isinstance(one, _Paired) for side, runs in one.sides().items()
     }
@@ -81,9 +86,8 @@ def answers(collected: Collected, grid: Grid) -> Answers:
 def states(results: Iterable[TaskResult]) -> dict[str, str]:
     """By weights that came out of a pretraining: the hash of the state it started from, empty for none."""
     trained = (r for r in results if r.spec.task == PRETRAINING and r.status == "ok")
-    return {
-        r.effective["weights"]: r.spec.settings.get(START) or "" for r in trained if "weights" in r.effective
-    }
+    found = ((r.effective.get("weights"), r.spec.settings.get(START) or "") for r in trained)
+    return {came: start for came, start in found if isinstance(came, str) and isinstance(start, str)}
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,14 @@ class _Paired:
     column: str
     one: Mapping[int, Runs]
     other: Mapping[int, Runs]
-    """Of the same seeds."""
+    """Of the same seeds, each evaluated with the same seeds."""
+    missing: tuple[int, ...] = ()
+    """Planned seeds that are not among them."""
 
     def sides(self) -> dict[Side, Runs]:
-        """Return the runs of either row, its seeds together."""
-        return {
-            (name, self.column, tuple(runs)): tuple(run for own in runs.values() for run in own)
-            for name, runs in ((self.row, self.one), (self.less, self.other))
-        }
+        """Return the runs of each pretraining of either row."""
+        rows = (self.row, self.one), (self.less, self.other)
+        return {(name, self.column, seed): own for name, runs in rows for seed, own in runs.items()}
 
     def answer(self, resampled: Mapping[Side, Resampled | Impossible]) -> Answer:
         """Return the difference with both of its intervals."""
@@ -112,14 +116,28 @@ class _Paired:
         return Answer(
             value=statistics.fmean(gaps.values()),
             gaps=gaps,
-            over_images=_over_images(*(resampled[side] for side in self.sides())),
+            over_images=_over_images(
+                [
+                    (resampled[self.row, self.column, seed], resampled[self.less, self.column, seed])
+                    for seed in gaps
+                ]
+            ),
             over_seeds=_over_seeds(list(first.values()), list(second.values())),
             unit=main.unit,
             better=main.better,
+            missing=self.missing,
         )
 
 
-def _paired(pair: DesignedPair, column: str, grid: Grid, starts: Mapping[str, str]) -> _Paired | Impossible:
+def _planned(pair: DesignedPair, collected: Collected) -> set[int]:
+    """Return the seeds of which either row was to be pretrained."""
+    runs = collected.plan.runs if collected.plan else ()
+    return {run.seed for run in runs if run.task == PRETRAINING and run.label in {pair.row, pair.less}}
+
+
+def _paired(
+    pair: DesignedPair, column: str, grid: Grid, starts: Mapping[str, str], planned: set[int]
+) -> _Paired | Impossible:
     """Pair the runs of two rows, or say why they cannot be."""
     cells = []
     for label in (pair.row, pair.less):
@@ -128,15 +146,23 @@ def _paired(pair: DesignedPair, column: str, grid: Grid, starts: Mapping[str, st
             return Impossible(f"{label} stands for {', '.join(rows)}")
         cells.append(grid.at(rows[0] if rows else label, column))
     one, other = map(_by_seed, cells)
-    common = sorted(one.keys() & other.keys())
+    both = {seed: _evaluated_alike(one[seed], other[seed]) for seed in one.keys() & other.keys()}
+    common = sorted(seed for seed, (first, _) in both.items() if first)
     if not common:
         return Impossible(f"{pair.row} and {pair.less} have no pretraining of the same seed with a number")
     for seed in common:
         if fault := _apart(pair, [_starts(runs[seed], starts) for runs in (one, other)]):
             return Impossible(f"seed {seed}: {fault}")
-    return _Paired(
-        cells[0].row, cells[1].row, column, {s: one[s] for s in common}, {s: other[s] for s in common}
-    )
+    first, second = ({seed: both[seed][side] for seed in common} for side in (0, 1))
+    missing = tuple(sorted((planned | one.keys() | other.keys()) - {*common}))
+    return _Paired(cells[0].row, cells[1].row, column, first, second, missing)
+
+
+def _evaluated_alike(one: Runs, other: Runs) -> tuple[Runs, Runs]:
+    """Leave out evaluations whose seed the other pretraining has none of, as where one has failed."""
+    seeds = {run.spec.seed for run in one} & {run.spec.seed for run in other}
+    first, second = (tuple(run for run in runs if run.spec.seed in seeds) for runs in (one, other))
+    return first, second
 
 
 def _apart(pair: DesignedPair, found: Sequence[set[str]]) -> str:
@@ -166,15 +192,22 @@ def _mean(runs: Runs) -> float:
     return statistics.fmean(run.main.value for run in runs)
 
 
-def _over_images(one: Resampled | Impossible, other: Resampled | Impossible) -> Interval | Impossible:
-    for found in (one, other):
-        if isinstance(found, Impossible):
-            return found
-    assert isinstance(one, Resampled)
-    assert isinstance(other, Resampled)
-    if one.example.tolist() != other.example.tolist() or one.draws.shape != other.draws.shape:
+def _over_images(
+    pairs: Sequence[tuple[Resampled | Impossible, Resampled | Impossible]],
+) -> Interval | Impossible:
+    """Give the interval of the mean over pretrainings, each a pair, on the same resamples of the images."""
+    found: list[Resampled] = []
+    for one in (side for pair in pairs for side in pair):
+        if isinstance(one, Impossible):
+            return one
+        found.append(one)
+    like = found[0]
+    if any(one.example.tolist() != like.example.tolist() for one in found) or any(
+        one.draws.shape != like.draws.shape for one in found
+    ):
         return Impossible("measured on different test images")
-    return percentile_interval(one.draws - other.draws)
+    gaps = [one.draws - other.draws for one, other in zip(found[::2], found[1::2], strict=True)]
+    return percentile_interval(np.mean(gaps, axis=0))
 
 
 def _over_seeds(values: Sequence[float], others: Sequence[float]) -> Interval | Impossible:

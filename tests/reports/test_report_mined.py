@@ -48,7 +48,7 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
 def test_several_pretrainings_are_one_sentence_of_means() -> None:
     second = Mined(counted_from=10, counted=26.2, last=29.0, pixels=21.48)
     (text,) = sentences(*backbone("hsa", WORTH), *backbone("hsa", second, seed=1, epochs=18))
-    assert "from epoch 9 to 10 of 16 to 18 on, when 25.2 %" in text
+    assert "counted from an epoch between 9 and 10 of 16 to 18 on, when 25.2 %" in text
     assert text.endswith("28.0 % at the end (mean of 2 pretrainings).")
 
 

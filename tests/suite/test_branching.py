@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hsa_bench import reproduce
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.results.result import Budget, Source, TaskResult
 from hsa_bench.core.results.store import Store
@@ -15,6 +16,7 @@ from hsa_bench.suite.branching import Branching
 from hsa_bench.suite.read_ablation import read_ablation
 from hsa_bench.suite.start_states import lay_out_states
 from tests.reports.report_folder import result
+from tests.support.command import call
 
 SMALL = Path(__file__).with_name("branching.yaml")
 STATES = Path("states/start-{seed}.state.pth")
@@ -72,9 +74,22 @@ def test_equal_compute_is_by_counted_flops_and_adds_rows_beside_their_branch() -
     assert before.items() <= job.pretrain.backbones.items()  # so that what is on file is taken up
 
 
+def test_equal_compute_is_what_the_branch_has_cost_whatever_epochs_its_file_states() -> None:
+    """`set` may give it other epochs, or its purity may end it, by seed."""
+    first, second = (cost("hsa-one-level", flops, epochs=5) for flops in (60.0, 80.0))
+    moco = cost("moco", 8.0, epochs=4)
+    assert branching().longer_epochs([moco, first, second]) == {"moco": 35}  # the mean, 70, by 2 an epoch
+
+
+def test_equal_compute_is_an_epoch_at_least() -> None:
+    assert branching().longer_epochs([cost("moco", 8.0), cost("hsa-one-level", 1.0)]) == {"moco": 1}
+
+
 def test_compute_that_is_not_known_ends_it() -> None:
     with pytest.raises(UsageError, match="longer: hsa-one-level has cost nothing"):
         branching().longer_epochs([cost("moco", 8.0)])
+    with pytest.raises(UsageError, match="longer: moco has cost nothing"):
+        branching().longer_epochs([cost("moco", 0.0), cost("hsa-one-level", 8.0)])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +106,6 @@ def test_compute_that_is_not_known_ends_it() -> None:
         ({"shared": {"seeds": [0]}}, r"shared\.seeds: leave it out"),
         ({"shared_by_branches": {"init": "a.pth"}}, r"shared_by_branches\.init: leave it out"),
         ({"longer": {"like": "byol", "methods": ["moco"]}}, "longer: byol is no row of branches"),
-        ({"shared_by_branches": {}}, "longer: hsa-one-level needs epochs, a whole number"),
         ({"longer": {"like": "moco", "methods": ["moco"], "seeds": [0]}}, r"field longer\.seeds"),
         ({"pairs": [{"label": "a", "row": "hsa", "less": "moco"}]}, "pairs, a: hsa is no row"),
         ({"pairs": [{"label": "a", "row": "moco", "less": "moco"}]}, "moco less itself answers nothing"),
@@ -158,6 +172,22 @@ def test_states_stand_under_names_that_have_the_seed(tmp_path: Path) -> None:
             "state of 0",
             "state of 3",
         ]
+
+
+def test_what_failed_is_in_a_report_where_equal_compute_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "final")
+    for one in (start(0), start(1)):
+        store.put(one)
+        store.path("start", "pretrain", one.spec.key).with_name(one.artefacts["state"]).touch()
+    failed = {"status": "failed", "metrics": {}, "failure": {"kind": "exception", "message": "loss is nan"}}
+    store.put(result("hsa-one-level", "pretrain", **failed))
+    monkeypatch.setattr(reproduce, "_run", lambda *_: False)  # all that could be done is on file
+    done = call(reproduce.app, SMALL, "--out", tmp_path, "--trust-preset")
+    assert done.returncode == 2
+    assert "longer: hsa-one-level has cost nothing" in done.stderr
+    assert "loss is nan" in (tmp_path / "final/report.md").read_text()
 
 
 def test_a_start_that_failed_or_is_missing_is_named(tmp_path: Path) -> None:

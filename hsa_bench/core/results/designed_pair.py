@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from hsa_bench.core.input.label import checked
 from hsa_bench.core.results.record import Record
@@ -15,7 +15,7 @@ Row = Annotated[str, AfterValidator(checked)]
 class DesignedPair(Record):
     """Stated before the run: `row` less `less`, which start from the same states, seed by seed."""
 
-    label: str
+    label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     """What their difference is put down to, e.g. "because of neighbours"."""
     row: Row
     less: Row
