@@ -14,9 +14,9 @@ LEARNT_FROM = 1000
 
 def load(root: Path) -> Classification:
     """Cut `digits`' training pictures in two, in scikit-learn's order; leave its test pictures alone."""
-    whole = digits.load(root).train
-    train, test = whole.subset(range(LEARNT_FROM)), whole.subset(range(LEARNT_FROM, len(whole)))
-    return replace(digits.load(root), name=NAME, train=train, test=test)
+    digit = digits.load(root)
+    first, rest = range(LEARNT_FROM), range(LEARNT_FROM, len(digit.train))
+    return replace(digit, name=NAME, train=digit.train.subset(first), test=digit.train.subset(rest))
 
 
 DATASET = DatasetSpec(name=NAME, load=load, note="1,000 + 297 training digits of `digits`")
