@@ -15,6 +15,7 @@ from hsa_bench.core.results.result import RunSpec, TaskResult
 from hsa_bench.core.runs.execute import Bench
 from hsa_bench.core.runs.plan import Run
 from hsa_bench.core.runs.runner import aside_if_of_another, finished
+from pretrain.kept_state import read_state_file
 
 CHECKPOINT = "checkpoint"
 """What a pretraining calls the file that it hands over."""
@@ -37,10 +38,26 @@ def checkpoint_path(run: Run, result: TaskResult, bench: Bench) -> Path | None:
 
 
 def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
-    """Say why the checkpoint of a pretraining is not what its record tells of; empty where it is."""
+    """Say why the files of a pretraining are not what its record tells of; empty where they are."""
+    return fault[1] if (fault := _fault(run, result, bench)) else ""
+
+
+def _fault(run: Run, result: TaskResult, bench: Bench) -> tuple[Path, str] | None:
+    """Find what is wrong with the checkpoint, or with the whole state beside it where it keeps that."""
     path = checkpoint_path(run, result, bench)
     if path is None:
-        return ""
+        return None
+    if said := _fault_of(path, run, result):
+        return path, said
+    if STATE in result.artefacts:
+        state = path.with_name(Path(result.artefacts[STATE]).name)
+        if said := _fault_of(state, run, result) or _fault_of_state(state):
+            return state, said
+    return None
+
+
+def _fault_of(path: Path, run: Run, result: TaskResult) -> str:
+    """Say what is wrong with a checkpoint, which a whole state is, too."""
     if not path.is_file():
         return f"{path} is gone"
     arch = run.backbone.arch if is_own(run.backbone.arch) else ""
@@ -53,8 +70,15 @@ def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
         return f"{path} holds another pretraining, with {others[0]}"
     if result.effective.get("weights", found.weights) != found.weights:
         return f"{path} holds other weights than were pretrained"
-    state = path.with_name(Path(result.artefacts.get(STATE, path.name)).name)
-    return "" if state.is_file() else f"{state} is gone"
+    return ""
+
+
+def _fault_of_state(path: Path) -> str:
+    try:
+        read_state_file(path)
+    except ValueError as error:
+        return f"damaged ({error})"
+    return ""
 
 
 def _differences(held: Any, spec: RunSpec) -> list[str]:
@@ -88,11 +112,11 @@ def clear_the_way(todo: Sequence[Run], bench: Bench) -> Iterator[str]:
         if said := aside_if_of_another(run, bench):
             yield said
         result = finished(run, bench)
-        if result is None or not (fault := checkpoint_fault(run, result, bench)):
+        if result is None or not (fault := _fault(run, result, bench)):
             continue
-        path = checkpoint_path(run, result, bench)
-        aside = f"; set aside as {set_aside(path).name}" if path and path.exists() else ""
-        yield f"{fault}{aside}; {run.label} is pretrained again"
+        path, said = fault
+        aside = f"; set aside as {set_aside(path).name}" if path.exists() else ""
+        yield f"{said}{aside}; {run.label} is pretrained again"
 
 
 def what_is_taken_up(runs: Sequence[Run], todo: Sequence[Run], bench: Bench) -> Iterator[str]:

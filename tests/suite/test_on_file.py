@@ -23,6 +23,7 @@ def planned(label: str, method: str, bench: Bench, seed: int = 0) -> Run:
     task = replace(
         default_task("pretrain.task", "pretrain"),
         **{"method": method, "epochs": 1, "batch": 16, "queue": 32, "augment": "digits", "knn_every": 0},
+        keep_state=True,
     )
     request = BackboneRequest(label=label, arch="resnet18-w8-s2", init=seed)
     backbones = [LoadedBackbone(request, open_backbone(request))]
@@ -87,7 +88,8 @@ def _other_weights(path: Path) -> None:
 
 
 def _other_method(path: Path) -> None:
-    [other] = (path.parents[2] / "simclr" / "pretrain").glob("*[0-9a-f].pth")
+    folder = path.parents[2] / "simclr" / "pretrain"
+    [other] = (file for file in folder.iterdir() if file.suffixes == path.suffixes)
     shutil.copy(other, path)
 
 
@@ -121,6 +123,43 @@ def test_one_that_is_gone_damaged_or_anothers_is_set_aside_and_made_again(
     assert not path.exists()
     assert path.with_name(f"{path.name}.broken").exists() == (damage is not _remove)
     assert list(clear_the_way([run], copied)) == [f"{path} is gone; moco is pretrained again"]
+
+
+def _other_queue(path: Path) -> None:
+    held = torch.load(path, weights_only=True)
+    held["whole_state"]["tensors"]["queues.stage4.keys"][0, 0] = torch.nan
+    torch.save(held, path)
+
+
+def _exported(path: Path) -> None:
+    shutil.copy(path.with_name(path.name.replace(".state", "")), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_remove, ".state.pth is gone; moco is pretrained again"),
+        (_cut, "damaged ("),
+        (_write_over, "damaged ("),
+        (_other_weights, ".state.pth holds other weights than were pretrained; set aside as "),
+        (_other_method, ".state.pth holds another pretraining, with method simclr, not moco; set aside as "),
+        (_other_queue, "NaN"),
+        (_exported, "its trunk alone"),
+    ],
+)
+def test_the_whole_state_that_branches_start_from_is_held_to_its_record_too(
+    damage: Callable[[Path], None], said: str, copied: Bench
+) -> None:
+    run = planned("moco", "moco", copied)
+    path = checkpoint(run, copied).with_suffix(".state.pth")
+    assert on_file(run, copied) is not None
+    damage(path)
+    assert on_file(run, copied) is None
+    [sentence] = clear_the_way([run], copied)
+    assert said in sentence
+    assert str(path) in sentence
+    assert path.with_name(f"{path.name}.broken").exists() == (damage is not _remove)
+    assert checkpoint(run, copied).exists()
 
 
 def test_a_record_of_an_older_version_without_a_hash_of_weights_is_taken(copied: Bench) -> None:
