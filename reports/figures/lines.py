@@ -156,6 +156,6 @@ def _x_axis(ax: Axes, panel: Panel) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
     elif panel.whole:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if panel.ticks:
         ax.set_xticks([x for x, _ in panel.ticks], [shortened(text, TICK) for _, text in panel.ticks])

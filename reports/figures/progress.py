@@ -41,7 +41,7 @@ def draw_progress(
     power = 3 * int(math.log10(max(costs[label] for label in runs)) // 3)
     by_cost = [_stretched(line, costs[label] / line.x[-1] / 10**power) for label, line in by_epochs.items()]
     shown = [
-        Panel("after so many epochs", "epochs", curve.axis, tuple(by_epochs.values())),
+        Panel("after so many epochs", "epochs", curve.axis, tuple(by_epochs.values()), whole=True),
         Panel(
             "after so much compute",
             f"10{str(power).translate(RAISED)} multiplications and additions",

@@ -44,8 +44,9 @@ def _sentence(found: Sequence[tuple[Budget, Mined]]) -> str:
     pixels, last = _percent([one.pixels for one in every]), _percent([one.last for one in every])
     several = f" (mean of {len(found)} pretrainings)" if len(found) > 1 else ""
     if not weighed:
+        all_of_them = f"{epochs} epoch" if epochs == "1" else f"{epochs} epochs"
         return (
-            f"mined neighbours never counted in its {epochs} epochs; at the end {last} of them were of the "
+            f"mined neighbours never counted in its {all_of_them}; at the end {last} of them were of the "
             f"picture's class, against {pixels} among bare pixels{several}"
         )
     first, latest = (end(one.counted_from for one in weighed) for end in (min, max))

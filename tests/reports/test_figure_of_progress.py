@@ -53,6 +53,18 @@ def test_pretrainings_of_unlike_length_are_averaged_as_far_as_all_go(
     assert points(lines(cost)["start"]) == [[2, 15], [4, 30]]
 
 
+def test_epochs_are_whole_however_few_there_are(drawn: list[Figure], tmp_path: Path) -> None:
+    two, one = ({"epochs": epochs, "knn_every": 1} for epochs in (2, 1))
+    few = [pretrained(label, [20.0, 40.0], settings=two) for label in ("hsa", "moco")]
+    costs = [result(label, "knn", source=costing(label, 8e15)) for label in ("hsa", "moco")]
+    draw(draw_progress, tmp_path, *few, *costs)
+    draw(draw_pretraining, tmp_path, pretrained("hsa", [], curves={"loss": [2.0]}, settings=one))
+    for axes in (panels(drawn[0])[0], panels(drawn[1])[0]):
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert shown and all(float(tick).is_integer() for tick in shown)
+
+
 def test_the_last_epoch_is_looked_at_too_and_curves_that_do_not_fit_are_left_out() -> None:
     odd = pretrained("hsa", [1.0, 2.0, 3.0], settings={"epochs": 5, "knn_every": 2})
     assert odd.courses["knn"].at == (2, 4, 5)

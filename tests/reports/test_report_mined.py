@@ -60,6 +60,12 @@ def test_neighbours_that_never_counted_are_said_to_have_not() -> None:
     assert "on in 1 of 2 pretrainings, when 24.2 %" in text and "23.5 % at the end" in text
 
 
+def test_one_epoch_is_one() -> None:
+    never = Mined(counted_from=0, counted=20.0, last=20.0, pixels=21.0)
+    (text,) = sentences(*backbone("hsa", never, epochs=1))
+    assert "never counted in its 1 epoch; at the end" in text
+
+
 def test_a_strangers_name_stays_a_text() -> None:
     (text,) = sentences(*backbone("[a](b)|<i>", WORTH))
     assert "<i>" not in text and "[a](b)" not in text

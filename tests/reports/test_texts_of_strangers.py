@@ -124,6 +124,8 @@ def fill(out: Path) -> None:
     labels = [as_name(text) for text in TEXTS][:BACKBONES]
     facts = {"baselines": labels[:2], "controls": labels[2:3], "limited": False, "runs": planned}
     facts |= {"notes": TEXTS, "claims": dict(zip(labels, TEXTS, strict=False))}
+    rows = {"row": labels[0], "less": labels[1]}
+    facts |= {"pairs": [{**rows, "label": one + TAIL, "question": one + TAIL} for one in TEXTS]}
     store.write_plan(PlanFile.model_validate(filled(PlanFile, text, facts)))
     odd = out / "results" / "odd" / as_name(TEXTS[0]) / "=evil[x](y).json"
     odd.parent.mkdir(parents=True)
