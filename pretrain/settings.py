@@ -82,8 +82,8 @@ class Settings:
     ema: float = Field(default=0.999, ge=0, lt=1)
     """Momentum of the key encoder (moco, hsa)."""
     ema_share: float = Field(default=0, ge=0, le=1)
-    """Momentum of the key encoder by length, in place of `ema`: 1 - 1 / (ema_share x steps of the training). 0:
-    `ema` counts. MoCo's CIFAR demo has .005 (.99 in 19,400 steps), ImageNet's 200 epochs .001."""
+    """Momentum of the key encoder by length, in place of `ema`: 1 - 1 / (ema_share x steps of the training).
+    0: `ema` counts. MoCo's CIFAR demo has .005 (.99 in 19,400 steps), ImageNet's 200 epochs .001."""
     neighbours: bool = True
     """hsa: pull mined neighbours together."""
     k: Many = 5
@@ -97,8 +97,8 @@ class Settings:
     """hsa: share of the epochs, at least one, in which neighbours have no weight (11 of 200). Exactly 0: they
     count from the first epoch on, as suits a training that starts from another's state."""
     warmup_steps: NonNegativeInt = 0
-    """hsa: the same in steps of the optimiser, in place of `warmup`, to the end of the epoch that they reach into
-    (the authors': 55,000). 0: `warmup` counts."""
+    """hsa: the same in steps of the optimiser, in place of `warmup`, to the end of the epoch that they reach
+    into (the authors': 55,000). 0: `warmup` counts."""
     weights: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.5)
     """hsa: (own, neighbour) after the warm-up."""
     mix: bool = True
