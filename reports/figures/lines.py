@@ -19,7 +19,7 @@ from reports.run_folder.collected import Collected
 
 HEIGHT = 1.85
 """Of a panel, inches."""
-LONGEST = 32
+LONGEST = 30
 """Letters of a panel's title."""
 
 AXIS, TICK = 48, 16
@@ -32,7 +32,7 @@ CROSSING: Any = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
 MARKED = 15
 """Points of a line up to which each has its marker; of more only some have."""
 
-LONGEST = 30
+MOST_POINTS = 30
 """Points of a curve that are drawn one by one; of a longer one, means of so many equal parts or fewer."""
 
 
@@ -72,8 +72,8 @@ class Panel:
 
 
 def thinned(line: Line) -> Line:
-    """A line of at most `LONGEST` points, each the mean of its part, where the part ends."""
-    window = -(-len(line.x) // LONGEST)
+    """A line of at most `MOST_POINTS` points, each the mean of its part, where the part ends."""
+    window = -(-len(line.x) // MOST_POINTS)
     ends = [min(start + window, len(line.x)) for start in range(0, len(line.x), window)]
     parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
     x = tuple(line.x[end - 1] for end in ends)
