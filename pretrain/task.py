@@ -13,7 +13,7 @@ from hsa_bench.core.data.open import open_dataset
 from hsa_bench.core.models.backbone import Backbone, weights_hash
 from hsa_bench.core.runs.task import SETTINGS, ClassificationTask, Outcome
 from pretrain.export import finish
-from pretrain.kept_state import state_path
+from pretrain.kept_state import read_state_file, state_path
 from pretrain.loop import Training
 from pretrain.monitor.described import described, ends
 from pretrain.older_files import LATER, VERSION
@@ -90,6 +90,7 @@ class Pretrain(Settings, ClassificationTask):
         artefacts = {"checkpoint": ctx.artefact(".pth")}
         if self.keep_state:
             artefacts["state"] = state_path(artefacts["checkpoint"])
+        kept = {"state": read_state_file(artefacts["state"]).hash} if self.keep_state else {}
         curves = described(training.progress.curves, spent.epochs, self.knn_every, self.knn_taken)
         return Outcome(
             metrics=ends(curves),
@@ -99,6 +100,7 @@ class Pretrain(Settings, ClassificationTask):
                 "images": spent.images,
                 "views": spent.views,
                 "weights": weights_hash(training.method.encoder.trunk),
+                **kept,
             },
             images=round(spent.images * spent.views),  # its encoders' passes; mining and watching are not
             earlier_seconds=training.earlier_seconds,

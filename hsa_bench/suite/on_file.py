@@ -51,7 +51,7 @@ def _fault(run: Run, result: TaskResult, bench: Bench) -> tuple[Path, str] | Non
         return path, said
     if STATE in result.artefacts:
         state = path.with_name(Path(result.artefacts[STATE]).name)
-        if said := _fault_of(state, run, result) or _fault_of_state(state):
+        if said := _fault_of(state, run, result) or _fault_of_state(state, result):
             return state, said
     return None
 
@@ -73,11 +73,13 @@ def _fault_of(path: Path, run: Run, result: TaskResult) -> str:
     return ""
 
 
-def _fault_of_state(path: Path) -> str:
+def _fault_of_state(path: Path, result: TaskResult) -> str:
     try:
-        read_state_file(path)
+        found = read_state_file(path).hash
     except ValueError as error:
         return f"damaged ({error})"
+    if result.effective.get(STATE, found) != found:
+        return f"{path} holds another state than was kept"
     return ""
 
 

@@ -125,9 +125,15 @@ def test_one_that_is_gone_damaged_or_anothers_is_set_aside_and_made_again(
     assert list(clear_the_way([run], copied)) == [f"{path} is gone; moco is pretrained again"]
 
 
-def _other_queue(path: Path) -> None:
+def _broken_queue(path: Path) -> None:
     held = torch.load(path, weights_only=True)
     held["whole_state"]["tensors"]["queues.stage4.keys"][0, 0] = torch.nan
+    torch.save(held, path)
+
+
+def _another_queue(path: Path) -> None:
+    held = torch.load(path, weights_only=True)
+    held["whole_state"]["tensors"]["queues.stage4.keys"][0, 0] += 1
     torch.save(held, path)
 
 
@@ -143,7 +149,8 @@ def _exported(path: Path) -> None:
         (_write_over, "damaged ("),
         (_other_weights, ".state.pth holds other weights than were pretrained; set aside as "),
         (_other_method, ".state.pth holds another pretraining, with method simclr, not moco; set aside as "),
-        (_other_queue, "NaN"),
+        (_broken_queue, "NaN"),
+        (_another_queue, ".state.pth holds another state than was kept; set aside as "),
         (_exported, "its trunk alone"),
     ],
 )
