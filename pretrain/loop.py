@@ -17,13 +17,7 @@ from hsa_bench.core.data.image_set import ImageSet
 from hsa_bench.core.data.views import CentreView, View, centre_view
 from hsa_bench.core.errors import PretrainingError
 from hsa_bench.core.models.backbone import Backbone
-from hsa_bench.core.processes import (
-    average_statistics,
-    gathered_lists,
-    rank,
-    together,
-    world,
-)
+from hsa_bench.core.processes import average_statistics, gathered_lists, rank, together, world
 from hsa_bench.core.seed import forked, seed_device
 from pretrain.carry_over import carry_over
 from pretrain.compiled import CompiledEncoders

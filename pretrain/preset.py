@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.bounds import Side
 from hsa_bench.core.input.named_code import in_fields, refuse_code
 from hsa_bench.core.input.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.settings import validated
 from hsa_bench.core.results.record import Record
 
 PRESETS = Path(__file__).with_name("presets")
@@ -61,11 +60,7 @@ def read_preset(name: str, trusted: bool = False) -> Preset:
     """
     path = find_preset(name, PRESETS)
     content = read_mapping(path, ", ".join(Preset.model_fields))
-    try:
-        preset = Preset.model_validate(content)
-    except ValidationError as error:
-        fault = explain(error, Preset.model_fields)
-        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
+    preset = validated(Preset, content, str(path))
     if not trusted:
         refuse_code(str(path), preset.code())
     return preset

@@ -15,11 +15,9 @@ from hsa_bench.core.input.label import checked
 from hsa_bench.core.input.named_code import in_fields
 from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import TaskResult
-from hsa_bench.core.results.row_names import USUAL, is_control
+from hsa_bench.core.results.row_names import is_control
+from hsa_bench.suite.ablation_file import LONGER, AblationFile, AsMuch, Settings, usual_rows
 from hsa_bench.suite.job import Job, Pretraining
-
-LONGER = "-longer"
-"""Ends the name of a row that trains until it has cost as much as another."""
 
 
 class Tuning(Record):
@@ -32,35 +30,24 @@ class Tuning(Record):
     """The task whose main metric, on pictures that are used for nothing else, decides."""
 
 
-class Longer(Record):
-    """Rows at equal compute."""
+class Longer(AsMuch):
+    """Rows at equal compute, with the seeds of their pretrainings."""
 
-    like: str
-    methods: tuple[str, ...]
     seeds: Seeds = (0,)
 
 
-class Ablation(Record):
+class Ablation(AblationFile):
     """Everything about it; the fields are those of its file."""
 
-    title: str
-    dataset: str
     tuned_on: str
-    arch: str
-    shared: dict[str, Any]
+    shared: Settings
     """Settings of pretraining that all methods share."""
-    methods: dict[Annotated[str, AfterValidator(checked)], dict[str, Any]]
+    methods: dict[Annotated[str, AfterValidator(checked)], Settings]
     """By row: `method` and what sets it apart."""
     tuning: Tuning
     seeds: dict[str, Seeds]
     """Of pretraining, by row."""
     longer: Longer | None = None
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    evaluation_seeds: Seeds = (0,)
-    random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
-    settings: dict[str, Any] = Field(default_factory=dict, alias="set")
-    """As a job's."""
-    notes: tuple[str, ...] = ()
 
     def code(self) -> Iterator[tuple[str, str]]:
         """Yield (field, name) of the Python code that the file names."""
@@ -163,7 +150,7 @@ def final_job(
         epoch_flops: What an epoch costs, by row.
         tuned: A sentence on the tuning, for the report.
     """
-    rows: dict[str, dict[str, Any]] = {
+    rows: dict[str, Settings] = {
         row: {**settings, **best[row].settings, "seeds": ablation.seeds[row]}
         for row, settings in ablation.methods.items()
     }
@@ -172,18 +159,8 @@ def final_job(
             share = epoch_flops[longer.like] / epoch_flops[row]
             epochs = round(ablation.shared["epochs"] * share)
             rows[row + LONGER] = {**rows[row], "epochs": epochs, "seeds": longer.seeds}
-    return Job(
-        title=ablation.title,
-        dataset=ablation.dataset,
-        tasks=ablation.tasks,
-        seeds=ablation.evaluation_seeds,
-        baseline=tuple(row for base in USUAL for row in (base, base + LONGER) if row in rows),
-        random_controls=ablation.random_controls,
-        controls_on="all",
-        settings=dict(ablation.settings),
-        notes=(*ablation.notes, tuned),
-        pretrain=Pretraining(arch=ablation.arch, settings=dict(ablation.shared), backbones=rows),
-    )
+    pretrain = Pretraining(arch=ablation.arch, settings=dict(ablation.shared), backbones=rows)
+    return ablation.comparison(pretrain, usual_rows(rows), notes=(tuned,))
 
 
 def in_words(best: Mapping[str, Trial], epochs: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,10 +14,9 @@ from hsa_bench.core.input.bounds import Seeds
 from hsa_bench.core.input.label import checked
 from hsa_bench.core.input.named_code import in_fields
 from hsa_bench.core.results.designed_pair import DesignedPair
-from hsa_bench.core.results.record import Record
 from hsa_bench.core.results.result import Budget, TaskResult
-from hsa_bench.core.results.row_names import USUAL, is_control
-from hsa_bench.suite.ablation import LONGER
+from hsa_bench.core.results.row_names import is_control
+from hsa_bench.suite.ablation_file import LONGER, AblationFile, AsMuch, Settings, usual_rows
 from hsa_bench.suite.job import Job, Pretraining
 
 START = "start"
@@ -31,24 +30,11 @@ SET_HERE = {
 }
 """Settings that no row states: why."""
 
-Settings = dict[str, Any]
-"""Of a pretraining, by field."""
 
-
-class AsMuch(Record):
-    """Branches that train until they have cost as much as another."""
-
-    like: str
-    methods: tuple[str, ...]
-
-
-class Branching(Record):
+class Branching(AblationFile):
     """Everything about it; the fields are those of its file."""
 
     kind: Literal["branching"]
-    title: str
-    dataset: str
-    arch: str
     seeds: Seeds
     """Of every row: a branch starts from the state of its own seed."""
     shared: Settings = Field(default_factory=dict)
@@ -61,12 +47,6 @@ class Branching(Record):
     longer: AsMuch | None = None
     pairs: tuple[DesignedPair, ...] = ()
     """What is read: rows that are compared seed by seed."""
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    evaluation_seeds: Seeds = (0,)
-    random_controls: Annotated[int, Field(ge=0, le=1000)] = 3
-    settings: dict[str, Any] = Field(default_factory=dict, alias="set")
-    """As a job's."""
-    notes: tuple[str, ...] = ()
 
     def code(self) -> Iterator[tuple[str, str]]:
         """Yield (field, name) of the Python code that the file names."""
@@ -130,24 +110,13 @@ class Branching(Record):
         return self._job(rows, tuple(p for p in self.pairs if {p.row, p.less} <= rows.keys()))
 
     def _job(self, rows: Mapping[str, Settings], pairs: tuple[DesignedPair, ...]) -> Job:
-        return Job(
-            title=self.title,
-            dataset=self.dataset,
-            tasks=self.tasks,
-            seeds=self.evaluation_seeds,
-            baseline=tuple(row for row in rows if row.removesuffix(LONGER) in USUAL) or (START,),
-            pairs=pairs,
-            random_controls=self.random_controls,
-            controls_on="all",
-            settings=dict(self.settings),
-            notes=self.notes,
-            pretrain=Pretraining(
-                arch=self.arch,
-                settings=dict(self.shared),
-                backbones={START: {**self.start, "keep_state": True}, **rows},
-                seeds=self.seeds,
-            ),
+        pretrain = Pretraining(
+            arch=self.arch,
+            settings=dict(self.shared),
+            backbones={START: {**self.start, "keep_state": True}, **rows},
+            seeds=self.seeds,
         )
+        return self.comparison(pretrain, usual_rows(rows) or (START,), pairs=pairs)
 
     def longer_epochs(self, results: Sequence[TaskResult]) -> dict[str, int]:
         """Turn the FLOPs of the branch to be equalled into epochs of others, by branch.

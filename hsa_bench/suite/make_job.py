@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.named_code import is_own_path, refuse_code
 from hsa_bench.core.input.presets import find_preset, presets_in, read_mapping
-from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.settings import validated
 from hsa_bench.core.results.row_names import is_control
 from hsa_bench.suite.job import Job, pretrains
 from hsa_bench.suite.options import by_name, parse_task_settings
@@ -52,12 +50,12 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], t
     if not preset and not any(options.get(name) for name in ("checkpoints", "dataset", "arch")):
         preset = DEMO
     base = read_preset(preset) if preset else {}
-    said = _validated(base, preset or "options")
+    said = validated(Job, base, preset or "options")
     if not trusted:
         refuse_code(preset, said.code())
     own = parse_task_settings(settings)
     fields = {**base, **options, "set": {**said.settings, **own}, "asked": frozenset(own)}
-    job = _validated(fields, preset or "options")
+    job = validated(Job, fields, preset or "options")
     _check_names(job)
     _check_effect(job, options)
     if job.pretrain.backbones and not job.pretrain.arch:
@@ -68,14 +66,6 @@ def make_job(preset: str, options: Mapping[str, Any], settings: Sequence[str], t
     if not (job.checkpoints or job.pretrain.backbones or job.arch):
         raise UsageError("nothing to evaluate: give --checkpoint NAME=PATH, or --arch for the controls alone")
     return job
-
-
-def _validated(fields: Mapping[str, Any], source: str) -> Job:
-    try:
-        return Job.model_validate(fields)
-    except ValidationError as error:
-        fault = explain(error, Job.model_fields)
-        raise UsageError(f"{source}, field {fault.field}: {fault.reason}") from error
 
 
 def _check_names(job: Job) -> None:

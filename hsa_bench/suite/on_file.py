@@ -30,13 +30,6 @@ def on_file(run: Run, bench: Bench) -> TaskResult | None:
     return None if result is None or checkpoint_fault(run, result, bench) else result
 
 
-def checkpoint_path(run: Run, result: TaskResult, bench: Bench) -> Path | None:
-    """Return where the checkpoint of a pretraining stands, or should; None for any other run."""
-    name = result.artefacts.get(CHECKPOINT)
-    place = bench.store.path(run.label, run.spec.task, run.spec.key)
-    return place.with_name(Path(name).name) if name else None
-
-
 def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
     """Say why the files of a pretraining are not what its record tells of; empty where they are."""
     return fault[1] if (fault := _fault(run, result, bench)) else ""
@@ -44,15 +37,12 @@ def checkpoint_fault(run: Run, result: TaskResult, bench: Bench) -> str:
 
 def _fault(run: Run, result: TaskResult, bench: Bench) -> tuple[Path, str] | None:
     """Find what is wrong with the checkpoint, or with the whole state beside it where it keeps that."""
-    path = checkpoint_path(run, result, bench)
-    if path is None:
-        return None
-    if said := _fault_of(path, run, result):
-        return path, said
-    if STATE in result.artefacts:
-        state = path.with_name(Path(result.artefacts[STATE]).name)
-        if said := _fault_of(state, run, result) or _fault_of_state(state, result):
-            return state, said
+    path, state = (bench.store.artefact(result, name) for name in (CHECKPOINT, STATE))
+    for file in (path, state):
+        if file is not None and (said := _fault_of(file, run, result)):
+            return file, said
+    if state is not None and (said := _fault_of_state(state, result)):
+        return state, said
     return None
 
 

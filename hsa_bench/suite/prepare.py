@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -32,6 +31,7 @@ from hsa_bench.suite.choose_tasks import choose_tasks
 from hsa_bench.suite.controls import control_requests, control_tasks
 from hsa_bench.suite.display import Display
 from hsa_bench.suite.job import SHIPPED, Job
+from hsa_bench.suite.on_file import CHECKPOINT
 from hsa_bench.suite.one_name import check_one_name
 from hsa_bench.suite.plan_pretraining import plan_pretraining
 from reports.published.entries import named_claims
@@ -80,10 +80,10 @@ class Prepared:
         loaded = []
         for result in results:
             if result.status == "ok":
-                folder = self.bench.store.path(result.label, result.spec.task, result.spec.key).parent
-                path = (folder / Path(result.artefacts["checkpoint"]).name).absolute()
+                path = self.bench.store.artefact(result, CHECKPOINT)
+                assert path is not None, "a pretraining hands over its checkpoint"
                 arch = self.job.pretrain.arch if is_own(self.job.pretrain.arch) else ""
-                loaded.append(load(BackboneRequest(label=result.label, path=str(path), arch=arch)))
+                loaded.append(load(BackboneRequest(label=result.label, path=str(path.absolute()), arch=arch)))
                 display.loaded(result.label, loaded[-1].backbone)
         return loaded
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.named_code import refuse_code
 from hsa_bench.core.input.presets import find_preset, read_mapping
-from hsa_bench.core.input.settings import explain
+from hsa_bench.core.input.settings import validated
 from hsa_bench.suite.ablation import Ablation
 from hsa_bench.suite.branching import Branching
 
@@ -36,12 +34,8 @@ def read_ablation(name: str, trusted: bool = False) -> Ablation | Branching:
             f"{path}, field {KIND}: write {BRANCHING}, or leave it out for an ablation that tunes; "
             f"not {fields[KIND]!r}"
         )
-    of_kind = Branching if KIND in fields else Ablation
-    try:
-        ablation: Ablation | Branching = of_kind.model_validate(fields)
-    except ValidationError as error:
-        fault = explain(error, of_kind.model_fields)
-        raise UsageError(f"{path}, field {fault.field}: {fault.reason}") from error
+    of_kind: type[Ablation | Branching] = Branching if KIND in fields else Ablation
+    ablation = validated(of_kind, fields, str(path))
     if not trusted:
         refuse_code(str(path), ablation.code())
     return ablation

@@ -10,9 +10,7 @@ from hsa_bench.core.files import whole_file
 from hsa_bench.core.results.result import TaskResult
 from hsa_bench.core.results.store import Store
 from hsa_bench.suite.branching import START
-
-STATE = "state"
-"""What a pretraining calls the file of its whole state."""
+from hsa_bench.suite.on_file import STATE
 
 PRETRAINING = "pretrain"
 
@@ -37,13 +35,11 @@ def lay_out_states(
         if start is None or start.status != "ok":
             why = f" ({start.failure.message})" if start and start.failure else ""
             return folder, f"{START}, seed {seed}, has not come to its end{why}"
-        place = store.path(start.label, start.spec.task, start.spec.key)
+        kept = store.artefact(start, STATE)
+        assert kept is not None, "the start keeps its state"
         folder.mkdir(parents=True, exist_ok=True)
-        with (
-            place.with_name(start.artefacts[STATE]).open("rb") as kept,
-            whole_file(_named(folder, seed)) as file,
-        ):
-            shutil.copyfileobj(kept, file)
+        with kept.open("rb") as source, whole_file(_named(folder, seed)) as file:
+            shutil.copyfileobj(source, file)
     return _named(folder, "{seed}"), ""
 
 

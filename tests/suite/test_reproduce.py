@@ -13,7 +13,6 @@ from hsa_bench.core.results.result import Budget, Source, TaskResult
 from hsa_bench.core.runs.plan import default_task
 from hsa_bench.reproduce import app
 from hsa_bench.suite.ablation import (
-    LONGER,
     Ablation,
     chosen,
     final_job,
@@ -21,6 +20,7 @@ from hsa_bench.suite.ablation import (
     trials,
     tuning_job,
 )
+from hsa_bench.suite.ablation_file import LONGER
 from hsa_bench.suite.branching import Branching
 from hsa_bench.suite.choose_tasks import choose_tasks, with_settings
 from hsa_bench.suite.job import Job

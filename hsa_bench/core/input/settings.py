@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hsa_bench.core.errors import UsageError
 from hsa_bench.core.input.bounds import beyond
@@ -14,6 +14,7 @@ from hsa_bench.core.input.label import shown
 from hsa_bench.core.input.suggest import did_you_mean
 
 S = TypeVar("S")
+R = TypeVar("R", bound=BaseModel)
 
 LONGEST = 100
 """Letters of a value or a name that a message shows."""
@@ -44,6 +45,24 @@ def changed(settings: S, changes: Mapping[str, Any], what: str) -> S:
         if reason := beyond(getattr(result, name)):
             raise UsageError(f"{what}.{name}: {reason}")
     return result
+
+
+def validated(record: type[R], stated: Mapping[str, Any], source: str) -> R:
+    """Make a record of what a file or a command states.
+
+    Args:
+        record: Its class.
+        stated: Values by field name.
+        source: Where they stand, for the message.
+
+    Raises:
+        UsageError: A field is unknown or of the wrong kind.
+    """
+    try:
+        return record.model_validate(stated)
+    except ValidationError as error:
+        fault = explain(error, record.model_fields)
+        raise UsageError(f"{source}, field {fault.field}: {fault.reason}") from error
 
 
 def shown_value(value: Any) -> str:

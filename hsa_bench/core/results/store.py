@@ -66,6 +66,15 @@ class Store:
                 raise UsageError(f"the name {shown(name)} {fault}")
         return self.results / label / task / f"{key}.json"
 
+    def artefact(self, result: TaskResult, name: str) -> Path | None:
+        """Where a file beside a result stands, or should; None where the result tells of none.
+
+        A path that the result gives it is not followed: the file lies beside it.
+        """
+        place = self.path(result.label, result.spec.task, result.spec.key)
+        file = result.artefacts.get(name)
+        return place.with_name(Path(file).name) if file else None
+
     def get(self, label: str, task: str, key: str) -> TaskResult | None:
         """The result of a cell; None if the run has not ended yet, or what stands there is none of it.
 
